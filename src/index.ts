@@ -1,0 +1,1 @@
+export {Problem, problemCodes} from './errors.js'

@@ -1,0 +1,66 @@
+/** The seam between what runs (engine) and how long it takes (latency). */
+
+/** Whole nanoseconds, held in a float64. */
+export type Ns = number
+
+/**
+ * The sums over one batch that step time depends on. One object per engine, reused: read it, never keep it.
+ * A chunk of one token counts as a decode, as a kernel cannot tell them apart.
+ */
+export interface BatchShape {
+  /** Tokens computed: prefillTokens + decodes. */
+  tokens: number
+  /** Requests in the batch; each gets one row of logits. */
+  sequences: number
+  /** Chunks of more than one token. */
+  prefills: number
+  /** Σ n over chunks. */
+  prefillTokens: number
+  /** Σ c over chunks: tokens already in the cache. */
+  prefillContext: number
+  /** Σ n·(c + (n+1)/2) over chunks: query–key pairs of causal attention. */
+  prefillWork: number
+  decodes: number
+  /** Σ c over decodes, before this step. */
+  decodeContext: number
+  /** Smallest and largest c of a decode; 0 when there is none. */
+  decodeContextMin: number
+  decodeContextMax: number
+  /** Tokens that dense layers see when ranks pad to their largest member; equals tokens otherwise. */
+  paddedTokens: number
+}
+
+/** Duration of one step in whole ns, at least 1: pure, and monotone in every field of the shape. */
+export type StepTime = (shape: BatchShape) => Ns
+
+/** An empty shape, for an engine to fill. */
+export const emptyShape = (): BatchShape => ({
+  tokens: 0,
+  sequences: 0,
+  prefills: 0,
+  prefillTokens: 0,
+  prefillContext: 0,
+  prefillWork: 0,
+  decodes: 0,
+  decodeContext: 0,
+  decodeContextMin: 0,
+  decodeContextMax: 0,
+  paddedTokens: 0,
+})
+
+/** Where a number of the model came from, worst last. */
+export type Provenance = 'profile' | 'calibrated' | 'class default'
+
+/** A step-time source with what it can say of itself. */
+export interface StepTimeModel {
+  readonly source: 'profile' | 'roofline' | 'datasheet'
+  readonly stepTime: StepTime
+  /** One line per term (gemm, attention, all-reduce, host, …): where its figures come from. */
+  readonly provenance: readonly {
+    readonly term: string
+    readonly from: Provenance
+    readonly detail: string
+  }[]
+  /** What a user should know before trusting the figures, one sentence each. */
+  readonly notes: readonly string[]
+}

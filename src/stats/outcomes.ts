@@ -1,0 +1,63 @@
+/** What became of each request, and what each engine did: the raw result of a simulation. All times in ns. */
+
+export const status = {pending: 0, completed: 1, rejected: 2, cancelled: 3} as const
+export type StatusCode = (typeof status)[keyof typeof status]
+export const statusNames = ['pending', 'completed', 'rejected', 'cancelled'] as const
+
+/** One row per request of the trace, in its order. NaN: did not happen. */
+export interface Outcomes {
+  readonly length: number
+  readonly status: Uint8Array
+  /** Engine that served it; -1 when none did. */
+  readonly instance: Int32Array
+  /** When it really arrived (a session's turn or a closed-loop client releases it). */
+  readonly arrivedAt: Float64Array
+  /** When its first tokens were first scheduled. */
+  readonly scheduledAt: Float64Array
+  readonly firstTokenAt: Float64Array
+  readonly finishedAt: Float64Array
+  /** Output tokens produced (all of them unless cancelled). */
+  readonly producedTokens: Int32Array
+  /** Prompt tokens taken from the prefix cache at first admission. */
+  readonly cachedTokens: Int32Array
+  readonly preemptions: Int32Array
+  /** Row → why it was rejected. */
+  readonly reasons: ReadonlyMap<number, string>
+}
+
+/** Gaps between tokens, pooled over requests: `counts[i]` gaps of `values[i]` ns, in no order. */
+export interface WeightedSamples {
+  readonly length: number
+  readonly values: Float64Array
+  readonly counts: Float64Array
+}
+
+/** Totals of one engine over a run. */
+export interface EngineTotals {
+  readonly instance: number
+  readonly steps: number
+  readonly preemptions: number
+  /** Tokens computed again because of preemptions. */
+  readonly recomputedTokens: number
+  readonly blocks: number
+  readonly blockSize: number
+  readonly peakBlocks: number
+  readonly maxNumSeqs: number
+  /** Prompt tokens looked up in the prefix cache, and found there, at first admissions. */
+  readonly lookedUpTokens: number
+  readonly hitTokens: number
+  readonly prefillTokens: number
+  readonly decodeTokens: number
+  /** Σ of step durations. */
+  readonly busyNs: number
+  /** ∫ over busy time: running requests, waiting requests, blocks in use (value × ns). */
+  readonly runningNs: number
+  readonly waitingNs: number
+  readonly blocksNs: number
+  /** Busy time during which requests waited, split by what held the head of the queue back. */
+  readonly heldBack: {readonly seats: number; readonly blocks: number; readonly budget: number}
+  /** The same integrals over held-back time only: what the engine looks like when it is the bottleneck. */
+  readonly heldBackRunningNs: number
+  readonly heldBackBlocksNs: number
+  readonly gaps: WeightedSamples
+}
