@@ -5,14 +5,16 @@
 
 /** Every code with what it means; `docs/errors.md` is checked against this table. Sorted alphabetically. */
 export const problemCodes = {
-  CHECK_FAILED: 'A self-check of the simulation (--check) did not hold: a bug of llmsim, exit code 3.',
+  CHECK_FAILED:
+    'A self-check of the simulation (--check) did not hold: a bug of llmsim, exit code 3.',
   CLUSTER_BAD_FILE: 'A cluster file could not be read or breaks its schema.',
   COMMAND_UNKNOWN: 'There is no such command.',
   FLAG_BAD_VALUE: 'A flag has a value that it cannot take.',
   FLAG_CONFLICT: 'Two flags contradict each other, or one needs another.',
   HARDWARE_BAD_FILE: 'A hardware file could not be read or breaks its schema.',
   HARDWARE_UNKNOWN: 'No accelerator of that name is in the catalogue.',
-  LATENCY_UNAVAILABLE: 'The step-time source that was asked for cannot serve this hardware and model.',
+  LATENCY_UNAVAILABLE:
+    'The step-time source that was asked for cannot serve this hardware and model.',
   LINK_UNKNOWN: 'The accelerator has no link of that name.',
   MODEL_BAD_CONFIG: 'A model configuration could not be read or breaks its schema.',
   MODEL_TOO_LARGE: 'The weights and reserves leave no memory for a single KV block.',
@@ -20,7 +22,8 @@ export const problemCodes = {
   MODEL_UNSUPPORTED: 'The architecture of this model is not modelled.',
   NOT_BUILT: 'A feature that this version does not have.',
   OUTPUT_NOT_WRITABLE: 'A file or folder to write could not be written.',
-  PARALLELISM_INVALID: 'Sizes of tp, pp, dp, ep, instances and npu do not divide each other or the model.',
+  PARALLELISM_INVALID:
+    'Sizes of tp, pp, dp, ep, instances and npu do not divide each other or the model.',
   POLICY_BAD_MODULE: 'A scheduling policy module could not be loaded or has the wrong shape.',
   PROFILE_BAD_FILE: 'A file of a profile bundle could not be read or breaks its format.',
   RUN_BAD_FILE: 'The files of a stored run could not be read.',
