@@ -1,0 +1,172 @@
+/**
+ * The event loop: every start and end in the order of docs/scheduler.md. The driver says until when, engines
+ * say what, step times how long.
+ */
+import {Engine} from '../engine/engine.js'
+import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
+import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
+import {RequestPool} from '../engine/request-pool.js'
+import type {Ns, StepTime} from '../latency/step-time.js'
+import {
+  type ClockHooks,
+  type FrontEnd,
+  noFrontEnd,
+  Replica,
+  realClock,
+  type StepRecord,
+} from './replica.js'
+import type {Router} from './router.js'
+
+/** Told of every request that leaves; its slot may be read during the call and is recycled after it. */
+export interface RequestSink {
+  finished(slot: number, now: Ns): void
+  rejected(slot: number, now: Ns, reason: string): void
+  /** After `produced` tokens. */
+  cancelled(slot: number, now: Ns, produced: number): void
+  /** Completions of the instant `now` are done, planning comes next: submit what they released for `now`. */
+  settle?(now: Ns): void
+}
+
+export interface ReplicaConfig {
+  readonly engine: EngineConfig
+  readonly stepTime: StepTime
+  readonly frontEnd?: FrontEnd
+}
+
+export interface SimulationConfig {
+  readonly replicas: readonly ReplicaConfig[]
+  readonly router: Router
+  readonly clock?: ClockHooks
+  /** Identity of prefixes at the block size of a replica. */
+  readonly prefixes?: (blockSize: number) => PrefixIdentity
+  /** Listener of the engine of an instance. */
+  readonly listener?: (instance: number) => EngineListener
+  /** Told of every step; steps are then run one by one. */
+  readonly onStep?: (step: StepRecord) => void
+  /** Whether requests that finish may release others (sessions, closed loops): then engines run in lockstep. */
+  readonly coupling: 'independent' | 'lockstep'
+}
+
+/** Builds the one engine model that simulate, listen and studies share. */
+export function buildSimulation(config: SimulationConfig, sink: RequestSink): Cluster {
+  return new Cluster(config, sink)
+}
+
+const never = Number.POSITIVE_INFINITY
+
+export class Cluster {
+  readonly requests = new RequestPool()
+  readonly replicas: readonly Replica[]
+  /** Replica that holds a slot. */
+  readonly instanceOf: number[] = []
+  readonly #views: readonly Engine[]
+  readonly #router: Router
+  readonly #sink: RequestSink
+  readonly #coupling: SimulationConfig['coupling']
+  #isInterrupted = false
+
+  constructor(config: SimulationConfig, sink: RequestSink) {
+    this.#router = config.router
+    this.#sink = sink
+    this.#coupling = config.coupling
+    const prefixes = config.prefixes ?? (() => noPrefixes)
+    this.replicas = config.replicas.map((replica, instance) => {
+      const seams = {
+        identity: prefixes(replica.engine.blockSize),
+        listener: config.listener?.(instance) ?? {},
+      }
+      return new Replica({
+        instance,
+        engine: new Engine(replica.engine, this.requests, seams),
+        requests: this.requests,
+        stepTime: replica.stepTime,
+        frontEnd: replica.frontEnd ?? noFrontEnd,
+        clock: config.clock ?? realClock,
+        onStep: config.onStep,
+      })
+    })
+    this.#views = this.replicas.map((replica) => replica.engine)
+  }
+
+  /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */
+  submit(slot: number, now: Ns): void {
+    const {requests} = this
+    const request = {row: requests.row[slot]!, inputTokens: requests.input[slot]!}
+    const instance = this.#views.length === 1 ? 0 : this.#router.pick(request, this.#views)
+    this.instanceOf[slot] = instance
+    this.replicas[instance]!.arrive(slot, now, this.#reject)
+  }
+
+  /** The client of a request is gone at `now`. */
+  cancel(slot: number, now: Ns): void {
+    const produced = this.replicas[this.instanceOf[slot]!]!.cancel(slot)
+    this.#sink.cancelled(slot, now, produced)
+    this.requests.give(slot)
+  }
+
+  /** Time of the next event; +Infinity when all are idle. */
+  nextEventAt(): Ns {
+    let next = never
+    for (const replica of this.replicas) next = Math.min(next, replica.nextAt)
+    return next
+  }
+
+  /** Every event up to and including `until`, unless `interrupt` was called: then up to that event. */
+  advanceTo(until: Ns): void {
+    this.#isInterrupted = false
+    if (this.#coupling === 'lockstep') {
+      this.#advanceTogether(until)
+      return
+    }
+    for (const replica of this.replicas) {
+      for (;;) {
+        replica.skip(until)
+        const now = replica.nextAt
+        if (now === never || now > until) break
+        this.#complete(replica, now)
+        replica.plan(now)
+      }
+    }
+  }
+
+  /** Makes `advanceTo` return once the events of the present instant have happened. For sinks. */
+  interrupt(): void {
+    this.#isInterrupted = true
+  }
+
+  #advanceTogether(until: Ns): void {
+    while (!this.#isInterrupted) {
+      const now = this.nextEventAt()
+      if (now === never || now > until) return
+      const due = this.replicas.filter((replica) => replica.nextAt === now)
+      if (due.length === 1) {
+        due[0]!.skip(Math.min(until, this.#nextOf(due[0]!) - 1))
+        if (due[0]!.nextAt > now) continue
+      }
+      for (const replica of due) this.#complete(replica, now)
+      this.#sink.settle?.(now)
+      for (const replica of this.replicas)
+        if (replica.nextAt <= now || due.includes(replica)) replica.plan(now)
+    }
+  }
+
+  #nextOf(replica: Replica): Ns {
+    let next = never
+    for (const other of this.replicas) if (other !== replica) next = Math.min(next, other.nextAt)
+    return next
+  }
+
+  #complete(replica: Replica, now: Ns): void {
+    replica.enter(now, this.#reject)
+    if (!replica.complete(now)) return
+    for (const slot of replica.engine.finished) {
+      this.#sink.finished(slot, now)
+      this.requests.give(slot)
+    }
+  }
+
+  readonly #reject = (slot: number, now: Ns, reason: string): void => {
+    this.#sink.rejected(slot, now, reason)
+    this.requests.give(slot)
+  }
+}

@@ -1,0 +1,198 @@
+/** The virtual clock: drives a trace through a cluster and records what became of every request. */
+import type {RequestPool} from '../engine/request-pool.js'
+import type {Ns} from '../latency/step-time.js'
+import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
+import type {Trace} from '../trace/trace.js'
+import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
+import {openLoop, type Workload} from './workload.js'
+
+export interface ReplayRequest {
+  readonly trace: Trace
+  /** Coupling follows from the workload. */
+  readonly simulation: Omit<SimulationConfig, 'coupling'>
+  /** Default: the trace's own arrivals. */
+  readonly workload?: Workload
+  /** Told of every request that leaves while its slot can still be read; `row` of the trace. */
+  readonly onLeave?: (row: number, slot: number) => void
+  /** Told now and then how many requests have left. */
+  readonly onProgress?: (left: number) => void
+}
+
+export interface Replay {
+  readonly outcomes: Outcomes
+  readonly engines: readonly EngineTotals[]
+}
+
+/** Rows of a result, writable. */
+class OutcomeColumns implements Outcomes {
+  readonly length: number
+  readonly status: Uint8Array
+  readonly instance: Int32Array
+  readonly arrivedAt: Float64Array
+  readonly scheduledAt: Float64Array
+  readonly firstTokenAt: Float64Array
+  readonly finishedAt: Float64Array
+  readonly producedTokens: Int32Array
+  readonly cachedTokens: Int32Array
+  readonly preemptions: Int32Array
+  readonly reasons = new Map<number, string>()
+
+  constructor(length: number) {
+    const times = () => new Float64Array(length).fill(Number.NaN)
+    this.length = length
+    this.status = new Uint8Array(length)
+    this.instance = new Int32Array(length).fill(-1)
+    this.arrivedAt = times()
+    this.scheduledAt = times()
+    this.firstTokenAt = times()
+    this.finishedAt = times()
+    this.producedTokens = new Int32Array(length)
+    this.cachedTokens = new Int32Array(length)
+    this.preemptions = new Int32Array(length)
+  }
+}
+
+const never = Number.POSITIVE_INFINITY
+/** How many requests leave between two progress calls. */
+const progressEvery = 1000
+
+class Driver implements RequestSink {
+  readonly outcomes: OutcomeColumns
+  readonly cluster: Cluster
+  readonly #trace: Trace
+  readonly #workload: Workload
+  readonly #request: ReplayRequest
+  readonly #requests: RequestPool
+  /** Rows with a cancel time, in order of it; slots of rows in the system. */
+  readonly #cancels: Int32Array
+  #nextCancel = 0
+  readonly #slotOf = new Map<number, number>()
+  #left = 0
+
+  constructor(request: ReplayRequest) {
+    this.#request = request
+    this.#trace = request.trace
+    this.#workload = request.workload ?? openLoop(request.trace)
+    this.outcomes = new OutcomeColumns(request.trace.length)
+    this.cluster = buildSimulation({...request.simulation, coupling: this.#workload.coupling}, this)
+    this.#requests = this.cluster.requests
+    this.#cancels = cancelOrder(request.trace)
+  }
+
+  run(): void {
+    const {arrivals} = this.#workload
+    for (;;) {
+      const next = Math.min(arrivals.nextAt(), this.#cancelAt())
+      this.cluster.advanceTo(next - 1)
+      // Something that just ended may have released an earlier arrival.
+      if (Math.min(arrivals.nextAt(), this.#cancelAt()) < next) continue
+      if (next === never) {
+        if (this.cluster.nextEventAt() === never) return
+        continue
+      }
+      while (arrivals.nextAt() === next) this.#submit(arrivals.take(), next)
+      while (this.#cancelAt() === next) this.#cancel(this.#cancels[this.#nextCancel++]!, next)
+    }
+  }
+
+  finished(slot: number, now: Ns): void {
+    const row = this.#requests.row[slot]!
+    const instance = this.cluster.instanceOf[slot]!
+    const {afterNs} = this.cluster.replicas[instance]!.frontEnd
+    const {outcomes} = this
+    outcomes.status[row] = status.completed
+    outcomes.finishedAt[row] = now + afterNs
+    outcomes.producedTokens[row] = this.#trace.outputTokens[row]!
+    this.#leave(row, slot, now + afterNs)
+  }
+
+  cancelled(slot: number, now: Ns, produced: number): void {
+    const row = this.#requests.row[slot]!
+    this.outcomes.status[row] = status.cancelled
+    this.outcomes.finishedAt[row] = now
+    this.outcomes.producedTokens[row] = produced
+    this.#leave(row, slot, now)
+  }
+
+  settle(now: Ns): void {
+    const {arrivals} = this.#workload
+    while (arrivals.nextAt() === now) this.#submit(arrivals.take(), now)
+  }
+
+  rejected(slot: number, now: Ns, reason: string): void {
+    const row = this.#requests.row[slot]!
+    this.outcomes.status[row] = status.rejected
+    this.outcomes.reasons.set(row, reason)
+    this.#leave(row, slot, now)
+  }
+
+  #submit(row: number, now: Ns): void {
+    const {inputTokens, outputTokens, priority, predictedOutputTokens} = this.#trace
+    const requests = this.#requests
+    const slot = requests.take()
+    requests.row[slot] = row
+    requests.input[slot] = inputTokens[row]!
+    requests.total[slot] = inputTokens[row]! + outputTokens[row]!
+    requests.arrivedAt[slot] = now
+    if (priority) requests.priority[slot] = priority[row]!
+    if (predictedOutputTokens) requests.predicted[slot] = predictedOutputTokens[row]!
+    this.outcomes.arrivedAt[row] = now
+    if (this.#trace.cancelledAt) this.#slotOf.set(row, slot)
+    this.cluster.submit(slot, now)
+  }
+
+  #cancelAt(): Ns {
+    if (this.#nextCancel >= this.#cancels.length) return never
+    return this.#trace.cancelledAt![this.#cancels[this.#nextCancel]!]!
+  }
+
+  #cancel(row: number, now: Ns): void {
+    const slot = this.#slotOf.get(row)
+    // Gone already, or not there yet: nobody to cancel.
+    if (slot !== undefined) this.cluster.cancel(slot, now)
+  }
+
+  /** Copies what the slot knows; the clock of the client runs `afterNs` behind the engine's. */
+  #leave(row: number, slot: number, now: Ns): void {
+    const {outcomes} = this
+    const requests = this.#requests
+    const instance = this.cluster.instanceOf[slot] ?? 0
+    const {afterNs} = this.cluster.replicas[instance]!.frontEnd
+    this.#slotOf.delete(row)
+    outcomes.instance[row] = instance
+    outcomes.scheduledAt[row] = requests.scheduledAt[slot]!
+    outcomes.firstTokenAt[row] = requests.firstTokenAt[slot]! + afterNs
+    outcomes.cachedTokens[row] = requests.cached[slot]!
+    outcomes.preemptions[row] = requests.preemptions[slot]!
+    this.#request.onLeave?.(row, slot)
+    if (this.#workload.ended(row, now)) this.cluster.interrupt()
+    if (++this.#left % progressEvery === 0) this.#request.onProgress?.(this.#left)
+  }
+}
+
+function cancelOrder(trace: Trace): Int32Array {
+  const {cancelledAt} = trace
+  if (!cancelledAt) return new Int32Array(0)
+  const rows = Int32Array.from({length: trace.length}, (_, row) => row)
+  return rows
+    .filter((row) => !Number.isNaN(cancelledAt[row]!))
+    .sort((a, b) => cancelledAt[a]! - cancelledAt[b]! || a - b)
+}
+
+function totalsOf(cluster: Cluster): EngineTotals[] {
+  return cluster.replicas.map(({engine, instance}) => ({
+    ...engine.totals,
+    instance,
+    blocks: engine.totalBlocks,
+    blockSize: engine.config.blockSize,
+    peakBlocks: engine.peakBlocks,
+    maxNumSeqs: engine.maxNumSeqs,
+  }))
+}
+
+/** Replays a trace to its end on the virtual clock. Deterministic: same input, same result, to the nanosecond. */
+export function replay(request: ReplayRequest): Replay {
+  const driver = new Driver(request)
+  driver.run()
+  return {outcomes: driver.outcomes, engines: totalsOf(driver.cluster)}
+}

@@ -1,0 +1,174 @@
+/**
+ * One engine in time: its front end, when its batches start and end, and when it plans. The engine decides
+ * what runs, the step time how long; this is the only place where the two meet.
+ */
+import type {Engine} from '../engine/engine.js'
+import type {RequestPool} from '../engine/request-pool.js'
+import type {BatchShape, Ns, StepTime} from '../latency/step-time.js'
+
+/** What a request passes before and after the engine. */
+export interface FrontEnd {
+  /** Constant delay before the engine sees a request: HTTP, template, hand-over between processes. */
+  readonly delayNs: Ns
+  /** One request at a time, per prompt token: the tokenizer. */
+  readonly perTokenNs: Ns
+  /** From the end of a batch until the client has the token. */
+  readonly afterNs: Ns
+}
+
+export const noFrontEnd: FrontEnd = {delayNs: 0, perTokenNs: 0, afterNs: 0}
+
+/** When an idle engine looks for work; the default is at once. */
+export interface ClockHooks {
+  /** Time at which an engine that idles since `idleSince` notices a request that arrives `at`. */
+  noticeAt(idleSince: Ns, at: Ns): Ns
+  /** Since when an engine idles that never ran, given the first arrival. */
+  firstIdle(firstArrival: Ns): Ns
+}
+
+export const realClock: ClockHooks = {noticeAt: (_idleSince, at) => at, firstIdle: (first) => first}
+
+/** One executed batch, as `--steps` shows it. Read it at once, the shape is reused. */
+export interface StepRecord {
+  readonly instance: number
+  readonly start: Ns
+  readonly end: Ns
+  readonly shape: BatchShape
+  readonly running: number
+  readonly waiting: number
+  readonly freeBlocks: number
+  readonly preempted: number
+}
+
+export interface ReplicaParts {
+  readonly instance: number
+  readonly engine: Engine
+  readonly requests: RequestPool
+  readonly stepTime: StepTime
+  readonly frontEnd: FrontEnd
+  readonly clock: ClockHooks
+  readonly onStep: ((step: StepRecord) => void) | undefined
+}
+
+/** Called with a request that was turned away, and why. */
+export type OnRejected = (slot: number, now: Ns, reason: string) => void
+
+const never = Number.POSITIVE_INFINITY
+
+export class Replica {
+  readonly engine: Engine
+  readonly instance: number
+  readonly frontEnd: FrontEnd
+  readonly #requests: RequestPool
+  readonly #stepTime: StepTime
+  readonly #clock: ClockHooks
+  readonly #onStep: ((step: StepRecord) => void) | undefined
+  /** Requests in the front end and when they leave it, in that order. */
+  readonly #entering: {slot: number; at: Ns}[] = []
+  #tokenizerFreeAt: Ns = 0
+  /** End of the batch that executes. */
+  #end: Ns = never
+  /** When to plan although no batch ends: an idle engine has work. */
+  #planAt: Ns = never
+  #idleSince: Ns = Number.NaN
+  #hasCompleted = false
+
+  constructor(parts: ReplicaParts) {
+    this.instance = parts.instance
+    this.engine = parts.engine
+    this.frontEnd = parts.frontEnd
+    this.#requests = parts.requests
+    this.#stepTime = parts.stepTime
+    this.#clock = parts.clock
+    this.#onStep = parts.onStep
+  }
+
+  /** Time of the next thing that happens here; +Infinity when idle. */
+  get nextAt(): Ns {
+    const entering = this.#entering[0]?.at ?? never
+    return Math.min(this.#end, this.#planAt, entering)
+  }
+
+  /** A request arrives at the front end. */
+  arrive(slot: number, now: Ns, onRejected: OnRejected): void {
+    const {delayNs, perTokenNs} = this.frontEnd
+    if (delayNs === 0 && perTokenNs === 0) {
+      this.#enqueue(slot, now, onRejected)
+      return
+    }
+    const tokenized =
+      Math.max(now, this.#tokenizerFreeAt) + Math.round(perTokenNs * this.#requests.input[slot]!)
+    this.#tokenizerFreeAt = tokenized
+    this.#entering.push({slot, at: tokenized + delayNs})
+  }
+
+  /** Requests that leave the front end by `now` reach the engine. */
+  enter(now: Ns, onRejected: OnRejected): void {
+    while (this.#entering.length > 0 && this.#entering[0]!.at <= now) {
+      this.#enqueue(this.#entering.shift()!.slot, now, onRejected)
+    }
+  }
+
+  #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
+    const refusal = this.engine.enqueue(slot)
+    if (refusal !== undefined) {
+      onRejected(slot, now, refusal)
+      return
+    }
+    if (this.engine.inFlight > 0) return
+    if (Number.isNaN(this.#idleSince)) this.#idleSince = this.#clock.firstIdle(now)
+    this.#planAt = Math.min(this.#planAt, this.#clock.noticeAt(this.#idleSince, now))
+  }
+
+  /** Takes a request out wherever it is. Returns how many tokens it got. */
+  cancel(slot: number): number {
+    const at = this.#entering.findIndex((request) => request.slot === slot)
+    if (at < 0) return this.engine.cancel(slot)
+    this.#entering.splice(at, 1)
+    return 0
+  }
+
+  /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
+  complete(now: Ns): boolean {
+    this.#hasCompleted = this.#end <= now
+    if (this.#hasCompleted) {
+      this.engine.complete(now)
+      this.#end = never
+      this.#idleSince = now
+    }
+    return this.#hasCompleted
+  }
+
+  /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */
+  plan(now: Ns): void {
+    if (!this.#hasCompleted && this.#planAt > now) return
+    this.#hasCompleted = false
+    this.#planAt = never
+    const {engine} = this
+    let start = engine.inFlight > 0 ? engine.oldest : undefined
+    while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
+      start ??= engine.oldest
+    }
+    if (start === undefined) return
+    const duration = this.#stepTime(start.shape)
+    this.#end = now + duration
+    engine.started(duration)
+    this.#onStep?.({
+      instance: this.instance,
+      start: now,
+      end: this.#end,
+      shape: start.shape,
+      running: start.running,
+      waiting: start.waiting,
+      freeBlocks: start.freeBlocks,
+      preempted: start.preempted,
+    })
+  }
+
+  /** Runs decode steps that nobody else can observe, up to and including `until`. */
+  skip(until: Ns): void {
+    if (this.#onStep !== undefined || this.#end > until) return
+    const entering = this.#entering[0]?.at ?? never
+    this.#end = this.engine.runDecodes(this.#end, Math.min(until, entering - 1), this.#stepTime)
+  }
+}

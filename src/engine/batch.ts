@@ -1,0 +1,94 @@
+/**
+ * What one planned batch will deliver when it ends. Most of its tokens are *regular*: the request got its
+ * previous token from the batch before, so all of them share one gap and need no list. The others are listed.
+ */
+import {type BatchShape, emptyShape} from '../latency/step-time.js'
+
+export class Batch {
+  /** Number of the batch, from 1. */
+  sequence = 0
+  readonly shape: BatchShape = emptyShape()
+  /** Decodes whose previous token came from the batch before. */
+  regular = 0
+  /** Requests that catch up in this batch: their first token, or the first after a preemption. */
+  readonly joiners: number[] = []
+  /** Decodes that were left out of batches since their previous token. */
+  readonly stragglers: number[] = []
+  /** Requests whose last token this is. */
+  readonly finishing: number[] = []
+  /** Requests whose latest token this is, for they leave the cohort: its time must be kept. */
+  readonly departing: number[] = []
+  /** As planned: running, waiting, free blocks, and requests preempted for it. */
+  running = 0
+  waiting = 0
+  freeBlocks = 0
+  preempted = 0
+
+  /** Whether it delivers regular tokens only. */
+  get isPlain(): boolean {
+    return (
+      this.joiners.length === 0 &&
+      this.stragglers.length === 0 &&
+      this.finishing.length === 0 &&
+      this.departing.length === 0
+    )
+  }
+
+  clear(sequence: number): void {
+    this.sequence = sequence
+    Object.assign(this.shape, blank)
+    this.regular = 0
+    this.joiners.length = 0
+    this.stragglers.length = 0
+    this.finishing.length = 0
+    this.departing.length = 0
+    this.preempted = 0
+  }
+
+  /** A chunk of `n` tokens behind `context` computed ones; one token is a decode to every kernel. */
+  addChunk(n: number, context: number): void {
+    const shape = this.shape
+    shape.sequences++
+    shape.tokens += n
+    if (n === 1) {
+      this.#addDecodes(1, context, context, context)
+      return
+    }
+    shape.prefills++
+    shape.prefillTokens += n
+    shape.prefillContext += context
+    shape.prefillWork += n * (context + (n + 1) / 2)
+  }
+
+  /** Decodes given by their number and the sum, smallest and largest of their contexts. */
+  addDecodes(count: number, sum: number, smallest: number, largest: number): void {
+    if (count === 0) return
+    this.shape.sequences += count
+    this.shape.tokens += count
+    this.#addDecodes(count, sum, smallest, largest)
+  }
+
+  #addDecodes(count: number, sum: number, smallest: number, largest: number): void {
+    const shape = this.shape
+    shape.decodeContextMin =
+      shape.decodes === 0 ? smallest : Math.min(shape.decodeContextMin, smallest)
+    shape.decodeContextMax = Math.max(shape.decodeContextMax, largest)
+    shape.decodes += count
+    shape.decodeContext += sum
+  }
+
+  /** A cancelled request will get no token from this batch any more. Returns whether it would have. */
+  forget(slot: number): boolean {
+    const lists = [this.joiners, this.stragglers, this.finishing, this.departing]
+    let found = false
+    for (const list of lists) {
+      const at = list.indexOf(slot)
+      if (at < 0) continue
+      list.splice(at, 1)
+      if (list === this.joiners || list === this.stragglers) found = true
+    }
+    return found
+  }
+}
+
+const blank = emptyShape()

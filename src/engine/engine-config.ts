@@ -1,0 +1,51 @@
+/** What an engine is told when it is built, and what it tells. */
+import type {Ns} from '../latency/step-time.js'
+import type {SchedulingPolicy} from './policy.js'
+import type {PrefixIdentity} from './prefix-identity.js'
+
+/** Field names are vLLM's flags. */
+export interface EngineConfig {
+  readonly numGpuBlocks: number
+  readonly blockSize: number
+  readonly maxNumSeqs: number
+  readonly maxNumBatchedTokens: number
+  /** 0: none. */
+  readonly longPrefillTokenThreshold: number
+  readonly enableChunkedPrefill: boolean
+  readonly enablePrefixCaching: boolean
+  /** Admit a request only when its whole prompt fits. */
+  readonly reserveFullPrompt: boolean
+  readonly ownBlocks: boolean
+  readonly maxModelLen: number
+  /** Batches in the engine: 1 synchronous, 2 asynchronous scheduling. */
+  readonly depth: number
+  readonly policy: SchedulingPolicy
+}
+
+/** Why a request is turned away, or undefined when it is queued. */
+export type Verdict = string | undefined
+
+/** Changes that the engine reports; whoever does not listen pays nothing. */
+export interface EngineListener {
+  /** A chunk of a request that has no token yet was planned. */
+  chunkPlanned?(slot: number, now: Ns): void
+  /** From the batch of this number on the request gets one token at the end of each… */
+  tokensFrom?(slot: number, batch: number): void
+  /** …up to and including this one (a later call may name an earlier batch). */
+  tokensUntil?(slot: number, batch: number): void
+  batchEnded?(batch: number, now: Ns): void
+}
+
+export interface EngineSeams {
+  readonly identity?: PrefixIdentity
+  readonly listener?: EngineListener
+}
+
+/** What routers, samplers and status pages may see. */
+export interface EngineView {
+  readonly running: number
+  readonly waiting: number
+  readonly freeBlocks: number
+  readonly totalBlocks: number
+  readonly maxNumSeqs: number
+}

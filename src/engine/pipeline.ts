@@ -1,0 +1,53 @@
+/** The batches of an engine that are planned and not ended, oldest first: one executes, the others wait for it. */
+import type {Ns} from '../latency/step-time.js'
+import {Batch} from './batch.js'
+
+export class Pipeline {
+  /** Number of the batch planned last. */
+  sequence = 0
+  /** When the batch before the oldest ended. */
+  lastEnd: Ns = 0
+  readonly batches: Batch[] = []
+  readonly #spare: Batch[] = []
+
+  get size(): number {
+    return this.batches.length
+  }
+
+  get oldest(): Batch {
+    return this.batches[0]!
+  }
+
+  get newest(): Batch | undefined {
+    return this.batches.at(-1)
+  }
+
+  /** Number of the batch that ended last. */
+  get ended(): number {
+    return this.sequence - this.batches.length
+  }
+
+  /** An empty batch, to be `add`ed or `discard`ed. */
+  open(): Batch {
+    const batch = this.#spare.pop() ?? new Batch()
+    batch.clear(this.sequence + 1)
+    return batch
+  }
+
+  add(batch: Batch): void {
+    this.sequence = batch.sequence
+    this.batches.push(batch)
+  }
+
+  discard(batch: Batch): void {
+    this.#spare.push(batch)
+  }
+
+  /** Takes the oldest batch out; it may be read until the next `open`. */
+  end(now: Ns): Batch {
+    const batch = this.batches.shift()!
+    this.lastEnd = now
+    this.#spare.push(batch)
+    return batch
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Requests in flight as columns. A request is a slot, recycled when it has left; no objects, strings or
+ * closures per request. The cluster fills the first group at submission, the engine keeps the rest.
+ */
+
+export const state = {
+  free: 0,
+  waiting: 1,
+  /** Running, with more than the next token to compute. */
+  prefilling: 2,
+  /** Running in the cohort: its columns `computed` and `reached` stand still, see Cohort. */
+  decoding: 3,
+  /** All its tokens are planned; it finishes with the batch that holds the last. */
+  draining: 4,
+  /** Draining, but preempted: seat and blocks are gone already. */
+  unseated: 5,
+} as const
+
+export const none = -1
+
+export class RequestPool {
+  /** Row of the trace (or any number the owner knows the request by). */
+  row = new Int32Array(0)
+  input = new Int32Array(0)
+  /** Prompt plus output. */
+  total = new Int32Array(0)
+  priority = new Int32Array(0)
+  /** Predicted output tokens; −1 where nobody predicted. */
+  predicted = new Int32Array(0)
+  /** ns; queueing time and TTFT count from here. */
+  arrivedAt = new Float64Array(0)
+
+  state = new Uint8Array(0)
+  /** Tokens whose KV is cached or planned; tokens that exist (docs/scheduler.md). */
+  computed = new Int32Array(0)
+  reached = new Int32Array(0)
+  /** Tokens picked for it in the plan being made. */
+  picked = new Int32Array(0)
+  /** Its first blocks, as far as they are entries of the prefix index. */
+  entries: (number[] | undefined)[] = []
+  /** Blocks whose identity others may share. */
+  shareable = new Int32Array(0)
+
+  key = new Float64Array(0)
+  /** Order of arrival at the engine, and of admission to `running`. */
+  arrival = new Float64Array(0)
+  admission = new Float64Array(0)
+  previous = new Int32Array(0)
+  next = new Int32Array(0)
+
+  scheduledAt = new Float64Array(0)
+  firstTokenAt = new Float64Array(0)
+  /** End of the batch with its latest token; kept only while it is not an ordinary member of the cohort. */
+  lastTokenAt = new Float64Array(0)
+  cached = new Int32Array(0)
+  preemptions = new Int32Array(0)
+  /** Batches that count its token among their regular ones (see Batch): first and last. */
+  regularFrom = new Float64Array(0)
+  regularUntil = new Float64Array(0)
+
+  #free: number[] = []
+  #capacity = 0
+
+  /** Slots in use. */
+  get size(): number {
+    return this.#capacity - this.#free.length
+  }
+
+  /** A clean slot. */
+  take(): number {
+    if (this.#free.length === 0) this.#grow()
+    const slot = this.#free.pop()!
+    this.state[slot] = state.waiting
+    this.computed[slot] = 0
+    this.reached[slot] = 0
+    this.picked[slot] = 0
+    this.shareable[slot] = 0
+    this.priority[slot] = 0
+    this.predicted[slot] = none
+    this.key[slot] = 0
+    this.scheduledAt[slot] = Number.NaN
+    this.firstTokenAt[slot] = Number.NaN
+    this.lastTokenAt[slot] = Number.NaN
+    this.cached[slot] = 0
+    this.preemptions[slot] = 0
+    this.regularFrom[slot] = Number.POSITIVE_INFINITY
+    this.regularUntil[slot] = Number.NEGATIVE_INFINITY
+    return slot
+  }
+
+  give(slot: number): void {
+    this.state[slot] = state.free
+    this.entries[slot] = undefined
+    this.#free.push(slot)
+  }
+
+  #grow(): void {
+    const from = this.#capacity
+    const capacity = Math.max(64, from * 2)
+    const columns = this as unknown as Record<string, unknown>
+    for (const [name, column] of Object.entries(columns)) {
+      if (!ArrayBuffer.isView(column)) continue
+      const Column = column.constructor as new (length: number) => Int32Array
+      const grown = new Column(capacity)
+      grown.set(column as Int32Array)
+      columns[name] = grown
+    }
+    for (let slot = capacity - 1; slot >= from; slot--) this.#free.push(slot)
+    this.#capacity = capacity
+  }
+}

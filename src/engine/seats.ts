@@ -1,0 +1,188 @@
+/**
+ * Who has a seat in the engine, and in which role: prefilling, decoding in the cohort, or draining. Every way
+ * in, out and between the roles is here, and so is the account of who gets a token from which batch.
+ */
+import type {Ns} from '../latency/step-time.js'
+import type {Batch} from './batch.js'
+import {Cohort} from './cohort.js'
+import type {EngineConfig, EngineListener} from './engine-config.js'
+import type {Pipeline} from './pipeline.js'
+import type {RequestBlocks} from './request-blocks.js'
+import {type RequestPool, state} from './request-pool.js'
+import {RunningList} from './running-list.js'
+
+export interface SeatsParts {
+  readonly config: EngineConfig
+  readonly requests: RequestPool
+  readonly blocks: RequestBlocks
+  readonly pipeline: Pipeline
+  readonly listener: EngineListener
+}
+
+export class Seats {
+  readonly list: RunningList
+  readonly cohort: Cohort
+  /** Requests with more than the next token to compute, in order of admission. */
+  readonly prefilling: number[] = []
+  /** Members of the cohort that were left out of batches since their last token. */
+  readonly stragglers: number[] = []
+  /** Members that the plan being made leaves out. */
+  readonly leftOut: number[] = []
+  work = 0
+  readonly #config: EngineConfig
+  readonly #requests: RequestPool
+  readonly #blocks: RequestBlocks
+  readonly #pipeline: Pipeline
+  readonly #listener: EngineListener
+
+  constructor({config, requests, blocks, pipeline, listener}: SeatsParts) {
+    this.#config = config
+    this.#requests = requests
+    this.#blocks = blocks
+    this.#pipeline = pipeline
+    this.#listener = listener
+    this.list = new RunningList(requests)
+    this.cohort = new Cohort(config.blockSize)
+  }
+
+  /** Tokens that a request would like in one step when `tokens` are missing. */
+  cut(tokens: number): number {
+    const threshold = this.#config.longPrefillTokenThreshold
+    return threshold > 0 ? Math.min(tokens, threshold) : tokens
+  }
+
+  /** Gives a request from the queue a seat; `computed` tokens are cached. */
+  admit(slot: number, computed: number): void {
+    this.list.push(slot)
+    this.prefilling.push(slot)
+    this.#requests.state[slot] = state.prefilling
+    this.#requests.computed[slot] = computed
+  }
+
+  /** Enters the picked tokens of a prefilling request in the batch; if it catches up it gets a token. */
+  commitChunk(slot: number, batch: Batch, now: Ns): void {
+    const requests = this.#requests
+    const n = requests.picked[slot]!
+    requests.picked[slot] = 0
+    this.work++
+    if (n === 0) return
+    const computed = requests.computed[slot]!
+    batch.addChunk(n, computed)
+    requests.computed[slot] = computed + n
+    if (Number.isNaN(requests.firstTokenAt[slot]!)) this.#listener.chunkPlanned?.(slot, now)
+    if (computed + n === requests.reached[slot]!) this.#join(slot, batch)
+  }
+
+  /** A request that caught up gets a token from `batch`, and decodes from the next step on. */
+  #join(slot: number, batch: Batch): void {
+    const requests = this.#requests
+    this.prefilling.splice(this.prefilling.indexOf(slot), 1)
+    const remaining = requests.total[slot]! - ++requests.reached[slot]!
+    batch.joiners.push(slot)
+    this.#listener.tokensFrom?.(slot, batch.sequence)
+    requests.regularFrom[slot] = batch.sequence + 1
+    if (remaining === 0) {
+      this.#drain(slot, batch)
+      return
+    }
+    requests.state[slot] = state.decoding
+    requests.regularUntil[slot] = Number.POSITIVE_INFINITY
+    const {step} = this.cohort
+    this.#seatInCohort(slot, requests.computed[slot]!, {step: step + 1, lastStep: step + remaining})
+  }
+
+  #seatInCohort(slot: number, context: number, when: {step: number; lastStep: number}): void {
+    this.cohort.join(slot, context, when.step, when.lastStep)
+    if (this.#requests.shareable[slot]! > Math.floor(context / this.#config.blockSize)) {
+      this.cohort.fills(slot)
+    }
+  }
+
+  /** All tokens of the request are planned: it finishes with `batch`. */
+  #drain(slot: number, batch: Batch): void {
+    const requests = this.#requests
+    requests.state[slot] = state.draining
+    requests.computed[slot] = requests.total[slot]! - 1
+    requests.reached[slot] = requests.total[slot]!
+    requests.regularUntil[slot] = batch.sequence
+    batch.finishing.push(slot)
+  }
+
+  /** A member gets a token again: the gap before it is its own, the next ones are regular. */
+  pickStraggler(slot: number, batch: Batch): void {
+    batch.stragglers.push(slot)
+    this.#requests.regularFrom[slot] = batch.sequence + 1
+    this.#requests.regularUntil[slot] = Number.POSITIVE_INFINITY
+    this.#listener.tokensFrom?.(slot, batch.sequence)
+  }
+
+  /** Members left out keep their context; members with their last token in `batch` drain; the step counts. */
+  seal(batch: Batch): void {
+    const {cohort} = this
+    for (const slot of this.leftOut) this.#leaveOut(slot)
+    this.leftOut.length = 0
+    while (cohort.nextEnd() === cohort.step) {
+      this.work++
+      this.#drain(cohort.takeEnd(), batch)
+    }
+    cohort.step++
+  }
+
+  #leaveOut(slot: number): void {
+    const {cohort, stragglers} = this
+    const context = cohort.context(slot)
+    this.work++
+    if (!stragglers.includes(slot)) {
+      this.#keepLastToken(slot)
+      stragglers.push(slot)
+    }
+    cohort.leave(slot)
+    const lastStep = cohort.step + this.#requests.total[slot]! - context - 1
+    this.#seatInCohort(slot, context, {step: cohort.step + 1, lastStep})
+  }
+
+  /**
+   * Takes the seat and the role of a request that is preempted or cancelled; its blocks stay with it.
+   * Afterwards `computed` and `reached` hold in every role.
+   */
+  unseat(slot: number): void {
+    const requests = this.#requests
+    const role = requests.state[slot]
+    if (role === state.prefilling) this.prefilling.splice(this.prefilling.indexOf(slot), 1)
+    else if (role === state.decoding) this.#leaveCohort(slot)
+    this.list.remove(slot)
+  }
+
+  #leaveCohort(slot: number): void {
+    const context = this.cohort.context(slot)
+    this.#requests.computed[slot] = context
+    this.#requests.reached[slot] = context + 1
+    const at = this.stragglers.indexOf(slot)
+    if (at >= 0) this.stragglers.splice(at, 1)
+    else this.#keepLastToken(slot)
+    this.cohort.leave(slot)
+  }
+
+  /** The regular tokens of a member end with the batch planned last: when that was must be remembered. */
+  #keepLastToken(slot: number): void {
+    const {newest, sequence, lastEnd} = this.#pipeline
+    this.#requests.regularUntil[slot] = sequence
+    if (newest) newest.departing.push(slot)
+    else this.#requests.lastTokenAt[slot] = lastEnd
+    this.#listener.tokensUntil?.(slot, sequence)
+  }
+
+  /** The last tokens of `batch` are delivered: seats and blocks go back, in order of the picks. */
+  finish(batch: Batch): void {
+    const requests = this.#requests
+    batch.finishing.sort((a, b) => requests.admission[a]! - requests.admission[b]!)
+    for (const slot of batch.finishing) {
+      this.work++
+      this.#listener.tokensUntil?.(slot, batch.sequence)
+      if (requests.state[slot] === state.draining) {
+        this.list.remove(slot)
+        this.#blocks.leave(slot, requests.computed[slot]!)
+      } else this.#blocks.leave(slot, 0)
+    }
+  }
+}

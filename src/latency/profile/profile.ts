@@ -1,0 +1,143 @@
+/**
+ * Step time from a measured bundle: Σ of its layer tables in the order of the model, times the layers, plus
+ * whatever the caller adds (collectives, host). docs/latency.md, "profile".
+ */
+import type {ProfileBundle} from '../../catalogue/profile-bundle.js'
+import type {BatchShape, Ns} from '../step-time.js'
+import {AttentionTable, SkewCorrection} from './attention-table.js'
+import {Curve, ExpertTable, roundHalfEven} from './tables.js'
+
+export interface ProfileRequest {
+  readonly bundle: ProfileBundle
+  /** Transformer layers. */
+  readonly layers: number
+  /** Undefined for a dense model. */
+  readonly experts: {readonly count: number; readonly perToken: number} | undefined
+  /** Expert-parallel degree; 1 keeps all experts on every rank. */
+  readonly ep: number
+  /** Layers that this hardware does not run as kernels of their own (TPUs fuse the rotary embedding). */
+  readonly skip: readonly string[]
+}
+
+/** What runs besides kernels, ns for a number of tokens that dense layers see. */
+export interface Collectives {
+  /** After the output projection and, in a dense layer, after the MLP: 0 without tensor parallelism. */
+  allReduce(tokens: number): Ns
+  /** Before the experts of a layer. */
+  dispatch(tokens: number): Ns
+  /** After them. */
+  combine(tokens: number): Ns
+}
+
+export const noCollectives: Collectives = {allReduce: () => 0, dispatch: () => 0, combine: () => 0}
+
+const prologue = ['embedding']
+const beforeAttention = ['layernorm', 'qkv_proj', 'qk_norm', 'rotary_emb']
+const afterAttention = ['o_proj', 'layernorm']
+const denseMlp = ['gate_up_proj', 'act_fn', 'down_proj']
+const epilogue = ['final_layernorm']
+
+export class ProfileTimes {
+  /** Layers of the model that the bundle has no table for: they cost nothing, and a note should say so. */
+  readonly missing: string[] = []
+  readonly #request: ProfileRequest
+  readonly #collectives: Collectives
+  readonly #dense: ReadonlyMap<string, Curve>
+  readonly #perSequence: ReadonlyMap<string, Curve>
+  readonly #attention: AttentionTable
+  readonly #skew: SkewCorrection | undefined
+  readonly #experts: ExpertTable | undefined
+  /** Everything but attention and the head, by padded tokens. */
+  readonly #byTokens: number[] = []
+  readonly #bySequences: number[] = []
+
+  constructor(request: ProfileRequest, collectives: Collectives) {
+    const {bundle} = request
+    this.#request = request
+    this.#collectives = collectives
+    const curves = (tables: ProfileBundle['dense']) =>
+      new Map([...tables].map(([layer, samples]) => [layer, new Curve(samples)]))
+    this.#dense = curves(bundle.dense)
+    this.#perSequence = curves(bundle.perSequence)
+    this.#attention = new AttentionTable(bundle.attention)
+    this.#skew = bundle.skew && new SkewCorrection(bundle.skew)
+    this.#experts = bundle.moe && new ExpertTable(bundle.moe)
+    this.#findMissing()
+  }
+
+  #findMissing(): void {
+    // qk_norm is optional: only some models have it.
+    const dense = [...prologue, ...beforeAttention, ...afterAttention, ...epilogue].filter(
+      (layer) => layer !== 'qk_norm' && !this.#request.skip.includes(layer),
+    )
+    if (this.#request.experts === undefined) dense.push(...denseMlp)
+    else if (this.#experts === undefined) this.missing.push('moe')
+    this.missing.push(...dense.filter((layer) => !this.#dense.has(layer)))
+    this.missing.push(...['lm_head', 'sampler'].filter((layer) => !this.#perSequence.has(layer)))
+  }
+
+  /** Kernels and collectives of one step, whole ns. */
+  at(shape: BatchShape): Ns {
+    const {layers} = this.#request
+    return (
+      this.#tokenPart(shape.paddedTokens) +
+      layers * this.#attentionTime(shape) +
+      this.#headPart(shape.sequences)
+    )
+  }
+
+  #tokenPart(tokens: number): Ns {
+    const known = this.#byTokens[tokens]
+    if (known !== undefined) return known
+    const {layers, experts} = this.#request
+    const sum = (names: readonly string[]) =>
+      names.reduce((total, layer) => total + this.#denseAt(layer, tokens), 0)
+    const block =
+      sum(beforeAttention) +
+      sum(afterAttention) +
+      this.#collectives.allReduce(tokens) +
+      (experts === undefined
+        ? sum(denseMlp) + this.#collectives.allReduce(tokens)
+        : this.#expertTime(tokens))
+    const time = sum(prologue) + layers * block + sum(epilogue)
+    this.#byTokens[tokens] = time
+    return time
+  }
+
+  #denseAt(layer: string, tokens: number): Ns {
+    if (this.#request.skip.includes(layer)) return 0
+    return this.#dense.get(layer)?.at(tokens) ?? 0
+  }
+
+  /** Balanced routing: each rank sees the tokens that pick one of its experts, and as many experts as they can reach. */
+  #expertTime(tokens: number): Ns {
+    const {experts, ep} = this.#request
+    if (!experts || !this.#experts) return 0
+    const {count, perToken} = experts
+    const local = roundHalfEven(tokens * (1 - ((ep - 1) / ep) ** perToken))
+    const activated = Math.min(roundHalfEven((tokens * perToken) / ep), count / ep)
+    const kernel = this.#experts.at(local, Math.max(1, activated))
+    if (ep === 1) return kernel
+    return this.#collectives.dispatch(tokens) + kernel + this.#collectives.combine(tokens)
+  }
+
+  #headPart(sequences: number): Ns {
+    const known = this.#bySequences[sequences]
+    if (known !== undefined) return known
+    const at = (layer: string) => this.#perSequence.get(layer)?.at(sequences) ?? 0
+    const time = at('lm_head') + at('sampler')
+    this.#bySequences[sequences] = time
+    return time
+  }
+
+  #attentionTime(shape: BatchShape): Ns {
+    const {prefillTokens, prefillContext, decodes} = shape
+    if (prefillTokens === 0 && decodes === 0) return 0
+    const mean = decodes === 0 ? 0 : Math.floor(shape.decodeContext / decodes)
+    const lookUp = (context: number) =>
+      this.#attention.at(prefillTokens, prefillContext, decodes, context)
+    const atMean = lookUp(mean)
+    if (!this.#skew) return atMean
+    return this.#skew.apply(shape, atMean, () => lookUp(shape.decodeContextMax))
+  }
+}
