@@ -110,7 +110,7 @@ export class ReferenceEngine {
     if (reason !== undefined) {
       result.status = 'rejected'
       result.reason = reason
-      this.#visit(`rejected: ${reason}`)
+      this.visit(`rejected: ${reason}`)
       return
     }
     const key = this.#policy.key(keyView(trace, row))
@@ -132,7 +132,7 @@ export class ReferenceEngine {
       : draining
         ? 'draining'
         : 'running'
-    this.#visit(`cancelled: ${place}`)
+    this.visit(`cancelled: ${place}`)
     request.result.status = 'cancelled'
     this.#remove(request)
     this.waiting = this.waiting.filter((other) => other !== request)
@@ -143,7 +143,7 @@ export class ReferenceEngine {
     const preempted = this.#pickRunning(picks)
     if (preempted === 0) this.#admitWaiting(picks, now)
     else if (this.waiting.some((request) => request.preempted === 0))
-      this.#visit('admission skipped')
+      this.visit('admission skipped')
     return {picks, preempted}
   }
 
@@ -153,7 +153,7 @@ export class ReferenceEngine {
       const {result} = request
       if (!produces) continue
       if (result.status === 'cancelled') {
-        this.#visit('token lost')
+        this.visit('token lost')
         continue
       }
       if (result.producedTokens === 0) result.firstTokenAt = now
@@ -209,7 +209,7 @@ export class ReferenceEngine {
       const tokens = Math.min(wanted, this.#budget(picks))
       const barrier = this.#barrier(request, hits, {wanted, tokens, end: computed + tokens})
       if (barrier !== undefined) {
-        this.#visit(barrier)
+        this.visit(barrier)
         return
       }
       this.#admit(request, hits, now)
@@ -238,14 +238,14 @@ export class ReferenceEngine {
     this.waiting.shift()
     this.running.push(request)
     for (const block of hits) {
-      this.#visit(block.holders === 0 ? 'hit: free block' : 'hit: held block')
-      if (block.identity?.startsWith('own')) this.#visit('hit: own block')
+      this.visit(block.holders === 0 ? 'hit: free block' : 'hit: held block')
+      if (block.identity?.startsWith('own')) this.visit('hit: own block')
       this.pool.hold(block)
     }
     request.blocks = [...hits]
     request.entered = hits.length
     request.computed = cached
-    if (request.preempted > 0) this.#visit('resumed')
+    if (request.preempted > 0) this.visit('resumed')
     if (!Number.isNaN(request.result.scheduledAt)) return
     request.result.scheduledAt = now
     if (!this.#config.enablePrefixCaching) return
@@ -259,7 +259,7 @@ export class ReferenceEngine {
     const context = request.computed
     request.computed += tokens
     while (request.blocks.length * this.#config.blockSize < request.computed) {
-      if (this.pool.free[0]?.identity !== undefined) this.#visit('evicted')
+      if (this.pool.free[0]?.identity !== undefined) this.visit('evicted')
       request.blocks.push(this.pool.take())
     }
     this.#enterFull(request)
@@ -273,7 +273,7 @@ export class ReferenceEngine {
     while ((request.entered + 1) * this.#config.blockSize <= request.computed) {
       const identity = this.#identity(request, request.entered)
       if (identity !== undefined) {
-        if (this.pool.index.has(identity)) this.#visit('identity replaced')
+        if (this.pool.index.has(identity)) this.visit('identity replaced')
         this.pool.enter(request.blocks[request.entered]!, identity)
       }
       request.entered += 1
@@ -285,16 +285,15 @@ export class ReferenceEngine {
     if (at >= 0) {
       const [undone] = picks.splice(at, 1)
       if (undone!.produces) victim.reached -= 1
-      this.#visit('pick undone')
+      this.visit('pick undone')
     }
     this.#remove(victim)
     victim.result.preemptions += 1
     if (victim.reached === victim.total) {
-      this.#visit('draining victim')
+      this.visit('draining victim')
       return
     }
-    if (victim.input + victim.result.producedTokens < victim.reached)
-      this.#visit('victim in flight')
+    if (victim.input + victim.result.producedTokens < victim.reached) this.visit('victim in flight')
     this.#preemptions += 1
     victim.preempted = this.#preemptions
     victim.computed = 0
@@ -340,7 +339,7 @@ export class ReferenceEngine {
     return picks.reduce((left, pick) => left - pick.tokens, this.#config.maxNumBatchedTokens)
   }
 
-  #visit(corner: string): void {
+  visit(corner: string): void {
     this.corners.set(corner, (this.corners.get(corner) ?? 0) + 1)
   }
 }

@@ -46,7 +46,11 @@ export const runReference = (
       preempted += made.preempted
       if (made.picks.length === 0) {
         // Nobody would wake an engine that has no batch, so it must not stop half-way.
-        if (made.preempted > 0 && batches.length === 0) continue
+        if (made.preempted > 0 && batches.length === 0) {
+          engine.visit('planned again')
+          continue
+        }
+        if (made.preempted > 0) engine.visit('preempted for nothing')
         return
       }
       const shape = shapeOf(made.picks)
