@@ -124,12 +124,11 @@ export class ReferenceEngine {
   cancel(row: number): void {
     const request = this.requests.get(row)
     if (request?.result.status !== 'pending') return
-    const draining = request.reached === request.total
     const place = this.waiting.includes(request)
       ? request.preempted > 0
         ? 'preempted'
         : 'fresh'
-      : draining
+      : isDraining(request)
         ? 'draining'
         : 'running'
     this.visit(`cancelled: ${place}`)
@@ -181,7 +180,8 @@ export class ReferenceEngine {
     let at = 0
     while (at < this.running.length && this.#budget(picks) > 0) {
       const request = this.running[at]!
-      const wanted = request.reached - request.computed
+      // Whoever has all its tokens in sight only waits for the batch in flight.
+      const wanted = isDraining(request) ? 0 : request.reached - request.computed
       if (wanted === 0) {
         at += 1
         continue
@@ -289,7 +289,7 @@ export class ReferenceEngine {
     }
     this.#remove(victim)
     victim.result.preemptions += 1
-    if (victim.reached === victim.total) {
+    if (isDraining(victim)) {
       this.visit('draining victim')
       return
     }
@@ -343,6 +343,9 @@ export class ReferenceEngine {
     this.corners.set(corner, (this.corners.get(corner) ?? 0) + 1)
   }
 }
+
+/** Its last token is in flight. */
+const isDraining = (request: Request): boolean => request.reached === request.total
 
 const keyView = (trace: Trace, row: number): KeyView => {
   const predicted = trace.predictedOutputTokens?.[row]
