@@ -9,7 +9,7 @@ import {caseSpecs} from '../reference/arbitraries.js'
 import {buildCase, type CaseSpec} from '../reference/case-spec.js'
 import type {RequestResult, RunResult, StepResult} from '../reference/result.js'
 import {type ReferenceCase, type ReferenceResult, runReference} from '../reference/run-reference.js'
-import {type RunTotals, totalsOf} from '../reference/totals.js'
+import type {RunTotals} from '../reference/totals.js'
 
 export {runReference}
 
@@ -24,22 +24,18 @@ export interface FastResult extends Omit<RunResult, 'requests' | 'steps'> {
 export type RunFast = (given: ReferenceCase) => FastResult
 
 /** The first difference: steps in order of time, then requests by row, then totals. */
-export const compare = (
-  fast: FastResult,
-  reference: RunResult,
-  blocks: number,
-): string | undefined =>
+export const compare = (fast: FastResult, reference: ReferenceResult): string | undefined =>
   inSteps(fast, reference) ??
   inRequests(fast, reference) ??
   inFields('the run', plain(fast), plain(reference)) ??
-  inTotals(fast.totals ?? {}, totalsOf(reference, blocks)) ??
+  inTotals(fast.totals ?? {}, reference.totals) ??
   inPooledGaps(fast.pooledGaps, reference)
 
 /** One case through both. */
 export const differenceIn = (given: ReferenceCase, run: RunFast): string | undefined => {
   const reference: ReferenceResult = runReference(given)
   try {
-    return compare(run(given), reference, given.config.blocks)
+    return compare(run(given), reference)
   } catch (error) {
     return `the engine threw ${error instanceof Error ? (error.stack ?? error.message) : error}`
   }
@@ -81,7 +77,7 @@ const inSteps = (fast: FastResult, reference: RunResult): string | undefined => 
     if (got === undefined) return `step ${i} is missing, the reference starts it at ${wanted.start}`
     const {shape, ...rest} = wanted
     const difference =
-      inFields(`the shape of step ${i}, planned to start at ${wanted.start},`, got.shape, shape) ??
+      inFields(`the shape of step ${i} (start ${wanted.start})`, got.shape, shape) ??
       inFields(`step ${i}`, got, rest)
     if (difference !== undefined) return difference
   }

@@ -4,6 +4,7 @@ import type {StepTime} from '#llmsim/latency/step-time.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {type Pick, type ReferenceConfig, ReferenceEngine, shapeOf} from './reference-engine.js'
 import type {RunResult, StepResult} from './result.js'
+import {type RunTotals, totalsOf} from './totals.js'
 
 export interface ReferenceCase {
   readonly trace: Trace
@@ -12,6 +13,7 @@ export interface ReferenceCase {
 }
 
 export interface ReferenceResult extends RunResult {
+  readonly totals: RunTotals
   /** Corners of the rules that were visited, with counts. */
   readonly corners: ReadonlyMap<string, number>
 }
@@ -77,7 +79,8 @@ export const runReference = (
     observe(engine, now)
   }
   const {results: requests, lookedUpTokens, hitTokens, corners, pool} = engine
-  return {requests, steps, freeBlocksAtEnd: pool.free.length, lookedUpTokens, hitTokens, corners}
+  const run = {requests, steps, freeBlocksAtEnd: pool.free.length, lookedUpTokens, hitTokens}
+  return {...run, totals: totalsOf(run, config.blocks), corners}
 }
 
 /** By time, then row. Nobody can leave before coming. */
