@@ -1,0 +1,144 @@
+/** Small nasty cases: tiny pools, equal times, shared prefixes, cancels at the worst moments. */
+
+import fc from 'fast-check'
+import type {BatchShape} from '#llmsim/latency/step-time.js'
+import {
+  type CaseSpec,
+  type Content,
+  keyNames,
+  type Leaving,
+  type RequestSpec,
+  type StepTimeSpec,
+} from './case-spec.js'
+import type {ReferenceConfig} from './reference-engine.js'
+
+/** Mostly the first, now and then the others. */
+const mostly = <T>(weight: number, usual: fc.Arbitrary<T>, ...rare: fc.Arbitrary<T>[]) =>
+  fc.oneof({weight, arbitrary: usual}, ...rare.map((arbitrary) => ({weight: 1, arbitrary})))
+
+const content: fc.Arbitrary<Content> = fc.oneof(
+  fc.record({kind: fc.constant('fresh' as const)}),
+  fc.record({
+    kind: fc.constant('group' as const),
+    group: fc.integer({min: 1, max: 2}),
+    shared: fc.integer({min: 1, max: 40}),
+  }),
+  fc.record({
+    kind: fc.constantFrom('same prompt' as const, 'identical' as const, 'continued' as const),
+    of: fc.nat(9),
+  }),
+)
+
+const leaving: fc.Arbitrary<Leaving> = mostly(
+  7,
+  fc.constant<Leaving>('never'),
+  fc.constantFrom<Leaving>('before arrival', 'on arrival', 'while waiting', 'when scheduled'),
+  fc.constantFrom<Leaving>('in prefill', 'at first token', 'in decode', 'at a step end'),
+  fc.constantFrom<Leaving>('at finish', 'after finish', 'in decode', 'at a step end'),
+)
+
+const request = (cancels: boolean): fc.Arbitrary<RequestSpec> =>
+  fc.record({
+    gap: fc.oneof(
+      fc.constant(0),
+      fc.integer({min: 1, max: 9}),
+      fc.integer({min: 0, max: 12}).map((tens) => 10 * tens),
+      fc.integer({min: 0, max: 1500}),
+    ),
+    input: mostly(5, fc.integer({min: 1, max: 16}), fc.integer({min: 1, max: 64})),
+    output: mostly(4, fc.integer({min: 1, max: 10}), fc.integer({min: 1, max: 40})),
+    content,
+    known: fc.constantFrom('none', 'part', 'prompt', 'prompt', 'all', 'all'),
+    priority: fc.integer({min: -1, max: 2}),
+    predicted: fc.integer({min: -1, max: 8}),
+    leaving: cancels ? leaving : fc.constant('never'),
+  })
+
+const fields: readonly (keyof BatchShape)[] = [
+  'tokens',
+  'sequences',
+  'prefills',
+  'prefillTokens',
+  'prefillContext',
+  'prefillWork',
+  'decodes',
+  'decodeContext',
+  'decodeContextMin',
+  'decodeContextMax',
+  'paddedTokens',
+]
+
+const weights = fc
+  .array(fc.tuple(fc.constantFrom(...fields), fc.integer({min: 1, max: 3})), {maxLength: 4})
+  .map((pairs) => Object.fromEntries(pairs) as StepTimeSpec['weights'])
+
+export const stepTimeSpecs: fc.Arbitrary<StepTimeSpec> = fc.record({
+  base: fc.constantFrom(0, 1, 7, 10, 40),
+  weights: fc.oneof(
+    fc.constant({}),
+    weights,
+    fc.constant({decodeContextMin: 2, decodeContextMax: 3}),
+    fc.constant(Object.fromEntries(fields.map((field, i) => [field, (i % 3) + 1]))),
+  ),
+  bend: fc.constantFrom('none', 'stairs', 'roofline'),
+})
+
+const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
+  .record({
+    blockSize: fc.constantFrom(1, 2, 4, 16),
+    /** Tokens that the pool holds, about; a request of 16 + 10 should often just fit. */
+    poolTokens: mostly(
+      5,
+      fc.integer({min: 24, max: 90}),
+      fc.integer({min: 8, max: 24}),
+      fc.integer({min: 90, max: 600}),
+    ),
+    maxNumSeqs: mostly(4, fc.integer({min: 1, max: 8}), fc.constant(40)),
+    maxNumBatchedTokens: fc.oneof(
+      fc.integer({min: 1, max: 4}),
+      fc.integer({min: 5, max: 32}),
+      fc.integer({min: 16, max: 128}),
+    ),
+    longPrefillTokenThreshold: mostly(2, fc.constant(0), fc.integer({min: 1, max: 9})),
+    enableChunkedPrefill: mostly(2, fc.constant(true), fc.constant(false)),
+    enablePrefixCaching: mostly(3, fc.constant(true), fc.constant(false)),
+    reserveFullPrompt: fc.boolean(),
+    ownBlocks: fc.boolean(),
+    maxModelLen: mostly(5, fc.constant(100_000), fc.integer({min: 8, max: 60})),
+    depth: fc.constantFrom(1 as const, 2 as const),
+  })
+  .map(({poolTokens, ...config}) => ({
+    ...config,
+    blocks: Math.ceil(poolTokens / config.blockSize),
+    // Whole prompts into tiny batches: nearly everything would be turned away.
+    maxNumBatchedTokens: config.maxNumBatchedTokens + (config.enableChunkedPrefill ? 0 : 20),
+  }))
+
+const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseSpec> =>
+  fc.record({
+    requests: fc.array(request(size.cancels), {
+      minLength: 1,
+      maxLength: size.maxLength,
+      size: 'max',
+    }),
+    spanTokens: fc.constantFrom('block size' as const, 'block size' as const, 2, 4, 8, 32),
+    prefixes: mostly(4, fc.constant(true), fc.constant(false)),
+    predictions: fc.boolean(),
+    config: engineConfigs,
+    policy: fc.oneof(
+      fc.constantFrom('fcfs' as const, 'priority' as const, 'sjf' as const),
+      fc.record({
+        key: fc.constantFrom(...keyNames),
+        victim: fc.constantFrom('last-admitted' as const, 'largest-key' as const),
+      }),
+    ),
+    stepTime: stepTimeSpecs,
+  })
+
+/** Every kind of case; half of them have no cancels, as those disturb long runs of plain decoding. */
+export const caseSpecs: fc.Arbitrary<CaseSpec> = fc.oneof(
+  specOf({maxLength: 12, cancels: false}),
+  specOf({maxLength: 40, cancels: false}),
+  specOf({maxLength: 12, cancels: true}),
+  specOf({maxLength: 40, cancels: true}),
+)

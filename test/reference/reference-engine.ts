@@ -1,0 +1,384 @@
+/**
+ * docs/scheduler.md, word by word, in the plainest form: one object per request, every list an array,
+ * everything walked every time. The fast engine is held to it.
+ */
+
+import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
+import type {Trace} from '#llmsim/trace/trace.js'
+import {type Block, BlockPool} from './block-pool.js'
+import {blockIdentity} from './identity.js'
+import {freshResult, type Rejection, type RequestResult} from './result.js'
+
+/** What a policy may see of a request. */
+export interface KeyView {
+  readonly arrivedAt: number
+  readonly inputTokens: number
+  readonly priority: number
+  readonly predictedOutputTokens: number | undefined
+}
+
+export interface ReferencePolicy {
+  readonly key: (view: KeyView) => number
+  readonly victim: 'last-admitted' | 'largest-key'
+}
+
+export interface ReferenceConfig {
+  readonly blocks: number
+  readonly blockSize: number
+  readonly maxNumSeqs: number
+  readonly maxNumBatchedTokens: number
+  readonly longPrefillTokenThreshold: number
+  readonly enableChunkedPrefill: boolean
+  readonly enablePrefixCaching: boolean
+  readonly reserveFullPrompt: boolean
+  readonly ownBlocks: boolean
+  readonly maxModelLen: number
+  readonly depth: 1 | 2
+  readonly policy: 'fcfs' | 'priority' | 'sjf' | ReferencePolicy
+}
+
+export interface Request {
+  readonly row: number
+  readonly input: number
+  readonly total: number
+  readonly key: number
+  /** Place in the order of arrival. */
+  readonly arrival: number
+  /** The how-manieth preemption of the engine was its latest; 0: none yet. */
+  preempted: number
+  computed: number
+  reached: number
+  blocks: Block[]
+  /** Its first blocks that have been offered to the index, or come from it. */
+  entered: number
+  lastTokenAt: number
+  readonly result: RequestResult
+}
+
+export interface Pick {
+  readonly request: Request
+  readonly tokens: number
+  readonly context: number
+  readonly produces: boolean
+}
+
+export interface Plan {
+  readonly picks: readonly Pick[]
+  readonly preempted: number
+}
+
+const policies = {
+  fcfs: {key: () => 0, victim: 'last-admitted'},
+  priority: {key: (view: KeyView) => view.priority, victim: 'largest-key'},
+  sjf: {
+    key: (view: KeyView) => view.predictedOutputTokens ?? view.inputTokens,
+    victim: 'last-admitted',
+  },
+} as const satisfies Record<string, ReferencePolicy>
+
+export class ReferenceEngine {
+  readonly pool: BlockPool
+  /** In order of admission. */
+  running: Request[] = []
+  waiting: Request[] = []
+  /** Everybody who was not turned away, by row. */
+  readonly requests = new Map<number, Request>()
+  readonly results: RequestResult[]
+  lookedUpTokens = 0
+  hitTokens = 0
+  /** Which corners of the rules were visited, how often: tells whether random cases are any good. */
+  readonly corners = new Map<string, number>()
+  readonly #trace: Trace
+  readonly #config: ReferenceConfig
+  readonly #policy: ReferencePolicy
+  #preemptions = 0
+
+  constructor(trace: Trace, config: ReferenceConfig) {
+    this.#trace = trace
+    this.#config = config
+    this.#policy = typeof config.policy === 'string' ? policies[config.policy] : config.policy
+    this.pool = new BlockPool(config.blocks)
+    this.results = Array.from({length: trace.length}, freshResult)
+  }
+
+  enqueue(row: number): void {
+    const trace = this.#trace
+    const input = trace.inputTokens[row]!
+    const total = input + trace.outputTokens[row]!
+    const result = this.results[row]!
+    const reason = this.#rejection(total)
+    if (reason !== undefined) {
+      result.status = 'rejected'
+      result.reason = reason
+      this.visit(`rejected: ${reason}`)
+      return
+    }
+    const key = this.#policy.key(keyView(trace, row))
+    const arrival = this.requests.size
+    const state = {preempted: 0, computed: 0, reached: input, blocks: [], entered: 0}
+    const request = {row, input, total, key, arrival, ...state, lastTokenAt: Number.NaN, result}
+    this.requests.set(row, request)
+    this.waiting.push(request)
+  }
+
+  cancel(row: number): void {
+    const request = this.requests.get(row)
+    if (request?.result.status !== 'pending') return
+    const place = this.waiting.includes(request)
+      ? request.preempted > 0
+        ? 'preempted'
+        : 'fresh'
+      : isDraining(request)
+        ? 'draining'
+        : 'running'
+    this.visit(`cancelled: ${place}`)
+    request.result.status = 'cancelled'
+    this.#remove(request)
+    this.waiting = this.waiting.filter((other) => other !== request)
+  }
+
+  plan(now: number): Plan {
+    const picks: Pick[] = []
+    const preempted = this.#pickRunning(picks)
+    if (preempted === 0) this.#admitWaiting(picks, now)
+    else if (this.waiting.some((request) => request.preempted === 0))
+      this.visit('admission skipped')
+    return {picks, preempted}
+  }
+
+  /** The tokens of a batch that ended are delivered. */
+  complete(picks: readonly Pick[], now: number): void {
+    for (const {request, produces} of picks) {
+      const {result} = request
+      if (!produces) continue
+      if (result.status === 'cancelled') {
+        this.visit('token lost')
+        continue
+      }
+      if (result.producedTokens === 0) result.firstTokenAt = now
+      else result.gaps.push(now - request.lastTokenAt)
+      request.lastTokenAt = now
+      result.producedTokens += 1
+      if (request.input + result.producedTokens < request.total) continue
+      result.status = 'completed'
+      result.finishedAt = now
+      this.#remove(request)
+    }
+  }
+
+  #rejection(total: number): Rejection | undefined {
+    const config = this.#config
+    if (total > config.maxModelLen) return 'model-length'
+    if (Math.ceil((total - 1) / config.blockSize) > config.blocks) return 'blocks'
+    if (!config.enableChunkedPrefill && total - 1 > config.maxNumBatchedTokens) return 'batch'
+    return undefined
+  }
+
+  /** Part A. How many were preempted. */
+  #pickRunning(picks: Pick[]): number {
+    let preempted = 0
+    let at = 0
+    while (at < this.running.length && this.#budget(picks) > 0) {
+      const request = this.running[at]!
+      // Whoever has all its tokens in sight only waits for the batch in flight.
+      const wanted = isDraining(request) ? 0 : request.reached - request.computed
+      if (wanted === 0) {
+        at += 1
+        continue
+      }
+      const tokens = Math.min(this.#cutLong(wanted), this.#budget(picks))
+      while (this.#blocksFor(request, request.computed + tokens, []) > this.pool.free.length) {
+        const victim = this.#victim()
+        this.#preempt(victim, picks)
+        preempted += 1
+        if (victim === request) return preempted
+      }
+      this.#pick(request, tokens, picks)
+      at = this.running.indexOf(request) + 1
+    }
+    return preempted
+  }
+
+  /** Part B. */
+  #admitWaiting(picks: Pick[], now: number): void {
+    while (this.waiting.length > 0 && this.#budget(picks) > 0) {
+      const request = this.waiting.sort(byTurn)[0]!
+      const hits = this.#hits(request)
+      const computed = hits.length * this.#config.blockSize
+      const wanted = this.#cutLong(request.reached - computed)
+      const tokens = Math.min(wanted, this.#budget(picks))
+      const barrier = this.#barrier(request, hits, {wanted, tokens, end: computed + tokens})
+      if (barrier !== undefined) {
+        this.visit(barrier)
+        return
+      }
+      this.#admit(request, hits, now)
+      this.#pick(request, tokens, picks)
+    }
+  }
+
+  /** What keeps the head of the queue out. */
+  #barrier(
+    request: Request,
+    hits: readonly Block[],
+    chunk: {readonly wanted: number; readonly tokens: number; readonly end: number},
+  ): string | undefined {
+    const {maxNumSeqs, enableChunkedPrefill, reserveFullPrompt} = this.#config
+    const free = this.pool.free.length
+    if (this.running.length >= maxNumSeqs) return 'seats full'
+    if (!enableChunkedPrefill && chunk.tokens < chunk.wanted) return 'no room for the whole prompt'
+    if (reserveFullPrompt && this.#blocksFor(request, request.reached, hits) > free)
+      return 'blocked by reservation'
+    if (this.#blocksFor(request, chunk.end, hits) > free) return 'blocked by blocks'
+    return undefined
+  }
+
+  #admit(request: Request, hits: readonly Block[], now: number): void {
+    const cached = hits.length * this.#config.blockSize
+    this.waiting.shift()
+    this.running.push(request)
+    for (const block of hits) {
+      this.visit(block.holders === 0 ? 'hit: free block' : 'hit: held block')
+      if (block.identity?.startsWith('own')) this.visit('hit: own block')
+      this.pool.hold(block)
+    }
+    request.blocks = [...hits]
+    request.entered = hits.length
+    request.computed = cached
+    if (request.preempted > 0) this.visit('resumed')
+    if (!Number.isNaN(request.result.scheduledAt)) return
+    request.result.scheduledAt = now
+    if (!this.#config.enablePrefixCaching) return
+    request.result.cachedTokens = cached
+    this.lookedUpTokens += request.input
+    this.hitTokens += cached
+  }
+
+  /** Plans `tokens` for a request whose blocks are there: takes them, names the full ones. */
+  #pick(request: Request, tokens: number, picks: Pick[]): void {
+    const context = request.computed
+    request.computed += tokens
+    while (request.blocks.length * this.#config.blockSize < request.computed) {
+      if (this.pool.free[0]?.identity !== undefined) this.visit('evicted')
+      request.blocks.push(this.pool.take())
+    }
+    this.#enterFull(request)
+    const produces = request.computed === request.reached
+    if (produces) request.reached += 1
+    picks.push({request, tokens, context, produces})
+  }
+
+  #enterFull(request: Request): void {
+    if (!this.#config.enablePrefixCaching) return
+    while ((request.entered + 1) * this.#config.blockSize <= request.computed) {
+      const identity = this.#identity(request, request.entered)
+      if (identity !== undefined) {
+        if (this.pool.index.has(identity)) this.visit('identity replaced')
+        this.pool.enter(request.blocks[request.entered]!, identity)
+      }
+      request.entered += 1
+    }
+  }
+
+  #preempt(victim: Request, picks: Pick[]): void {
+    const at = picks.findIndex((pick) => pick.request === victim)
+    if (at >= 0) {
+      const [undone] = picks.splice(at, 1)
+      if (undone!.produces) victim.reached -= 1
+      this.visit('pick undone')
+    }
+    this.#remove(victim)
+    victim.result.preemptions += 1
+    if (isDraining(victim)) {
+      this.visit('draining victim')
+      return
+    }
+    if (victim.input + victim.result.producedTokens < victim.reached) this.visit('victim in flight')
+    this.#preemptions += 1
+    victim.preempted = this.#preemptions
+    victim.computed = 0
+    this.waiting.push(victim)
+  }
+
+  /** Takes away seat and blocks; both may be gone already. */
+  #remove(request: Request): void {
+    this.running = this.running.filter((other) => other !== request)
+    this.pool.giveBack(request.blocks)
+    request.blocks = []
+    request.entered = 0
+  }
+
+  #victim(): Request {
+    if (this.#policy.victim === 'last-admitted') return this.running.at(-1)!
+    return [...this.running].sort((a, b) => a.key - b.key || a.arrival - b.arrival).at(-1)!
+  }
+
+  #hits(request: Request): Block[] {
+    if (!this.#config.enablePrefixCaching) return []
+    const full = Math.floor((request.reached - 1) / this.#config.blockSize)
+    return this.pool.lookUp(Array.from({length: full}, (_, k) => this.#identity(request, k)))
+  }
+
+  #identity(request: Request, k: number): string | undefined {
+    const {blockSize, ownBlocks} = this.#config
+    return blockIdentity({prefix: this.#trace.prefix, blockSize, ownBlocks}, request.row, k)
+  }
+
+  /** How many of the free blocks it takes to have room for `tokens`. */
+  #blocksFor(request: Request, tokens: number, hits: readonly Block[]): number {
+    const missing = Math.ceil(tokens / this.#config.blockSize) - request.blocks.length - hits.length
+    return Math.max(0, missing) + hits.filter((block) => block.holders === 0).length
+  }
+
+  #cutLong(tokens: number): number {
+    const threshold = this.#config.longPrefillTokenThreshold
+    return threshold > 0 ? Math.min(threshold, tokens) : tokens
+  }
+
+  #budget(picks: readonly Pick[]): number {
+    return picks.reduce((left, pick) => left - pick.tokens, this.#config.maxNumBatchedTokens)
+  }
+
+  visit(corner: string): void {
+    this.corners.set(corner, (this.corners.get(corner) ?? 0) + 1)
+  }
+}
+
+/** Its last token is in flight. */
+const isDraining = (request: Request): boolean => request.reached === request.total
+
+const keyView = (trace: Trace, row: number): KeyView => {
+  const predicted = trace.predictedOutputTokens?.[row]
+  return {
+    arrivedAt: trace.arrivedAt[row]!,
+    inputTokens: trace.inputTokens[row]!,
+    priority: trace.priority?.[row] ?? 0,
+    predictedOutputTokens: predicted === undefined || predicted < 0 ? undefined : predicted,
+  }
+}
+
+/** Order of waiting: key; preempted before fresh, the latest preemption first; arrival. */
+const byTurn = (a: Request, b: Request): number =>
+  a.key - b.key || b.preempted - a.preempted || a.arrival - b.arrival
+
+/** The sums over a batch, from its picks. */
+export const shapeOf = (picks: readonly Pick[]): BatchShape => {
+  const chunks = picks.filter((pick) => pick.tokens > 1)
+  const contexts = picks.filter((pick) => pick.tokens === 1).map((pick) => pick.context)
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
+  const tokens = sum(picks.map((pick) => pick.tokens))
+  return {
+    ...emptyShape(),
+    tokens,
+    sequences: picks.length,
+    prefills: chunks.length,
+    prefillTokens: sum(chunks.map((chunk) => chunk.tokens)),
+    prefillContext: sum(chunks.map((chunk) => chunk.context)),
+    prefillWork: sum(chunks.map(({tokens: n, context: c}) => n * (c + (n + 1) / 2))),
+    decodes: contexts.length,
+    decodeContext: sum(contexts),
+    decodeContextMin: contexts.length === 0 ? 0 : Math.min(...contexts),
+    decodeContextMax: contexts.length === 0 ? 0 : Math.max(...contexts),
+    paddedTokens: tokens,
+  }
+}
