@@ -4,6 +4,7 @@ import type {Ns} from '../latency/step-time.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
 import type {Trace} from '../trace/trace.js'
 import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
+import {TimedRows} from './timed-rows.js'
 import {openLoop, type Workload} from './workload.js'
 
 export interface ReplayRequest {
@@ -63,9 +64,8 @@ class Driver implements RequestSink {
   readonly #workload: Workload
   readonly #request: ReplayRequest
   readonly #requests: RequestPool
-  /** Rows with a cancel time, in order of it; slots of rows in the system. */
-  readonly #cancels: Int32Array
-  #nextCancel = 0
+  /** Rows in the system whose client will leave, and their slots. */
+  readonly #cancels = new TimedRows()
   readonly #slotOf = new Map<number, number>()
   #left = 0
 
@@ -76,22 +76,22 @@ class Driver implements RequestSink {
     this.outcomes = new OutcomeColumns(request.trace.length)
     this.cluster = buildSimulation({...request.simulation, coupling: this.#workload.coupling}, this)
     this.#requests = this.cluster.requests
-    this.#cancels = cancelOrder(request.trace)
   }
 
   run(): void {
     const {arrivals} = this.#workload
+    const cancels = this.#cancels
     for (;;) {
-      const next = Math.min(arrivals.nextAt(), this.#cancelAt())
+      const next = Math.min(arrivals.nextAt(), cancels.nextAt())
       this.cluster.advanceTo(next - 1)
       // Something that just ended may have released an earlier arrival.
-      if (Math.min(arrivals.nextAt(), this.#cancelAt()) < next) continue
+      if (arrivals.nextAt() < next) continue
       if (next === never) {
         if (this.cluster.nextEventAt() === never) return
         continue
       }
       while (arrivals.nextAt() === next) this.#submit(arrivals.take(), next)
-      while (this.#cancelAt() === next) this.#cancel(this.#cancels[this.#nextCancel++]!, next)
+      while (cancels.nextAt() === next) this.#cancel(cancels.take(), next)
     }
   }
 
@@ -109,7 +109,6 @@ class Driver implements RequestSink {
   cancelled(slot: number, now: Ns, produced: number): void {
     const row = this.#requests.row[slot]!
     this.outcomes.status[row] = status.cancelled
-    this.outcomes.finishedAt[row] = now
     this.outcomes.producedTokens[row] = produced
     this.#leave(row, slot, now)
   }
@@ -137,18 +136,18 @@ class Driver implements RequestSink {
     if (priority) requests.priority[slot] = priority[row]!
     if (predictedOutputTokens) requests.predicted[slot] = predictedOutputTokens[row]!
     this.outcomes.arrivedAt[row] = now
-    if (this.#trace.cancelledAt) this.#slotOf.set(row, slot)
+    const cancelledAt = this.#trace.cancelledAt?.[row] ?? Number.NaN
+    if (!Number.isNaN(cancelledAt)) {
+      // Nobody can leave before coming.
+      this.#cancels.add(row, Math.max(now, cancelledAt))
+      this.#slotOf.set(row, slot)
+    }
     this.cluster.submit(slot, now)
-  }
-
-  #cancelAt(): Ns {
-    if (this.#nextCancel >= this.#cancels.length) return never
-    return this.#trace.cancelledAt![this.#cancels[this.#nextCancel]!]!
   }
 
   #cancel(row: number, now: Ns): void {
     const slot = this.#slotOf.get(row)
-    // Gone already, or not there yet: nobody to cancel.
+    // It may have finished before.
     if (slot !== undefined) this.cluster.cancel(slot, now)
   }
 
@@ -170,22 +169,12 @@ class Driver implements RequestSink {
   }
 }
 
-function cancelOrder(trace: Trace): Int32Array {
-  const {cancelledAt} = trace
-  if (!cancelledAt) return new Int32Array(0)
-  const rows = Int32Array.from({length: trace.length}, (_, row) => row)
-  return rows
-    .filter((row) => !Number.isNaN(cancelledAt[row]!))
-    .sort((a, b) => cancelledAt[a]! - cancelledAt[b]! || a - b)
-}
-
 function totalsOf(cluster: Cluster): EngineTotals[] {
   return cluster.replicas.map(({engine, instance}) => ({
     ...engine.totals,
     instance,
     blocks: engine.totalBlocks,
     blockSize: engine.config.blockSize,
-    peakBlocks: engine.peakBlocks,
     maxNumSeqs: engine.maxNumSeqs,
   }))
 }

@@ -1,85 +1,46 @@
 /** What arrives when: the rows of a trace in order, turns that wait for the one before, clients that wait for answers. */
 import type {Ns} from '../latency/step-time.js'
 import type {Trace} from '../trace/trace.js'
+import {TimedRows} from './timed-rows.js'
 
 /** Rows that will arrive, soonest first; equal times in trace order. */
 export class Arrivals {
   /** Rows whose time is known from the start, in order. */
-  readonly #cursorRows: Int32Array
+  readonly #scheduled: Int32Array
   #cursor = 0
   readonly #arrivedAt: (row: number) => Ns
-  /** Rows released since: a binary heap by (time, row). */
-  readonly #rows: number[] = []
-  readonly #times: Ns[] = []
+  readonly #released = new TimedRows()
 
   constructor(rows: Int32Array, arrivedAt: (row: number) => Ns) {
-    this.#cursorRows = rows
+    this.#scheduled = rows
     this.#arrivedAt = arrivedAt
   }
 
   /** Time of the next arrival; +Infinity when none is known. */
   nextAt(): Ns {
-    return Math.min(this.#cursorAt(), this.#times[0] ?? Number.POSITIVE_INFINITY)
+    return Math.min(this.#scheduledAt(), this.#released.nextAt())
   }
 
   /** Row of the next arrival, taken. */
   take(): number {
-    const cursorAt = this.#cursorAt()
-    const releasedAt = this.#times[0] ?? Number.POSITIVE_INFINITY
-    const row = this.#cursorRows[this.#cursor]!
-    const isReleased = releasedAt < cursorAt || (releasedAt === cursorAt && this.#rows[0]! < row)
-    if (isReleased) return this.#pop()
+    const scheduledAt = this.#scheduledAt()
+    const releasedAt = this.#released.nextAt()
+    const row = this.#scheduled[this.#cursor]!
+    const isReleased =
+      releasedAt < scheduledAt || (releasedAt === scheduledAt && this.#released.nextRow() < row)
+    if (isReleased) return this.#released.take()
     this.#cursor++
     return row
   }
 
   /** A row will arrive at `at`. */
   release(row: number, at: Ns): void {
-    let child = this.#rows.length
-    while (child > 0) {
-      const parent = (child - 1) >> 1
-      if (!this.#isBefore(at, row, parent)) break
-      this.#times[child] = this.#times[parent]!
-      this.#rows[child] = this.#rows[parent]!
-      child = parent
-    }
-    this.#times[child] = at
-    this.#rows[child] = row
+    this.#released.add(row, at)
   }
 
-  #cursorAt(): Ns {
-    if (this.#cursor >= this.#cursorRows.length) return Number.POSITIVE_INFINITY
-    return this.#arrivedAt(this.#cursorRows[this.#cursor]!)
-  }
-
-  #isBefore(at: Ns, row: number, other: number): boolean {
-    const time = this.#times[other]!
-    return at < time || (at === time && row < this.#rows[other]!)
-  }
-
-  #pop(): number {
-    const first = this.#rows[0]!
-    const row = this.#rows.pop()!
-    const at = this.#times.pop()!
-    const size = this.#rows.length
-    if (size === 0) return first
-    let parent = 0
-    for (;;) {
-      let child = 2 * parent + 1
-      if (child >= size) break
-      if (
-        child + 1 < size &&
-        this.#isBefore(this.#times[child + 1]!, this.#rows[child + 1]!, child)
-      )
-        child++
-      if (this.#isBefore(at, row, child)) break
-      this.#times[parent] = this.#times[child]!
-      this.#rows[parent] = this.#rows[child]!
-      parent = child
-    }
-    this.#times[parent] = at
-    this.#rows[parent] = row
-    return first
+  #scheduledAt(): Ns {
+    if (this.#cursor >= this.#scheduled.length) return Number.POSITIVE_INFINITY
+    return this.#arrivedAt(this.#scheduled[this.#cursor]!)
   }
 }
 

@@ -3,6 +3,7 @@
  * previous token from the batch before, so all of them share one gap and need no list. The others are listed.
  */
 import {type BatchShape, emptyShape} from '../latency/step-time.js'
+import type {HeldBack} from './totals.js'
 
 export class Batch {
   /** Number of the batch, from 1. */
@@ -18,10 +19,13 @@ export class Batch {
   readonly finishing: number[] = []
   /** Requests whose latest token this is, for they leave the cohort: its time must be kept. */
   readonly departing: number[] = []
-  /** As planned: running, waiting, free blocks, and requests preempted for it. */
+  /** As its plan left the engine. */
   running = 0
   waiting = 0
+  usedBlocks = 0
   freeBlocks = 0
+  heldBack: HeldBack = 'nobody'
+  /** Requests preempted since the batch before was planned. */
   preempted = 0
 
   /** Whether it delivers regular tokens only. */

@@ -21,7 +21,6 @@ export interface Watch {
 
 export class BlockPool {
   free: number
-  peakUsed = 0
   /** Entries and runs touched, for the operation count. */
   work = 0
   readonly total: number
@@ -78,7 +77,6 @@ export class BlockPool {
       this.#count[node]! -= taken
       if (this.#count[node] === 0) this.#drop(node)
     }
-    if (this.used > this.peakUsed) this.peakUsed = this.used
   }
 
   /** Gives `count` blocks back that nobody can find again. */
@@ -135,7 +133,6 @@ export class BlockPool {
       at += taken
       this.#settleOwn(node)
     }
-    if (this.used > this.peakUsed) this.peakUsed = this.used
   }
 
   /** The owner computed its blocks below `block` anew: older copies cannot be found any more. */
@@ -189,7 +186,6 @@ export class BlockPool {
     this.#touchWatched(entry)
     this.#unlink(entry)
     this.free--
-    if (this.used > this.peakUsed) this.peakUsed = this.used
   }
 
   release(entry: number): void {

@@ -42,6 +42,8 @@ export class Engine implements EngineView {
   readonly #enterers: number[] = []
   /** What held the head of the queue back in the latest plan. */
   #heldBack: HeldBack = 'nobody'
+  /** Preemptions since the batch planned last. */
+  #unreported = 0
   #work = 0
 
   constructor(config: EngineConfig, requests: RequestPool, seams: EngineSeams = {}) {
@@ -69,10 +71,6 @@ export class Engine implements EngineView {
 
   get totalBlocks(): number {
     return this.#pool.total
-  }
-
-  get peakBlocks(): number {
-    return this.#pool.peakUsed
   }
 
   get maxNumSeqs(): number {
@@ -137,11 +135,15 @@ export class Engine implements EngineView {
     const budget = this.#planRunning(batch, now)
     if (batch.preempted === 0) this.#admit(batch, budget, now)
     else this.#heldBack = 'blocks'
+    this.#unreported += batch.preempted
     if (batch.shape.sequences === 0) {
       this.#seats.leftOut.length = 0
       this.#pipeline.discard(batch)
-      return undefined
+      // With no batch in flight nobody would wake the engine, and who was preempted made room: look again.
+      return batch.preempted > 0 && this.#pipeline.size === 0 ? this.plan(now) : undefined
     }
+    batch.preempted = this.#unreported
+    this.#unreported = 0
     this.#note(batch)
     this.#seats.seal(batch)
     this.#pipeline.add(batch)
@@ -153,19 +155,14 @@ export class Engine implements EngineView {
     batch.running = this.#seats.list.size
     batch.waiting = this.#queue.size
     batch.freeBlocks = this.#pool.free
+    batch.usedBlocks = this.#pool.used
+    batch.heldBack = this.#heldBack
+    if (batch.usedBlocks > this.totals.peakBlocks) this.totals.peakBlocks = batch.usedBlocks
   }
 
-  /** A batch starts that takes `duration`. */
+  /** The oldest batch starts and takes `duration`. */
   started(duration: Ns): void {
-    this.totals.spend(duration, this.#load(), this.#heldBack)
-  }
-
-  #load() {
-    return {
-      running: this.#seats.list.size,
-      waiting: this.#queue.size,
-      usedBlocks: this.#pool.used,
-    }
+    this.totals.spend(duration, this.#pipeline.oldest)
   }
 
   /** The oldest batch ends: its tokens are delivered, `finished` holds the requests that are done. */
@@ -232,7 +229,7 @@ export class Engine implements EngineView {
     const {cohort} = this.#seats
     const size = cohort.size
     const left = this.config.maxNumBatchedTokens - size
-    const load = this.#load()
+    const waiting = this.#queue.size
     let now = end
     while (
       now <= until &&
@@ -248,11 +245,11 @@ export class Engine implements EngineView {
       cohort.step++
       this.#pipeline.add(batch)
       this.#work++
-      load.usedBlocks = this.#pool.used
-      const duration = time(this.#pipeline.oldest.shape)
-      this.totals.spend(duration, load, this.#heldBack)
+      const {oldest} = this.#pipeline
+      const duration = time(oldest.shape)
+      this.totals.spend(duration, oldest)
       now += duration
-      if (load.waiting > 0 && this.#pool.watch.dirty && this.#headFits(left) > 0) break
+      if (waiting > 0 && this.#pool.watch.dirty && this.#headFits(left) > 0) break
     }
     return now
   }

@@ -4,6 +4,13 @@ import type {WeightedSamples} from '../stats/outcomes.js'
 /** Why the head of the queue was not admitted. */
 export type HeldBack = 'nobody' | 'seats' | 'blocks' | 'budget'
 
+export interface Load {
+  readonly running: number
+  readonly waiting: number
+  readonly usedBlocks: number
+  readonly heldBack: HeldBack
+}
+
 /** Samples with counts in growing columns; equal neighbours are merged. */
 export class GapSamples implements WeightedSamples {
   length = 0
@@ -33,6 +40,7 @@ export class GapSamples implements WeightedSamples {
 
 export class Totals {
   steps = 0
+  peakBlocks = 0
   preemptions = 0
   recomputedTokens = 0
   lookedUpTokens = 0
@@ -48,18 +56,14 @@ export class Totals {
   heldBackBlocksNs = 0
   readonly gaps = new GapSamples()
 
-  /** A batch that runs for `duration` ns while the engine holds so much. */
-  spend(
-    duration: number,
-    load: {running: number; waiting: number; usedBlocks: number},
-    heldBack: HeldBack,
-  ): void {
+  /** A batch runs for `duration` ns with what its plan left in the engine. */
+  spend(duration: number, load: Load): void {
     this.busyNs += duration
     this.runningNs += load.running * duration
     this.waitingNs += load.waiting * duration
     this.blocksNs += load.usedBlocks * duration
-    if (heldBack === 'nobody') return
-    this.heldBack[heldBack] += duration
+    if (load.heldBack === 'nobody') return
+    this.heldBack[load.heldBack] += duration
     this.heldBackRunningNs += load.running * duration
     this.heldBackBlocksNs += load.usedBlocks * duration
   }
