@@ -174,6 +174,7 @@ function totalsOf(cluster: Cluster): EngineTotals[] {
     ...engine.totals,
     instance,
     blocks: engine.totalBlocks,
+    freeBlocksAtEnd: engine.freeBlocks,
     blockSize: engine.config.blockSize,
     maxNumSeqs: engine.maxNumSeqs,
   }))

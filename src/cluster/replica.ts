@@ -112,7 +112,7 @@ export class Replica {
   #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
     const refusal = this.engine.enqueue(slot)
     if (refusal !== undefined) {
-      onRejected(slot, now, refusal)
+      onRejected(slot, now, refusal.message)
       return
     }
     if (this.engine.inFlight > 0) return

@@ -22,8 +22,14 @@ export interface EngineConfig {
   readonly policy: SchedulingPolicy
 }
 
-/** Why a request is turned away, or undefined when it is queued. */
-export type Verdict = string | undefined
+/** Why a request can never run here. */
+export interface Refusal {
+  readonly rule: 'model-length' | 'blocks' | 'batch'
+  readonly message: string
+}
+
+/** Undefined when the request is queued. */
+export type Verdict = Refusal | undefined
 
 /** Changes that the engine reports; whoever does not listen pays nothing. */
 export interface EngineListener {

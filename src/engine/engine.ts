@@ -118,12 +118,16 @@ export class Engine implements EngineView {
   #refusal(total: number): Verdict {
     const {maxModelLen, numGpuBlocks, enableChunkedPrefill, maxNumBatchedTokens} = this.config
     if (total > maxModelLen) {
-      return `prompt and output are ${total} tokens, max_model_len is ${maxModelLen}`
+      const message = `prompt and output are ${total} tokens, max_model_len is ${maxModelLen}`
+      return {rule: 'model-length', message}
     }
     const needed = this.#blocks.count(total - 1)
-    if (needed > numGpuBlocks) return `it needs ${needed} KV blocks, the engine has ${numGpuBlocks}`
+    if (needed > numGpuBlocks) {
+      return {rule: 'blocks', message: `it needs ${needed} KV blocks of ${numGpuBlocks}`}
+    }
     if (!enableChunkedPrefill && total - 1 > maxNumBatchedTokens) {
-      return `${total - 1} tokens exceed max_num_batched_tokens ${maxNumBatchedTokens} and chunked prefill is off`
+      const message = `${total - 1} tokens exceed max_num_batched_tokens ${maxNumBatchedTokens} and chunked prefill is off`
+      return {rule: 'batch', message}
     }
     return undefined
   }
@@ -170,13 +174,13 @@ export class Engine implements EngineView {
     const requests = this.#requests
     const {gaps} = this.totals
     const batch = this.#endOldest(now)
-    for (const slot of batch.departing) requests.lastTokenAt[slot] = now
     for (const slot of batch.stragglers) gaps.add(now - requests.lastTokenAt[slot]!, 1)
     for (const slot of batch.joiners) {
       if (Number.isNaN(requests.firstTokenAt[slot]!)) requests.firstTokenAt[slot] = now
       else gaps.add(now - requests.lastTokenAt[slot]!, 1)
       requests.lastTokenAt[slot] = now
     }
+    for (const slot of batch.departing) requests.lastTokenAt[slot] = now
     this.#work += batch.departing.length + batch.stragglers.length + batch.joiners.length
     this.finished.length = 0
     if (batch.finishing.length === 0) return
@@ -241,15 +245,18 @@ export class Engine implements EngineView {
       batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
       batch.regular = size
       this.#takeDecodeBlocks(noChunks)
+      // A block that just became full may be the one the head of the queue waited for.
+      const admits = waiting > 0 && this.#pool.watch.dirty && this.#headFits(left) > 0
+      if (admits) this.#admit(batch, left, now)
       this.#note(batch)
-      cohort.step++
+      this.#seats.seal(batch)
       this.#pipeline.add(batch)
       this.#work++
       const {oldest} = this.#pipeline
       const duration = time(oldest.shape)
       this.totals.spend(duration, oldest)
       now += duration
-      if (waiting > 0 && this.#pool.watch.dirty && this.#headFits(left) > 0) break
+      if (admits) break
     }
     return now
   }

@@ -42,6 +42,8 @@ export interface EngineTotals {
   readonly blocks: number
   readonly blockSize: number
   readonly peakBlocks: number
+  /** Equals `blocks`, or a block leaked. */
+  readonly freeBlocksAtEnd: number
   readonly maxNumSeqs: number
   /** Prompt tokens looked up in the prefix cache, and found there, at first admissions. */
   readonly lookedUpTokens: number

@@ -7,7 +7,7 @@ export type Rejection = 'model-length' | 'blocks' | 'batch'
 
 export interface RequestResult {
   status: 'pending' | 'completed' | 'rejected' | 'cancelled'
-  reason?: Rejection
+  reason?: Rejection | undefined
   /** When the plan was made that first admitted it. */
   scheduledAt: number
   firstTokenAt: number
