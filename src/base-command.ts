@@ -22,7 +22,11 @@ export abstract class BaseCommand extends Command {
     try {
       return await super.parse(options, argv)
     } catch (error) {
-      throw parseFault(error, commandNames(this.config.bin, this.id ?? '', this.ctor))
+      throw parseFault(
+        error,
+        commandNames(this.config.bin, this.id ?? '', this.ctor),
+        argv ?? this.argv,
+      )
     }
   }
 

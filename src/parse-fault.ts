@@ -20,9 +20,10 @@ interface FlagDefinitions {
 /** The names of one command, from its id (`trace:info`) and its definition. */
 export const commandNames = (bin: string, id: string, command: FlagDefinitions): CommandNames => {
   const all = {...command.baseFlags, ...command.flags, json: {}, help: {}}
-  const flags = Object.entries(all).flatMap(([name, flag]) =>
-    (flag as {allowNo?: boolean}).allowNo ? [name, `no-${name}`] : [name],
-  )
+  const flags = Object.entries(all).flatMap(([name, flag]) => {
+    const {allowNo = false, aliases = []} = flag as {allowNo?: boolean; aliases?: string[]}
+    return [name, ...aliases].flatMap((word) => (allowNo ? [word, `no-${word}`] : [word]))
+  })
   return {call: `${bin} ${id.replaceAll(':', ' ')}`.trim(), flags}
 }
 
@@ -97,20 +98,33 @@ const badValue = (message: string, names: CommandNames): Problem => {
   return problem(`${message.replace(/^Flag (--\S+) /, '$1 ')}.`)
 }
 
-/** A Problem thrown by a flag's own parser keeps its sentence: oclif writes its frame around it. */
-const unframe = (problem: Problem): Problem => {
-  const framed = /^Parsing --\S+ \n\t([\s\S]*)\nSee more help with --help$/.exec(problem.message)
-  if (framed) problem.message = framed[1]!
-  return problem
+/** An error thrown by a flag's own parser keeps its sentence: oclif writes its frame around it. */
+const unframe = (error: Error): Error => {
+  const framed = /^Parsing --\S+ \n\t([\s\S]*)\nSee more help with --help$/.exec(error.message)
+  if (framed) error.message = framed[1]!
+  return error
+}
+
+/** Long flags of `argv` that the command does not have. */
+const unknownAmong = (argv: readonly string[], names: CommandNames): string[] => {
+  const end = argv.indexOf('--')
+  return (end === -1 ? argv : argv.slice(0, end))
+    .filter((word) => word.startsWith('--'))
+    .map((word) => word.replace(/=.*$/s, ''))
+    .filter((flag) => !names.flags.includes(flag.slice(2)))
 }
 
 /**
  * The Problem that a fault of parsing is, or the error itself when it is no fault of the user
  * (a TypeError in a flag's parser, a wrong definition of a command).
  */
-export const parseFault = (error: unknown, names: CommandNames): unknown => {
-  if (error instanceof Problem) return unframe(error)
+export const parseFault = (
+  error: unknown,
+  names: CommandNames,
+  argv: readonly string[],
+): unknown => {
   if (!(error instanceof Error)) return error
+  if (error instanceof Problem) return unframe(error)
   const {flags = [], args, message} = error as ParserError
   const list = Array.isArray(args) ? args : []
   // The classes themselves are not part of oclif's public face; their names are.
@@ -128,5 +142,8 @@ export const parseFault = (error: unknown, names: CommandNames): unknown => {
       return error
   }
   const ofUser = error instanceof Errors.CLIError || error.constructor === Error
-  return ofUser ? badValue(oneLine(message), names) : error
+  if (!ofUser) return unframe(error)
+  // The value of a mistyped flag is taken for an argument, and is often a wrong one.
+  const unknown = /^(Parsing|Flag|Expected) --/.test(message) ? [] : unknownAmong(argv, names)
+  return unknown.length > 0 ? unknownFlags(unknown, names) : badValue(oneLine(message), names)
 }

@@ -27,7 +27,7 @@ const translated = async (error: unknown, argv: string[], root: string): Promise
   if (!('parse' in error)) return error
   const config = await Config.load({root})
   const id = argv[0] ?? ''
-  return parseFault(error, commandNames(config.bin, id, config.findCommand(id) ?? {}))
+  return parseFault(error, commandNames(config.bin, id, config.findCommand(id) ?? {}), argv)
 }
 
 /** A full disk or a lost terminal behind stdout surfaces outside of any command. */

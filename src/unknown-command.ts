@@ -4,8 +4,8 @@ import {closest} from './edit-distance.js'
 import {Problem} from './errors.js'
 
 /**
- * oclif hands over every word up to the first flag as the id (`trace:inof:traces/chat.csv`), so the
- * words are matched from the longest run of them to the first alone.
+ * oclif hands over every word up to the first flag as the id (`trace:inof:traces/chat.csv`). In a topic
+ * the second word is the mistyped one; elsewhere the words may stand for a command of as many words.
  */
 export const unknownCommand = (
   id: string,
@@ -15,21 +15,28 @@ export const unknownCommand = (
   const words = id.split(':')
   const known = config.commands
     .filter((command) => !command.hidden)
-    .map((command) => command.id.replaceAll(':', ' '))
+    .map((command) => command.id.split(':'))
     .sort()
-  const named = config.topics.some((topic) => topic.name === words[0])
-  const typed = words.slice(0, named ? 2 : 1).join(' ')
-  for (let count = Math.min(words.length, 3); count > 0; count--) {
-    const near = closest(words.slice(0, count).join(' '), known, 2)
+  const topic = config.topics.some(({name}) => name === words[0]) ? words[0] : undefined
+  const call = (...parts: readonly string[]): string => [config.bin, ...parts].join(' ')
+  const typed = words.slice(0, topic === undefined ? 1 : 2).join(' ')
+  const message = `${config.bin} has no command "${typed}".`
+  const lengths = topic === undefined ? [3, 2, 1] : [2]
+  for (const length of lengths.filter((count) => count <= words.length)) {
+    const candidates = known.filter(
+      (command) => command.length === length && (topic === undefined || command[0] === topic),
+    )
+    const spelling = (command: readonly string[]): string =>
+      topic === undefined ? command.join(' ') : command.slice(1).join(' ')
+    const near = closest(spelling(words.slice(0, length)), candidates.map(spelling), 2)
     if (near.length === 0) continue
-    const rest = [...words.slice(count), ...argv].map(quote)
-    const suggestions = near.map((command) => [config.bin, command, ...rest].join(' '))
-    return new Problem('COMMAND_UNKNOWN', `${config.bin} has no command "${typed}".`, {suggestions})
+    const start = topic === undefined ? [] : [topic]
+    const rest = [...words.slice(length), ...argv].map(quote)
+    const suggestions = near.map((command) => call(...start, command, ...rest))
+    return new Problem('COMMAND_UNKNOWN', message, {suggestions})
   }
-  const help = named ? `${config.bin} ${words[0]} --help` : `${config.bin} --help`
-  return new Problem('COMMAND_UNKNOWN', `${config.bin} has no command "${typed}".`, {
-    suggestions: [help],
-  })
+  const help = topic === undefined ? call('--help') : call(topic, '--help')
+  return new Problem('COMMAND_UNKNOWN', message, {suggestions: [help]})
 }
 
 /** So that the suggestion can be pasted into a shell. */
