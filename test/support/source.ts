@@ -71,6 +71,6 @@ export const codeOf = (source: string): string => scan(source).code
 
 /** What a module imports or re-exports, types included, in order. */
 export const importsOf = (source: string): string[] => {
-  const pattern = /\b(?:from|import)\s*\(?\s*(['"])([^'"\n]+)\1/g
+  const pattern = /\b(?:from\s*|import\s*\(?\s*)(['"])([^'"\n]+)\1/g
   return [...scan(source).quoted.matchAll(pattern)].map((match) => match[2]!)
 }
