@@ -15,7 +15,7 @@ const packagesIn = async (folder: string): Promise<Set<string>> => {
   for (const file of await readdir(root + folder, {recursive: true})) {
     if (!/\.[mc]?[jt]s$/.test(file) || file.split('/')[0] === 'fixtures') continue
     const imports = importsOf(await readFile(`${root}${folder}/${file}`, 'utf8'))
-    for (const specifier of imports) {
+    for (const {specifier} of imports) {
       if (/^[.#]|^node:|^data:|^file:/.test(specifier) || builtinModules.includes(specifier))
         continue
       const [scope = '', name] = specifier.split('/')

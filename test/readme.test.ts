@@ -30,7 +30,9 @@ const callsOf = (script: string): string[] =>
   [...script.matchAll(/^npx llmsim ((?:[a-z][a-z-]*(?: |$))+)/gm)].map((match) => match[1]!.trim())
 
 const missingCommand = async (script: string): Promise<string | undefined> => {
-  const calls = script.startsWith('npm start') ? ['simulate'] : callsOf(script)
+  // A report needs a run to report.
+  const calls = callsOf(script).flatMap((call) => (call === 'report' ? ['simulate', call] : [call]))
+  if (script.startsWith('npm start')) calls.push('simulate')
   for (const call of calls) {
     const [first = '', second = ''] = call.split(' ')
     if (!(await commandExists(first)) && !(await commandExists(`${first} ${second}`))) return call

@@ -10,20 +10,20 @@ const regex = /\/(?![*/])(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y
 const templateText = /(?:[^`\\$]|\\[\s\S]|\$(?!\{))*/y
 const plain = /[^'"`/{}]+/y
 
-interface Spans {
+interface Scanned {
   /** The code, with comments, strings and regular expressions blanked. */
   readonly code: string
-  /** The same with strings left in. */
-  readonly quoted: string
+  /** Quoted strings and where they begin. */
+  readonly strings: readonly {readonly at: number; readonly text: string}[]
 }
 
 /** A `/` begins a regular expression where no value stands before it. */
 const valueEnds = (code: string): boolean =>
   /[\w$)\]]\s*$/.test(code) && !/\b(?:return|typeof|case|in|of|await|yield)\s*$/.test(code)
 
-const scan = (source: string): Spans => {
+const scan = (source: string): Scanned => {
   let code = ''
-  let withStrings = ''
+  const strings: {at: number; text: string}[] = []
   let at = 0
   // Open braces; a template's `${` is marked, so that its `}` leads back into the template.
   const braces: ('block' | 'template')[] = []
@@ -33,44 +33,52 @@ const scan = (source: string): Spans => {
     at += text.length
     return text
   }
-  const put = (text: string, shown: string): void => {
-    code += shown
-    withStrings += text
-  }
   const template = (): void => {
     const text = take(templateText)
-    put(blank(text), blank(text))
+    code += blank(text)
     const end = source.startsWith('${', at) ? '${' : source.slice(at, at + 1)
     at += end.length
-    put(end, end)
+    code += end
     if (end === '${') braces.push('template')
   }
   while (at < source.length) {
     const comment = take(lineComment) || take(blockComment)
     const string = comment || take(quoted)
-    if (comment) put(blank(comment), blank(comment))
-    else if (string) put(string, blank(string))
-    else if (source[at] === '/' && !valueEnds(code.slice(-200))) {
+    if (string) {
+      if (!comment) strings.push({at: at - string.length, text: string.slice(1, -1)})
+      code += blank(string)
+    } else if (source[at] === '/' && !valueEnds(code.slice(-200))) {
       const text = take(regex) || source[at++]!
-      put(blank(text), blank(text))
+      code += blank(text)
     } else if (/['"`/{}]/.test(source[at]!)) {
       const mark = source[at++]!
-      put(mark, mark)
+      code += mark
       if (mark === '{') braces.push('block')
       if (mark === '`' || (mark === '}' && braces.pop() === 'template')) template()
     } else {
       const text = take(plain)
-      put(text, text)
+      code += text
     }
   }
-  return {code, quoted: withStrings}
+  return {code, strings}
 }
 
 /** The source with comments, strings and regular expressions blanked, line for line. */
 export const codeOf = (source: string): string => scan(source).code
 
-/** What a module imports or re-exports, types included, in order. */
-export const importsOf = (source: string): string[] => {
-  const pattern = /\b(?:from\s*|import\s*\(?\s*)(['"])([^'"\n]+)\1/g
-  return [...scan(source).quoted.matchAll(pattern)].map((match) => match[2]!)
+export interface Import {
+  readonly specifier: string
+  /** `import type` and `export type`: gone once compiled. */
+  readonly erased: boolean
+}
+
+/** What a module imports or re-exports, dynamic imports included, in order. */
+export const importsOf = (source: string): Import[] => {
+  const {code, strings} = scan(source)
+  return strings.flatMap(({at, text}) => {
+    const before = code.slice(0, at)
+    if (!/\b(?:from|import|import\s*\()\s*$/.test(before)) return []
+    const keyword = [...before.matchAll(/\b(?:import|export)\b/g)].at(-1)?.index ?? at
+    return [{specifier: text, erased: /^\w+\s+type\b/.test(before.slice(keyword))}]
+  })
 }
