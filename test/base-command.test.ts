@@ -1,5 +1,6 @@
 import {expect} from 'chai'
-import {root, spawnProgram} from './support/cli.js'
+import {Problem} from '#llmsim/errors.js'
+import {llmsim, root, spawnProgram} from './support/cli.js'
 import {makeProbe, type ProbeProgram} from './support/probe.js'
 
 describe('a command that fails', () => {
@@ -262,5 +263,17 @@ describe('the process', () => {
         /^Error: llmsim needs Node 20\.19 or newer, and this is Node 18\.20\.4\.\nTry this: .*\n$/,
       )
     }
+  })
+})
+
+describe('a command run inside of a test', () => {
+  it('gives back what it threw and the exit code, and leaves the exit code of the tests alone', async () => {
+    const before = process.exitCode
+    const {error, exitCode, stdout, stderr} = await llmsim('xyzzy')
+    expect(error).instanceOf(Problem)
+    expect(error?.code).equal('COMMAND_UNKNOWN')
+    expect([exitCode, stdout, stderr]).deep.equal([2, '', ''])
+    expect((await llmsim('--version')).exitCode).equal(0)
+    expect(process.exitCode).equal(before)
   })
 })
