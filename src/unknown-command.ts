@@ -13,6 +13,12 @@ export const unknownCommand = (
   config: Interfaces.Config,
 ): Problem => {
   const words = id.split(':')
+  if (id.startsWith('-')) {
+    const near = closest(id, ['--help', '--version']).map((flag) => `${config.bin} ${flag}`)
+    return new Problem('FLAG_UNKNOWN', `${config.bin} takes no flag ${id} before a command.`, {
+      suggestions: near.length > 0 ? near : [`${config.bin} COMMAND ${id}`, `${config.bin} --help`],
+    })
+  }
   const known = config.commands
     .filter((command) => !command.hidden)
     .map((command) => command.id.split(':'))

@@ -121,6 +121,18 @@ describe('a command that fails', () => {
       says: /no command "prob"/,
       tries: /llmsim probe --help/,
     },
+    {
+      argv: ['--hardware', 'H100', 'probe'],
+      code: 'FLAG_UNKNOWN',
+      says: /takes no flag --hardware before a command\./,
+      tries: /llmsim COMMAND --hardware/,
+    },
+    {
+      argv: ['--verson'],
+      code: 'FLAG_UNKNOWN',
+      says: /takes no flag --verson/,
+      tries: /llmsim --version/,
+    },
   ]
 
   for (const {argv, code, says, tries} of wrong) {
