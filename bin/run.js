@@ -1,8 +1,19 @@
 #!/usr/bin/env node
+import './node-version.js'
 import {existsSync} from 'node:fs'
+import {fileURLToPath} from 'node:url'
+
+const installed = () => {
+  try {
+    return Boolean(import.meta.resolve('@oclif/core'))
+  } catch {
+    return false
+  }
+}
 
 // A clone that was never built (`npx llmsim` or `npm i -g .` right after `git clone`) builds itself once.
-if (!existsSync(new URL('../dist/index.js', import.meta.url))) await import('./setup.js')
+const built = new URL('../dist/start.js', import.meta.url)
+if (!existsSync(built) || !installed()) await import('./setup.js')
 
-const {execute} = await import('@oclif/core')
-await execute({dir: import.meta.url})
+const {start} = await import(built.href)
+await start(process.argv.slice(2), fileURLToPath(new URL('..', import.meta.url)))

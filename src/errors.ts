@@ -5,12 +5,16 @@
 
 /** Every code with what it means; `docs/errors.md` is checked against this table. Sorted alphabetically. */
 export const problemCodes = {
+  ARGUMENT_MISSING: 'A command was called without an argument that it needs.',
+  ARGUMENT_UNEXPECTED: 'A command was given more arguments than it takes.',
   CHECK_FAILED:
     'A self-check of the simulation (--check) did not hold: a bug of llmsim, exit code 3.',
   CLUSTER_BAD_FILE: 'A cluster file could not be read or breaks its schema.',
   COMMAND_UNKNOWN: 'There is no such command.',
-  FLAG_BAD_VALUE: 'A flag has a value that it cannot take.',
+  FLAG_BAD_VALUE: 'A flag or an argument has a value that it cannot take.',
   FLAG_CONFLICT: 'Two flags contradict each other, or one needs another.',
+  FLAG_MISSING: 'A command was called without a flag that it needs.',
+  FLAG_UNKNOWN: 'A command has no flag of that name.',
   HARDWARE_BAD_FILE: 'A hardware file could not be read or breaks its schema.',
   HARDWARE_UNKNOWN: 'No accelerator of that name is in the catalogue.',
   LATENCY_UNAVAILABLE:

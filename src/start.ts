@@ -1,0 +1,70 @@
+/** The process around a command: runs it, prints what went wrong, and sets the exit code. */
+import {Config, Errors, run, settings} from '@oclif/core'
+import {Problem} from './errors.js'
+import {exitCodeOf, faultJson, faultText, isPlainExit} from './fault.js'
+import {commandNames, parseFault} from './parse-fault.js'
+import {unknownCommand} from './unknown-command.js'
+
+const asksForJson = (argv: readonly string[]): boolean => {
+  const end = argv.indexOf('--')
+  return (end === -1 ? argv : argv.slice(0, end)).includes('--json')
+}
+
+/** Writes all of it before the process ends, also into a pipe. */
+const write = (stream: NodeJS.WriteStream, text: string): Promise<void> =>
+  new Promise((resolve) => {
+    stream.write(text, () => resolve())
+  })
+
+/** Faults that arise outside of our own commands: in oclif's help, and in the commands of its plugins. */
+const translated = async (error: unknown, argv: string[], root: string): Promise<unknown> => {
+  if (!(error instanceof Errors.CLIError)) return error
+  const missing = /^Command (\S+) not found\.$/.exec(error.message)
+  if (missing) {
+    const flags = argv.filter((arg) => arg === '--help' || arg === '-h')
+    return unknownCommand(missing[1]!, flags, await Config.load({root}))
+  }
+  if (!('parse' in error)) return error
+  const config = await Config.load({root})
+  const id = argv[0] ?? ''
+  return parseFault(error, commandNames(config.bin, id, config.findCommand(id) ?? {}), argv)
+}
+
+/** A full disk or a lost terminal behind stdout surfaces outside of any command. */
+const ofOutput = (error: unknown): unknown => {
+  const {syscall, code} = error as NodeJS.ErrnoException
+  return syscall === 'write'
+    ? new Problem('OUTPUT_NOT_WRITABLE', `Standard output could not be written: ${code}.`, {
+        suggestions: ['Check the disk or the program that reads the output.'],
+      })
+    : error
+}
+
+/**
+ * Runs the command line `argv` of the package at `root` (a folder). Results go to stdout and faults to
+ * stderr, or to stdout as JSON where --json asks for it; never throws.
+ */
+export const start = async (argv: string[], root: string): Promise<void> => {
+  // Compiled code is what ships; oclif would look for a TypeScript loader when NODE_ENV says "development".
+  settings.enableAutoTranspile = false
+  process.on('uncaughtException', (error) => {
+    // The reader of a pipe has left (`| head`): that is no fault.
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit()
+    const fault = ofOutput(error)
+    void write(process.stderr, faultText(fault, process.env.DEBUG)).then(() =>
+      process.exit(exitCodeOf(fault)),
+    )
+  })
+  try {
+    await run(argv, {root})
+  } catch (error) {
+    const fault = await translated(error, argv, root)
+    if (!isPlainExit(fault)) {
+      if (asksForJson(argv))
+        await write(process.stdout, `${JSON.stringify(faultJson(fault), null, 2)}\n`)
+      else await write(process.stderr, faultText(fault, process.env.DEBUG))
+    }
+    // A failed command may leave timers or workers behind; they must not keep the process.
+    process.exit(exitCodeOf(fault))
+  }
+}

@@ -1,0 +1,217 @@
+/** The house rules of docs/ARCHITECTURE.md, held to the source itself. */
+import {readdirSync, readFileSync} from 'node:fs'
+import {basename, dirname, join, relative, sep} from 'node:path'
+import {expect} from 'chai'
+import {root} from './support/cli.js'
+import {blank, codeOf, importsOf} from './support/source.js'
+
+/** From the top of the house to its ground: a layer imports from itself and from layers further down. */
+const layers: readonly (readonly string[])[] = [
+  ['commands', 'hooks', 'base-command', 'start', 'fault', 'parse-fault', 'unknown-command'],
+  ['index'],
+  ['study'],
+  ['report'],
+  ['server'],
+  ['cluster'],
+  ['compat'],
+  ['engine'],
+  ['latency'],
+  ['catalogue'],
+  ['trace'],
+  ['stats'],
+  ['edit-distance', 'errors'],
+]
+
+/**
+ * The files by which a folder may be entered from outside. A folder that is not in this table is open:
+ * close it by naming its face once its shape has settled.
+ */
+const faces: Readonly<Record<string, readonly string[]>> = {
+  commands: [],
+  hooks: [],
+}
+
+/** Longer than 400 lines, each with the reason. */
+const longFiles: Readonly<Record<string, string>> = {}
+
+/** Folders and files that run on any clock, anywhere: nothing below the server asks the machine. */
+const pure = [
+  'cluster',
+  'compat',
+  'engine',
+  'latency',
+  'catalogue',
+  'trace',
+  'stats',
+  'errors',
+  'edit-distance',
+]
+const machine =
+  /\b(?:Date\b|Math\s*\.\s*random\b|performance\s*\.|console\s*\.|set(?:Timeout|Interval|Immediate)\b|process\s*\.)/
+
+const src = join(root, 'src')
+const files = readdirSync(src, {recursive: true, encoding: 'utf8'})
+  .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+  .map((file) => file.split(sep).join('/'))
+  .sort()
+const textOf = new Map(files.map((file) => [file, readFileSync(join(src, file), 'utf8')]))
+
+/** The folder directly under src/, or the name of a file that stands there. */
+const roomOf = (file: string): string =>
+  file.includes('/') ? file.slice(0, file.indexOf('/')) : basename(file, '.ts')
+
+const floorOf = (room: string): number => layers.findIndex((layer) => layer.includes(room))
+
+/** Edges inside src/, as file names; what is imported from packages is not of interest here. */
+const edges = files.flatMap((from) =>
+  importsOf(textOf.get(from)!)
+    .filter(({specifier}) => specifier.startsWith('.') || specifier.startsWith('#llmsim/'))
+    .map(({specifier, erased}) => {
+      const path = specifier.startsWith('#')
+        ? specifier.slice('#llmsim/'.length)
+        : relative(src, join(src, dirname(from), specifier))
+            .split(sep)
+            .join('/')
+      return {from, to: path.replace(/\.js$/, '.ts'), erased}
+    }),
+)
+
+describe('the house', () => {
+  it('has a floor for every folder and file of src/', () => {
+    const homeless = [...new Set(files.map(roomOf))].filter((room) => floorOf(room) === -1)
+    expect(homeless, 'add them to the layers in this test, and to docs/ARCHITECTURE.md').deep.equal(
+      [],
+    )
+  })
+
+  it('imports only what exists in src/', () => {
+    const data = /\.(json|yaml)$/
+    expect(edges.filter(({to}) => !textOf.has(to) && !data.test(to))).deep.equal([])
+  })
+
+  it('imports only downwards', () => {
+    const upwards = edges.filter(({from, to}) => {
+      const [above, below] = [roomOf(from), roomOf(to)]
+      return above !== below && floorOf(below) < floorOf(above)
+    })
+    expect(upwards.map(({from, to}) => `${from} -> ${to}`)).deep.equal([])
+  })
+
+  it('has no cycles of imports that run (types may look back inside of a folder)', () => {
+    const next = new Map<string, string[]>()
+    for (const {from, to, erased} of edges)
+      if (!erased) next.set(from, [...(next.get(from) ?? []), to])
+    const state = new Map<string, 'open' | 'done'>()
+    const cycles: string[] = []
+    const visit = (file: string, path: readonly string[]): void => {
+      if (state.get(file) === 'done') return
+      if (state.get(file) === 'open') {
+        cycles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
+        return
+      }
+      state.set(file, 'open')
+      for (const to of next.get(file) ?? []) visit(to, [...path, file])
+      state.set(file, 'done')
+    }
+    for (const file of files) visit(file, [])
+    expect(cycles).deep.equal([])
+  })
+
+  it('is entered only through the faces of its folders', () => {
+    const trespasses = edges.filter(({from, to}) => {
+      const room = roomOf(to)
+      const face = faces[room]
+      return (
+        face !== undefined && roomOf(from) !== room && !face.includes(to.slice(room.length + 1))
+      )
+    })
+    expect(trespasses.map(({from, to}) => `${from} -> ${to}`)).deep.equal([])
+  })
+
+  it('names as faces only files that exist', () => {
+    const missing = Object.entries(faces).flatMap(([room, face]) =>
+      face.map((file) => `${room}/${file}`).filter((file) => !textOf.has(file)),
+    )
+    expect(missing).deep.equal([])
+  })
+})
+
+describe('the source', () => {
+  it('asks no clock, dice, console or process below the server', () => {
+    const asks = files
+      .filter((file) => pure.includes(roomOf(file)))
+      .flatMap((file) =>
+        codeOf(textOf.get(file)!)
+          .split('\n')
+          .flatMap((line, index) => {
+            const match = machine.exec(line)
+            return match ? [`src/${file}:${index + 1}: ${match[0]}`] : []
+          }),
+      )
+    expect(asks).deep.equal([])
+  })
+
+  it('uses only what is erased with the types', () => {
+    const syntax = /^\s*(?:export\s+)?(?:declare\s+)?(?:const\s+)?(?:enum|namespace)\s+\w/m
+    expect(files.filter((file) => syntax.test(codeOf(textOf.get(file)!)))).deep.equal([])
+  })
+
+  it('exports by name; only what oclif loads by itself has a default', () => {
+    const defaults = files.filter((file) => /^export default\b/m.test(codeOf(textOf.get(file)!)))
+    expect(defaults.filter((file) => !/^(commands|hooks)\//.test(file))).deep.equal([])
+  })
+
+  it('has files of at most 400 lines', () => {
+    const long = files.filter((file) => textOf.get(file)!.split('\n').length > 401)
+    expect(long.filter((file) => longFiles[file] === undefined)).deep.equal([])
+    expect(
+      Object.keys(longFiles).filter((file) => !long.includes(file)),
+      'not long any more',
+    ).deep.equal([])
+  })
+
+  it('has names that say what is inside, in kebab-case', () => {
+    const vague = /(^|\/)(utils?|helpers?|types?|common|misc)(\/|\.ts$)/
+    const kebab = /^([a-z0-9]+(-[a-z0-9]+)*\/)*[a-z0-9]+(-[a-z0-9]+)*\.ts$/
+    expect(files.filter((file) => vague.test(file) || !kebab.test(file))).deep.equal([])
+  })
+})
+
+describe('the scanner of these tests', () => {
+  it('does not see comments, strings, templates or regular expressions', () => {
+    // biome-ignore-start lint/suspicious/noTemplateCurlyInString: source as text
+    const source = [
+      "import {a} from './a.js' // import './no.js'",
+      "/* import './no.js' Date.now() */",
+      "export type {B} from './b.js'",
+      "const s = 'Date.now()' + \"console.log\" + `Math.random() ${f(`process.exit` + '}')} Date`",
+      'const r = /Date\\/["\'`]/g.test(s) ? 4 / 2 : x / y',
+      "const c = await import('./c.js')",
+      'const t = setTimeout(f, 1)',
+    ].join('\n')
+    // biome-ignore-end lint/suspicious/noTemplateCurlyInString: source as text
+    expect(importsOf(source)).deep.equal([
+      {specifier: './a.js', erased: false},
+      {specifier: './b.js', erased: true},
+      {specifier: './c.js', erased: false},
+    ])
+    expect(importsOf("f(' from ', ', from, ')")).deep.equal([])
+    const code = codeOf(source)
+    expect(code.split('\n').length).equal(7)
+    expect(code.split('\n').map((line) => machine.test(line))).deep.equal([
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+      true,
+    ])
+    expect(blank('a\nb')).equal(' \n ')
+  })
+
+  it('sees code inside of templates', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: source as text
+    expect(machine.exec(codeOf('const s = `now ${Date.now()}`'))?.[0]).equal('Date')
+  })
+})

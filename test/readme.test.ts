@@ -1,0 +1,114 @@
+/** The README is run, not believed. */
+
+import {existsSync} from 'node:fs'
+import {chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {dirname, join} from 'node:path'
+import {expect} from 'chai'
+import {commandExists, root, spawnProgram} from './support/cli.js'
+
+interface Block {
+  readonly line: number
+  readonly script: string
+}
+
+/** Fenced blocks marked `sh`; one marked `sh skip` needs the network. */
+const blocksOf = (markdown: string): Block[] =>
+  [...markdown.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => ({
+    line: markdown.slice(0, match.index).split('\n').length + 1,
+    script: match[1]!,
+  }))
+
+/** This very test is part of it. */
+const tooLong = new Set(['npm test'])
+
+const readme = await readFile(`${root}README.md`, 'utf8')
+const blocks = blocksOf(readme)
+
+/** `npx llmsim trace info …` calls `trace info`: words up to the first flag or path. */
+const callsOf = (script: string): string[] =>
+  [...script.matchAll(/^npx llmsim ((?:[a-z][a-z-]*(?: |$))+)/gm)].map((match) => match[1]!.trim())
+
+const missingCommand = async (script: string): Promise<string | undefined> => {
+  // A report needs a run to report.
+  const calls = callsOf(script).flatMap((call) => (call === 'report' ? ['simulate', call] : [call]))
+  if (script.startsWith('npm start')) calls.push('simulate')
+  for (const call of calls) {
+    const [first = '', second = ''] = call.split(' ')
+    if (!(await commandExists(first)) && !(await commandExists(`${first} ${second}`))) return call
+  }
+  return undefined
+}
+
+describe('README.md', () => {
+  let folder: string
+
+  // A folder that looks like the clone, so that nothing is written into it. `npx llmsim` and `npm start`
+  // are the real program and the real script, without npm's start-up.
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'llmsim-readme-'))
+    for (const name of ['bin', 'dist', 'hardware', 'models', 'traces', 'docs', 'package.json'])
+      if (existsSync(root + name)) await symlink(root + name, join(folder, name))
+    const {scripts} = JSON.parse(await readFile(`${root}package.json`, 'utf8'))
+    const tools = {
+      npx: `[ "$1" = llmsim ] || exit 64\nshift\nexec node '${root}bin/run.js' "$@"`,
+      npm: `[ "$*" = start ] || exit 64\n${scripts.start}`,
+    }
+    await mkdir(join(folder, 'tools'))
+    for (const [name, script] of Object.entries(tools)) {
+      await writeFile(join(folder, 'tools', name), `#!/bin/bash\n${script}\n`)
+      await chmod(join(folder, 'tools', name), 0o755)
+    }
+  })
+  after(() => rm(folder, {recursive: true, force: true}))
+
+  it('has its two commands first', () => {
+    expect(blocks.slice(0, 2).map(({script}) => script)).deep.equal(['npm start\n', 'npm test\n'])
+  })
+
+  it('marks every block as run or not run', () => {
+    const marks = [...readme.matchAll(/^```(.+)$/gm)].map((match) => match[1]!)
+    expect(
+      marks.filter((mark) => !/^(sh|sh skip|text|csv|yaml|json|js|ts)$/.test(mark)),
+    ).deep.equal([])
+  })
+
+  for (const {line, script} of blocks) {
+    if (tooLong.has(script.trim())) continue
+    it(`line ${line}: ${script.trim().split('\n').join('; ')}`, async function () {
+      this.timeout(120_000)
+      const missing = await missingCommand(script)
+      if (missing !== undefined) {
+        this.test!.title += ` (llmsim ${missing} does not exist yet)`
+        this.skip()
+      }
+      const env = {PATH: `${join(folder, 'tools')}:${process.env.PATH}`, NO_COLOR: '1'}
+      const {code, stdout, stderr} = await spawnProgram('bash', ['-eo', 'pipefail', '-c', script], {
+        cwd: folder,
+        env,
+      })
+      expect(code, stderr).equal(0)
+      expect(stdout).not.equal('')
+    })
+  }
+})
+
+describe('the documentation', () => {
+  it('links only to what exists', async () => {
+    const docs = (await readdir(`${root}docs`)).filter((file) => file.endsWith('.md'))
+    const pages = [
+      'README.md',
+      'CONTRIBUTING.md',
+      'CHANGELOG.md',
+      ...docs.map((file) => `docs/${file}`),
+    ]
+    const broken: string[] = []
+    for (const page of pages) {
+      const text = await readFile(root + page, 'utf8')
+      for (const [, target = ''] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g))
+        if (!existsSync(join(root, dirname(page), target))) broken.push(`${page}: ${target}`)
+    }
+    // The catalogue comes with its own commands.
+    expect(broken.filter((link) => link !== 'README.md: hardware')).deep.equal([])
+  })
+})
