@@ -5,11 +5,17 @@
 
 import {Problem} from '../errors.js'
 import {ConfigFields, isObject, shown} from './config-fields.js'
-import type {ConfigSource} from './huggingface.js'
 import type {Layer} from './huggingface-layers.js'
 import type {Dtype, Quantization} from './model-shape.js'
 import {modulePatterns} from './module-patterns.js'
 import {fourBitBytes, MXFP4_BYTES, NVFP4_BYTES} from './weight-format.js'
+
+export interface QuantizationSource {
+  /** Named in messages. */
+  readonly file: string
+  /** Parsed `hf_quant_config.json` (NVIDIA ModelOpt) where there is one beside the configuration. */
+  readonly modelOpt?: unknown
+}
 
 interface Format {
   readonly method: string
@@ -51,7 +57,7 @@ const methods: Readonly<Record<string, (config: ConfigFields) => Reading>> = {
 export const quantizationOf = (
   section: {readonly value: unknown; readonly path: string},
   layers: readonly Layer[],
-  source: ConfigSource,
+  source: QuantizationSource,
 ): Quantization | null => {
   const found = section.value ?? modelOptSection(source.modelOpt)
   if (found === undefined || found === null) return null

@@ -3,17 +3,13 @@
 import {Problem} from '../errors.js'
 import {ConfigFields, isObject, type JsonObject, shown} from './config-fields.js'
 import {type Family, families, type Layer} from './huggingface-layers.js'
-import {quantizationOf} from './huggingface-quantization.js'
+import {type QuantizationSource, quantizationOf} from './huggingface-quantization.js'
 import type {LayerGroup, ModelShape} from './model-shape.js'
 import {fp8Weights} from './weight-format.js'
 
-export interface ConfigSource {
-  /** Named in messages. */
-  readonly file: string
+export interface ConfigSource extends QuantizationSource {
   /** Hugging Face id, or the path that stands for it. */
   readonly id: string
-  /** Parsed `hf_quant_config.json` (NVIDIA ModelOpt) where there is one beside the configuration. */
-  readonly modelOpt?: unknown
 }
 
 export interface LoadedModel {
@@ -54,17 +50,15 @@ export const readHuggingFaceConfig = (config: unknown, source: ConfigSource): Lo
     architecture,
     modelType,
     hiddenSize: text.size('hidden_size'),
-    vocabSize: vocabularyOf(text),
-    maxPositionEmbeddings: text.sizeOr(
-      modelType.startsWith('gemma3') ? 131072 : 0,
-      'max_position_embeddings',
-    ),
+    vocabSize: isGemma3(text) ? text.sizeOr(262208, 'vocab_size') : text.size('vocab_size'),
+    maxPositionEmbeddings: isGemma3(text)
+      ? text.sizeOr(131072, 'max_position_embeddings')
+      : text.size('max_position_embeddings'),
     tiedEmbeddings: tiedOf(outer, text, family),
     dtype: dtypeOf(outer, text),
     quantization: null,
     groups: groupLayers(layers),
   }
-  if (plain.maxPositionEmbeddings === 0) text.size('max_position_embeddings')
   return withQuantization(plain, {config: quantizationSection(config, inner), layers, source})
 }
 
@@ -97,11 +91,8 @@ const unsupported = (name: string, file: string): Problem =>
     suggestions: [`Modelled are ${families.flatMap((family) => family.architectures).join(', ')}.`],
   })
 
-/** Gemma 3 leaves its vocabulary to transformers' default. */
-const vocabularyOf = (text: ConfigFields): number =>
-  text.textOr('', 'model_type').startsWith('gemma3')
-    ? text.sizeOr(262208, 'vocab_size')
-    : text.size('vocab_size')
+/** Gemma 3's files leave out what equals transformers' defaults: vocabulary, context, heads. */
+const isGemma3 = (text: ConfigFields): boolean => text.textOr('', 'model_type').startsWith('gemma3')
 
 const tiedOf = (outer: ConfigFields, text: ConfigFields, family: Family): boolean =>
   text.has('tie_word_embeddings')

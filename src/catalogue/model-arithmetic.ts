@@ -39,21 +39,23 @@ const sumOver = <T>(items: readonly T[], value: (item: T) => number): number =>
 const weightsOf = (linear: LinearLayer): number => linear.k * linear.n * linear.copies
 
 /** Parameters of the language model: every expert, embeddings and head (tied ones once). */
-export const parameterCount = (model: ModelShape): number => countParameters(model, weightsOf)
+export const parameterCount = (model: ModelShape): number =>
+  layerParameters(model, weightsOf) +
+  model.hiddenSize * model.vocabSize * (model.tiedEmbeddings ? 1 : 2)
 
-/** Parameters that one token meets: the experts it is routed to, everything else in full. */
+/** Parameters that one token is multiplied with: the experts it is routed to and the head, but no embedding table. */
 export const activeParameterCount = (model: ModelShape): number =>
-  countParameters(model, ({k, n, usesPerToken}) => k * n * usesPerToken)
+  layerParameters(model, ({k, n, usesPerToken}) => k * n * usesPerToken) +
+  model.hiddenSize * model.vocabSize
 
-const countParameters = (model: ModelShape, weights: (linear: LinearLayer) => number): number => {
-  const {hiddenSize, vocabSize, tiedEmbeddings} = model
-  const layers = sumOver(
+const layerParameters = (model: ModelShape, weights: (linear: LinearLayer) => number): number =>
+  model.hiddenSize +
+  sumOver(
     model.groups,
     (group) =>
-      group.count * (sumOver(layerLinears(model, group), weights) + NORMS_PER_LAYER * hiddenSize),
+      group.count *
+      (sumOver(layerLinears(model, group), weights) + NORMS_PER_LAYER * model.hiddenSize),
   )
-  return layers + hiddenSize + hiddenSize * vocabSize * (tiedEmbeddings ? 1 : 2)
-}
 
 /**
  * Weight bytes of one rank of every pipeline stage, the first stage first. Layers count with the average of the model

@@ -2,8 +2,8 @@
 
 import {readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
+import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
-import {closestNames} from './closest-names.js'
 import {readHuggingFaceConfig} from './huggingface.js'
 import {parseJson} from './json-text.js'
 import {type ModelFile, parseModelFile} from './model-file.js'
@@ -78,7 +78,7 @@ const ambiguous = (name: string, ids: readonly string[]): Problem =>
 const unknown = (name: string, entries: readonly ModelFile[]): Problem => {
   const names = entries.flatMap(({ids}) => ids)
   const byTail = new Map(names.map((id) => [withoutOrganisation(id), id]))
-  const close = closestNames(withoutOrganisation(name), byTail.keys(), 3).map(
+  const close = closest(withoutOrganisation(name), byTail.keys(), 3).map(
     (tail) => byTail.get(tail)!,
   )
   return new Problem(
