@@ -2,21 +2,11 @@ import {expect} from 'chai'
 import fc from 'fast-check'
 import {readHuggingFaceConfig} from '#llmsim/catalogue/huggingface.js'
 import type {ModelShape} from '#llmsim/catalogue/model-shape.js'
-import {Problem} from '#llmsim/errors.js'
 import {deepseek, gemma4, gptOss, llama, llama4, qwenMoe} from './configs.js'
+import {problemOf} from './problem.js'
 
 const read = (config: unknown, id = 'org/name'): ModelShape =>
   readHuggingFaceConfig(config, {file: 'config.json', id}).model
-
-const problemOf = (run: () => unknown): Problem => {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof Problem) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
 
 const grouped = (extra: object = {}) => ({
   kind: 'grouped',
@@ -180,8 +170,8 @@ describe('wrong model configurations', () => {
     ],
   ]
   for (const [name, config, code, message] of cases) {
-    it(`${name}: ${code}`, () => {
-      const problem = problemOf(() => read(config))
+    it(`${name}: ${code}`, async () => {
+      const problem = await problemOf(() => read(config))
       expect(problem.code).equal(code)
       expect(problem.message)
         .match(message)
@@ -190,8 +180,8 @@ describe('wrong model configurations', () => {
     })
   }
 
-  it('lists what is modelled', () => {
-    const problem = problemOf(() => read({...llama, architectures: ['X']}))
+  it('lists what is modelled', async () => {
+    const problem = await problemOf(() => read({...llama, architectures: ['X']}))
     expect(problem.suggestions.join())
       .contain('LlamaForCausalLM')
       .and.contain('DeepseekV3ForCausalLM')
