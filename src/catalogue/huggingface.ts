@@ -59,7 +59,12 @@ export const readHuggingFaceConfig = (config: unknown, source: ConfigSource): Lo
     quantization: null,
     groups: groupLayers(layers),
   }
-  return withQuantization(plain, {config: quantizationSection(config, inner), layers, source})
+  const section = quantizationSection(config, inner)
+  const {model, notes} = withQuantization(plain, {section, layers, source})
+  return {
+    model,
+    notes: [...readingNotes(outer, text), ...notes].map((note) => `${source.id}: ${note}`),
+  }
 }
 
 const architectureOf = (outer: ConfigFields, text: ConfigFields): string => {
@@ -99,7 +104,7 @@ const tiedOf = (outer: ConfigFields, text: ConfigFields, family: Family): boolea
     ? text.flagOr(false, 'tie_word_embeddings')
     : outer.flagOr(family.tiedByDefault, 'tie_word_embeddings')
 
-const dtypeOf = (outer: ConfigFields, text: ConfigFields): ModelShape['dtype'] => {
+const checkpointDtype = (outer: ConfigFields, text: ConfigFields): ModelShape['dtype'] => {
   const from = text.has('torch_dtype', 'dtype') ? text : outer
   const name = from.textOr('bfloat16', 'torch_dtype', 'dtype').replace(/^torch\./, '')
   const dtype = DTYPES[name]
@@ -111,6 +116,22 @@ const dtypeOf = (outer: ConfigFields, text: ConfigFields): ModelShape['dtype'] =
     )
   }
   return dtype
+}
+
+/** What was assumed or left out while reading. */
+const readingNotes = (outer: ConfigFields, text: ConfigFields): string[] => [
+  ...(checkpointDtype(outer, text) === 'fp32'
+    ? ['its 32-bit checkpoint runs as bf16, as vLLM would run it.']
+    : []),
+  ...(outer.has('vision_config', 'audio_config')
+    ? ['only the language model is counted; vision and audio parts are left out.']
+    : []),
+]
+
+/** vLLM serves 32-bit checkpoints in 16 bits unless told otherwise. */
+const dtypeOf = (outer: ConfigFields, text: ConfigFields): ModelShape['dtype'] => {
+  const dtype = checkpointDtype(outer, text)
+  return dtype === 'fp32' ? 'bf16' : dtype
 }
 
 /** Equal layers become one group, in the order of first appearance. */
@@ -142,16 +163,14 @@ const quantizationSection = (
 
 const withQuantization = (
   plain: ModelShape,
-  from: {config: {value: unknown; path: string}; layers: readonly Layer[]; source: ConfigSource},
+  from: {section: {value: unknown; path: string}; layers: readonly Layer[]; source: ConfigSource},
 ): LoadedModel => {
-  const {config, layers, source} = from
-  const quantization = quantizationOf(config, layers, source)
+  const {section, layers, source} = from
+  const quantization = quantizationOf(section, layers, source)
   if (quantization !== null) return {model: {...plain, quantization}, notes: []}
   if (!/(^|[-_/])fp8($|[-_.])/i.test(source.id)) return {model: plain, notes: []}
   return {
     model: {...plain, quantization: fp8Weights},
-    notes: [
-      `${source.id}: taken as FP8 because its name says so; its configuration names no quantisation.`,
-    ],
+    notes: ['taken as FP8 because its name says so; its configuration names no quantisation.'],
   }
 }

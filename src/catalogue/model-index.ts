@@ -4,13 +4,14 @@
  */
 
 import {readdir, readFile} from 'node:fs/promises'
-import {type ModelFile, parseModelFile} from './model-file.js'
+import type {ModelFile} from './model-file.js'
 
 /** The folder of the shipped catalogue. */
 export const modelFolder = new URL('../../models/', import.meta.url)
 
 /** Reads every model file of a folder, in the order of their names. @throws Problem MODEL_BAD_CONFIG */
 export const readModelFolder = async (folder: URL): Promise<ModelFile[]> => {
+  const {parseModelFile} = await import('./model-file.js')
   const names = (await readdir(folder)).filter((name) => name.endsWith('.yaml')).sort()
   return Promise.all(
     names.map(async (name) => parseModelFile(await readFile(new URL(name, folder), 'utf8'), name)),

@@ -4,9 +4,8 @@ import {readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
-import {readHuggingFaceConfig} from './huggingface.js'
 import {parseJson} from './json-text.js'
-import {type ModelFile, parseModelFile} from './model-file.js'
+import type {ModelFile} from './model-file.js'
 import {readModelIndex} from './model-index.js'
 import {matchModelName, withoutOrganisation} from './model-names.js'
 import type {ModelShape} from './model-shape.js'
@@ -118,9 +117,12 @@ const loadPath = async (path: string): Promise<FoundModel> => {
   }
   const text = await read(file)
   if (/\.ya?ml$/i.test(file)) {
+    const {parseModelFile} = await import('./model-file.js')
     const parsed = await parseModelFile(text, file)
     return found(parsed, parsed.ids[0]!, [])
   }
+  // The readers of foreign files are loaded only for those who bring one.
+  const {readHuggingFaceConfig} = await import('./huggingface.js')
   const id = folder ? path : idOfFile(path)
   const loaded = readHuggingFaceConfig(parseJson(text, file, 'MODEL_BAD_CONFIG'), {
     file,

@@ -348,6 +348,15 @@ describe('model configurations', () => {
     expect(model.groups[0]!.attention).include({queryHeads: 8, keyValueHeads: 4, headDim: 256})
   })
 
+  it('says what it assumed and what it left out', () => {
+    const notes = (config: object) =>
+      readHuggingFaceConfig(config, {file: 'config.json', id: 'org/name'}).notes
+    expect(notes(llama)).deep.equal([])
+    expect(notes({...llama, torch_dtype: 'float32'}).join()).match(/^org\/name: .*runs as bf16/)
+    expect(read({...llama, torch_dtype: 'float32'}).dtype).equal('bf16')
+    expect(notes(llama4).join()).match(/only the language model is counted/)
+  })
+
   it('unknown keys never change the shape', () => {
     const bases = [llama, qwenMoe, deepseek, gptOss, llama4, gemma4]
     fc.assert(
