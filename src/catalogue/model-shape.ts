@@ -33,6 +33,8 @@ export interface LatentAttention {
   readonly valueHeadDim: number
   /** DeepSeek sparse attention: a query attends at most to this many selected tokens; null is all. */
   readonly sparseTopK: number | null
+  /** The selector of sparse attention, which keeps a small key of its own per token; absent when there is none. */
+  readonly indexer?: {readonly heads: number; readonly headDim: number}
 }
 
 export type AttentionShape = GroupedAttention | LatentAttention

@@ -1,0 +1,191 @@
+/**
+ * How many KV blocks fit, as vLLM's profiling run finds it:
+ * memory × utilisation − weights − peak of a forward pass and of the sampler − what runtime and libraries keep.
+ */
+
+import {Problem} from '../errors.js'
+import {layerLinears} from './linear-layers.js'
+import {stageKvBytesPerToken, stageWeightBytes, type WeightBytes} from './model-arithmetic.js'
+import type {KvDtype, ModelShape} from './model-shape.js'
+import {allowedTensorDegrees, checkParallelism, type Parallelism} from './parallelism.js'
+import {bytesOf} from './weight-format.js'
+
+/** What one release of vLLM keeps besides weights and KV. Found by fitting; see each law. */
+export interface ReserveLaw {
+  /** Peak bytes per logit (max_num_seqs × vocabulary) in the sampler's profiling run. */
+  readonly samplerBytesPerLogit: number
+  /** CUDA context, libraries, fragmentation: constant part without and with NCCL. */
+  readonly runtimeBytes: {readonly single: number; readonly parallel: number}
+  readonly source: string
+}
+
+/**
+ * 0.15: sampler from vLLM 0.11–0.13 logs of llm-d (H100: 7 models, 1,024 seats: 37.3–38.1 B) and of LLMServingSim's
+ * authors (RTX A6000: 128 against 256 seats: 37.9 B); it sorts all logits. Runtime: mean of what is left of
+ * BLIS's published block counts of vLLM 0.15 on H100 (5 settings at tp 1: 0.25–0.87 GB; 4 at tp 2–4: 0.66–0.87 GB).
+ * 0.19: samples without sorting; 20 B and the same runtime part give the block count of LLMServingSim's RTX 4090 run.
+ */
+export const reserveLaws = {
+  '0.15': {
+    samplerBytesPerLogit: 38,
+    runtimeBytes: {single: 0.55e9, parallel: 0.72e9},
+    source: 'fitted to published block counts of vLLM 0.11-0.15 (H100, RTX A6000)',
+  },
+  '0.19': {
+    samplerBytesPerLogit: 20,
+    runtimeBytes: {single: 0.55e9, parallel: 0.72e9},
+    source: 'fitted to one published block count of vLLM 0.19 (RTX 4090)',
+  },
+} as const satisfies Record<string, ReserveLaw>
+
+export interface MemoryRequest {
+  readonly model: ModelShape
+  /** Memory of one accelerator as its driver reports it. */
+  readonly memoryBytes: number
+  readonly parallelism: Parallelism
+  readonly maxNumSeqs: number
+  readonly maxNumBatchedTokens: number
+  /** Defaults: 0.9, 16, auto, vLLM 0.19. */
+  readonly gpuMemoryUtilization?: number
+  readonly blockSize?: number
+  readonly kvDtype?: KvDtype
+  readonly reserve?: ReserveLaw
+}
+
+/** Where the memory of the tightest rank goes: budget = weights + activation + runtime + kv (+ less than one block). */
+export interface MemoryPlan {
+  readonly memoryBytes: number
+  /** memory × utilisation: all that vLLM may use. */
+  readonly budgetBytes: number
+  readonly weights: WeightBytes
+  /** Peak of the profiling run: a full batch through the widest layer, or the sampler at all seats. */
+  readonly activationBytes: number
+  readonly runtimeBytes: number
+  /** Bytes of all blocks. */
+  readonly kvBytes: number
+  readonly blockBytes: number
+  readonly blocks: number
+  /** blocks × block size. */
+  readonly tokens: number
+  /** Pipeline stage that has room for the fewest blocks. */
+  readonly stage: number
+}
+
+const bytesAsGb = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
+
+/**
+ * Plans the memory of the tightest rank.
+ * Sliding-window layers are charged for the whole context, as vLLM does where its hybrid allocator is off.
+ * @throws Problem MODEL_TOO_LARGE when not a single block fits, PARALLELISM_INVALID, FLAG_BAD_VALUE
+ */
+export const planMemory = (request: MemoryRequest): MemoryPlan => {
+  checkRequest(request)
+  checkParallelism(request.model, request.parallelism)
+  const plan = tightestStage(request)
+  if (plan.blocks < 1) throw tooLarge(request, plan)
+  return plan
+}
+
+const checkRequest = (request: MemoryRequest): void => {
+  const {gpuMemoryUtilization: share = 0.9, memoryBytes} = request
+  if (!(share > 0 && share <= 1)) {
+    const hint = share > 1 && share <= 100 ? ` (did you mean ${share / 100}?)` : ''
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--gpu-memory-utilization must be above 0 and at most 1, got ${share}${hint}.`,
+    )
+  }
+  const sizes = {
+    'max-num-seqs': request.maxNumSeqs,
+    'max-num-batched-tokens': request.maxNumBatchedTokens,
+    'block-size': request.blockSize ?? 16,
+  }
+  for (const [flag, value] of Object.entries(sizes)) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new Problem(
+        'FLAG_BAD_VALUE',
+        `--${flag} must be a positive whole number, got ${value}.`,
+      )
+    }
+  }
+  if (!(memoryBytes > 0)) {
+    throw new Problem(
+      'HARDWARE_BAD_FILE',
+      `Accelerator memory must be positive, got ${memoryBytes} bytes.`,
+    )
+  }
+}
+
+const tightestStage = (request: MemoryRequest): MemoryPlan => {
+  const {model, parallelism, memoryBytes, gpuMemoryUtilization = 0.9, blockSize = 16} = request
+  const {kvDtype = 'auto', reserve = reserveLaws['0.19']} = request
+  const {tp, pp = 1} = parallelism
+  const budgetBytes = Math.floor(memoryBytes * gpuMemoryUtilization)
+  const activationBytes = activationPeak(request, reserve)
+  const {single, parallel} = reserve.runtimeBytes
+  const runtimeBytes = tp * pp === 1 ? single : parallel
+  const perToken = stageKvBytesPerToken(model, {tp, pp, kvDtype})
+  const plans = stageWeightBytes(model, parallelism).map((weights, stage) => {
+    const blockBytes = perToken[stage]! * blockSize
+    const room = budgetBytes - weights.total - activationBytes - runtimeBytes
+    const blocks = Math.floor(room / blockBytes)
+    return {
+      memoryBytes,
+      budgetBytes,
+      weights,
+      activationBytes,
+      runtimeBytes,
+      kvBytes: blocks * blockBytes,
+      blockBytes,
+      blocks,
+      tokens: blocks * blockSize,
+      stage,
+    }
+  })
+  return plans.reduce((least, each) => (each.blocks < least.blocks ? each : least))
+}
+
+/**
+ * The larger of two peaks. Forward: hidden states and residual of a full batch, and what the widest layer adds.
+ * Sampler: hidden states are still there while all seats sample.
+ */
+const activationPeak = (request: MemoryRequest, reserve: ReserveLaw): number => {
+  const {model, parallelism, maxNumSeqs, maxNumBatchedTokens: tokens} = request
+  const element = bytesOf(model.dtype)
+  const hidden = 2 * tokens * model.hiddenSize * element
+  const widest = Math.max(...model.groups.map((_, index) => layerPeak(model, index, parallelism)))
+  const sampler = Math.min(maxNumSeqs, tokens) * model.vocabSize * reserve.samplerBytesPerLogit
+  return Math.ceil(hidden + Math.max(sampler, tokens * widest * element))
+}
+
+/** Values per token that are alive at once around the widest matrix: its input and its output. */
+const layerPeak = (model: ModelShape, index: number, parallelism: Parallelism): number =>
+  Math.max(
+    ...layerLinears(model, model.groups[index]!, parallelism).map(
+      ({k, n, usesPerToken}) => (k + n) * Math.max(1, usesPerToken),
+    ),
+  )
+
+const tooLarge = (request: MemoryRequest, plan: MemoryPlan): Problem => {
+  const {model, parallelism} = request
+  const needed = plan.weights.total + plan.activationBytes + plan.runtimeBytes + plan.blockBytes
+  const missing = needed - plan.budgetBytes
+  const fitting = allowedTensorDegrees(model, 64, parallelism.ep).filter(
+    (tp) => tp > parallelism.tp && fits({...request, parallelism: {...parallelism, tp}}),
+  )
+  const smallest = fitting[0]
+  return new Problem(
+    'MODEL_TOO_LARGE',
+    `${model.id} does not fit: each accelerator needs ${bytesAsGb(needed)} (weights ${bytesAsGb(plan.weights.total)}) ` +
+      `and may use ${bytesAsGb(plan.budgetBytes)}; ${bytesAsGb(missing)} are missing.`,
+    {
+      suggestions: [
+        smallest === undefined ? 'No --tp fits on this hardware.' : `--tp ${smallest} would fit.`,
+        ...(model.quantization === null ? ['--dtype fp8 halves the weights.'] : []),
+      ],
+    },
+  )
+}
+
+/** Whether at least one block is left. */
+const fits = (request: MemoryRequest): boolean => tightestStage(request).blocks >= 1
