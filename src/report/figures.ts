@@ -2,12 +2,14 @@
 
 const thousands = (text: string): string => text.replace(/\B(?=(\d{3})+(?!\d))/g, ',')
 
-/** Three to four significant digits, no exponent below 10^9: `0.123`, `4.56`, `78.9`, `12,345`. `–`: none. */
+/** Three to four significant digits, `0.123`, `4.56`, `78.9`, `12,345`, `12.3M`; `–`: none. */
 export function figure(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–'
   const size = Math.abs(value)
   if (size === 0) return '0'
-  if (size >= 1e9) return value.toExponential(2)
+  if (size >= 1e10) return value.toExponential(2)
+  // A column holds nine characters; what is larger keeps three digits.
+  if (size >= 9_999_999.5) return `${(value / 1e6).toFixed(size < 99.95e6 ? 1 : 0)}M`
   if (size >= 99.95) return thousands(value.toFixed(0))
   if (size >= 9.995) return value.toFixed(1)
   return size >= 0.9995 ? value.toFixed(2) : value.toPrecision(3)
@@ -48,3 +50,7 @@ export function seconds(value: number | null): string {
   if (whole < 7200) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`
 }
+
+/** `$12.34`; `–`: none. */
+export const dollars = (value: number | null): string =>
+  value === null ? '–' : `$${value.toFixed(2)}`

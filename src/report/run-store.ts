@@ -23,6 +23,8 @@ export interface RunRecord {
   /** Version that made the run. */
   readonly llmsim: string
   readonly command: string
+  /** What was built and where each number comes from, one fact a line. */
+  readonly header?: readonly string[]
   readonly config: {readonly [field: string]: unknown}
   readonly summary: Summary
   /** What this machine took; the only part that may differ between two equal runs. */
@@ -88,8 +90,9 @@ function makeFolder(folder: string, options: {recursive: boolean}): string {
 export function writeRun(folder: string, record: RunRecord, requests: RequestResults): void {
   writeRequests(join(folder, 'requests.csv'), requests)
   writeLabels(join(folder, 'labels.csv'), requests.trace)
-  const {llmsim, command, config, summary, timing} = record
-  const text = JSON.stringify({llmsim, command, config, summary, ...(timing && {timing})}, null, 2)
+  const {llmsim, command, header, config, summary, timing} = record
+  const content = {llmsim, command, header, config, summary, timing}
+  const text = JSON.stringify(content, null, 2)
   const path = join(folder, 'run.json')
   try {
     writeFileSync(`${path}.part`, `${text}\n`)

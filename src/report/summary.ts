@@ -59,8 +59,8 @@ export interface WarmupSummary {
   readonly left_out: number
   /** First arrival → last finish of the requests that count: what rates are taken over. */
   readonly window_s: number | null
-  /** Whether `itl_ms` leaves the warm-up out too. */
-  readonly itl: 'left out' | 'included'
+  /** The warm-up that `itl_ms` leaves out; null: it covers the whole run. */
+  readonly itl_leaves_out: string | null
 }
 
 export interface Summary extends Measures {
@@ -88,9 +88,9 @@ export type OutcomeSummary = Measures & Pick<Summary, 'requests' | 'duration_s' 
 /** A run in numbers. Throws FLAG_CONFLICT where the SLO bounds ITL and nobody recorded gaps. */
 export function summarise(run: RunResult, options: SummaryOptions = {}): Summary {
   const {engines, outcomes} = run
-  const itl = run.gaps ? 'left out' : 'included'
+  const itlLeavesOut = run.gaps && options.warmup ? showWarmup(options.warmup) : null
   const {requests, duration_s, throughput, ttft_ms, tpot_ms, e2e_ms, queue_ms, ...rest} =
-    summariseOutcomes(run, options, itl)
+    summariseOutcomes(run, options, itlLeavesOut)
   const total = (of: (engine: EngineTotals) => number): number =>
     engines.reduce((sum, engine) => sum + of(engine), 0)
   const lookedUp = total((e) => e.lookedUpTokens)
@@ -123,11 +123,11 @@ export function summarise(run: RunResult, options: SummaryOptions = {}): Summary
   }
 }
 
-/** The same, of what the outcomes alone tell. `itl`: whether the caller leaves the warm-up out of ITL. */
+/** The same, of what the outcomes alone tell. `itlLeavesOut`: the warm-up that the caller's ITL leaves out. */
 export function summariseOutcomes(
   run: RequestResults,
   options: SummaryOptions,
-  itl: WarmupSummary['itl'] = 'included',
+  itlLeavesOut: string | null = null,
 ): OutcomeSummary {
   const {outcomes} = run
   const all = rowsAfter(undefined, outcomes.arrivedAt)
@@ -143,7 +143,7 @@ export function summariseOutcomes(
         asked: showWarmup(options.warmup),
         left_out: all.length - rows.length,
         window_s: orNull(window / 1e9),
-        itl,
+        itl_leaves_out: itlLeavesOut,
       },
     }),
     ...(options.price && {
