@@ -19,22 +19,32 @@ async function readRows(
   const {parse} = await import('csv-parse')
   const parser = parse({bom: true, info: true, relax_column_count: true, skip_empty_lines: true})
   let width = 0
+  let fault: Problem | undefined
+  const check = ({record, info}: ParsedRow, line: number): number => {
+    const place = `${path}:${line}`
+    if (width === 0) {
+      const rule = header(record)
+      if (rule !== undefined) throw badFile(place, rule)
+      width = record.length
+    } else if (record.length === width) take(record, place)
+    else throw badFile(place, `the row has ${record.length} cells, the header has ${width}`)
+    return info.lines + 1
+  }
   try {
     await pipeline(createReadStream(path), parser, async (rows) => {
       let line = 1
-      for await (const {record, info} of rows as AsyncIterable<ParsedRow>) {
-        const place = `${path}:${line}`
-        line = info.lines + 1
-        if (width === 0) {
-          const fault = header(record)
-          if (fault !== undefined) throw badFile(place, fault)
-          width = record.length
-        } else if (record.length === width) take(record, place)
-        else throw badFile(place, `the row has ${record.length} cells, the header has ${width}`)
+      for await (const row of rows as AsyncIterable<ParsedRow>) {
+        try {
+          line = check(row, line)
+        } catch (error) {
+          // The pipeline may report that it was broken off, rather than why.
+          if (error instanceof Problem) fault = error
+          throw error
+        }
       }
     })
   } catch (cause) {
-    if (cause instanceof Problem) throw cause
+    if (fault) throw fault
     const {message, lines} = cause as {message: string; lines?: number}
     throw badFile(lines ? `${path}:${lines}` : path, message.replace(/\.$/, ''), cause)
   }
