@@ -24,7 +24,12 @@ export async function styleFor(
   if (env.NO_COLOR || env.TERM === 'dumb' || !(stream.isTTY || forced)) return plainStyle
   const {Chalk} = await import('chalk')
   const chalk = new Chalk({level: 1})
-  return {title: chalk.bold, warning: chalk.yellow, faint: chalk.dim}
+  // Chalk joins all its arguments, so it must not be handed to `map` as it is.
+  return {
+    title: (text) => chalk.bold(text),
+    warning: (text) => chalk.yellow(text),
+    faint: (text) => chalk.dim(text),
+  }
 }
 
 /** Breaks a sentence into lines of at most `width`, later ones indented. Words longer than a line are cut. */

@@ -153,7 +153,7 @@ export async function renderGroups(
   const rows = groups
     .slice(0, groupsShown)
     .map((group) => [
-      shorten(group.name, 20),
+      shorten(group.name, 16),
       count(group.requests.submitted),
       figure(group.throughput.output_tokens_per_s),
       figure(group.ttft_ms.p50),
