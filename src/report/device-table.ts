@@ -11,7 +11,7 @@ export interface DeviceRow {
     | {readonly fits: false; readonly reason: string}
 }
 
-const boundNames = {kv: 'KV blocks', seats: 'seats', budget: 'budget', none: 'step time'} as const
+const boundNames = {kv: 'KV', seats: 'seats', budget: 'budget', none: 'step time'} as const
 
 /** One row per device; what does not fit says why below the table. */
 export async function renderDevices(devices: readonly DeviceRow[], style: Style): Promise<string> {
@@ -27,12 +27,12 @@ export async function renderDevices(devices: readonly DeviceRow[], style: Style)
   ]
   const units = ['', '', 'ms', 'ms', 'req/s', '', '', '']
   const rows = devices.map(({device, result}) => {
-    const name = shorten(device, 17)
+    const name = shorten(device, 13)
     if (!result.fits) return [name, 'no', '–', '–', '–', '–', '–', '–']
     const {summary} = result
     // Without an SLO every completed request is good.
     const good = summary.goodput ?? summary.throughput
-    const growing = summary.steady_state?.growing ? ' *' : ''
+    const growing = summary.steady_state?.growing ? '*' : ''
     return [
       name,
       'yes',

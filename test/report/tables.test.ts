@@ -33,7 +33,10 @@ const extreme = (): Summary => {
     itl_ms: large,
     e2e_ms: large,
     queue_ms: large,
-    bound: 'kv',
+    utilisation: 1,
+    goodput: {...summary.goodput!, requests_per_s: 123456.7, output_tokens_per_s: 98765432},
+    cost: {usd_per_hour: 12345.67, devices: 1024, usd_per_1m_output_tokens: 12345.67},
+    bound: 'none',
     cause: 'KV-bound: 1,234 of 2,048 seats, 96 % of blocks; 1,234,567 preemptions; '.repeat(3),
     steady_state: {
       growing: true,
