@@ -41,7 +41,7 @@ export default class ReportCommand extends BaseCommand {
 
   async run(): Promise<Report> {
     const {args, flags} = await this.parse(ReportCommand)
-    const report = await makeReport({
+    const report = makeReport({
       runs: args.run ?? [],
       root: flags['runs-dir'],
       by: flags.by,

@@ -38,13 +38,13 @@ export interface Report {
 }
 
 /** Reads the runs and answers. Throws RUN_NOT_FOUND, RUN_BAD_FILE, FLAG_BAD_VALUE, FLAG_CONFLICT. */
-export async function makeReport(request: ReportRequest): Promise<Report> {
+export function makeReport(request: ReportRequest): Report {
   const {root, by} = request
   const stored =
     request.runs.length > 0 ? request.runs.map((run) => readRun(run, root)) : [newestRun(root)]
   const runs: ReportedRun[] = []
   for (const [i, run] of stored.entries()) {
-    runs.push({label: labelOf(i), ...(await reportRun(run, request))})
+    runs.push({label: labelOf(i), ...reportRun(run, request)})
   }
   return {
     ...(by && {by}),
@@ -57,14 +57,11 @@ export async function makeReport(request: ReportRequest): Promise<Report> {
 const labelOf = (index: number): string =>
   (index >= 26 ? labelOf(Math.floor(index / 26) - 1) : '') + String.fromCharCode(65 + (index % 26))
 
-async function reportRun(
-  run: StoredRun,
-  request: ReportRequest,
-): Promise<Omit<ReportedRun, 'label'>> {
+function reportRun(run: StoredRun, request: ReportRequest): Omit<ReportedRun, 'label'> {
   const {name, folder, llmsim, command, config, header = []} = run
   const {by} = request
   const anew = request.slo !== undefined || request.warmup !== undefined
-  const results = anew || by ? await run.requests() : undefined
+  const results = anew || by ? run.requests() : undefined
   const options = optionsFor(run.summary, request)
   return {
     name,

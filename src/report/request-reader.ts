@@ -1,59 +1,39 @@
 /** Reads back what `request-files.ts` wrote, checking every cell: a stored run may have been edited. */
-import {createReadStream, existsSync} from 'node:fs'
+import {existsSync} from 'node:fs'
 import {basename} from 'node:path'
-import {pipeline} from 'node:stream/promises'
 import {Problem} from '../errors.js'
 import {type Outcomes, status, statusNames} from '../stats/outcomes.js'
 import type {Labels} from '../trace/trace.js'
+import {CsvFault, readCsv} from './csv-rows.js'
 import {nsOfMilliseconds, nsOfSeconds} from './decimals.js'
 import type {RequestColumns, RequestResults} from './measures.js'
 import {labelFields, requestFields} from './request-files.js'
 
-/** Hands every row after the header to `take`, with its line. Throws RUN_BAD_FILE. */
-async function readRows(
+/** Hands every row after the header to `take`, with its place. Throws RUN_BAD_FILE. */
+function readRows(
   path: string,
   header: (cells: readonly string[]) => string | undefined,
   take: (cells: readonly string[], place: string) => void,
-): Promise<void> {
+): void {
   if (!existsSync(path)) throw badFile(path, `the run has no ${basename(path)}`)
-  const {parse} = await import('csv-parse')
-  const parser = parse({bom: true, info: true, relax_column_count: true, skip_empty_lines: true})
   let width = 0
-  let fault: Problem | undefined
-  const check = ({record, info}: ParsedRow, line: number): number => {
-    const place = `${path}:${line}`
-    if (width === 0) {
-      const rule = header(record)
-      if (rule !== undefined) throw badFile(place, rule)
-      width = record.length
-    } else if (record.length === width) take(record, place)
-    else throw badFile(place, `the row has ${record.length} cells, the header has ${width}`)
-    return info.lines + 1
-  }
   try {
-    await pipeline(createReadStream(path), parser, async (rows) => {
-      let line = 1
-      for await (const row of rows as AsyncIterable<ParsedRow>) {
-        try {
-          line = check(row, line)
-        } catch (error) {
-          // The pipeline may report that it was broken off, rather than why.
-          if (error instanceof Problem) fault = error
-          throw error
-        }
+    readCsv(path, (cells, line) => {
+      if (width === 0) {
+        const rule = header(cells)
+        if (rule !== undefined) throw badFile(`${path}:${line}`, rule)
+        width = cells.length
+      } else if (cells.length === width) take(cells, `${path}:${line}`)
+      else {
+        const rule = `the row has ${cells.length} cells, the header has ${width}`
+        throw badFile(`${path}:${line}`, rule)
       }
     })
   } catch (cause) {
-    if (fault) throw fault
-    const {message, lines} = cause as {message: string; lines?: number}
-    throw badFile(lines ? `${path}:${lines}` : path, message.replace(/\.$/, ''), cause)
+    if (!(cause instanceof CsvFault)) throw cause
+    throw badFile(cause.line > 0 ? `${path}:${cause.line}` : path, cause.message, cause)
   }
   if (width === 0) throw badFile(path, 'the file is empty')
-}
-
-interface ParsedRow {
-  readonly record: string[]
-  readonly info: {readonly lines: number}
 }
 
 export const badFile = (place: string, rule: string, cause?: unknown): Problem =>
@@ -61,6 +41,10 @@ export const badFile = (place: string, rule: string, cause?: unknown): Problem =
     cause,
     suggestions: ['run the simulation again', 'take the file from a copy'],
   })
+
+const fieldIndex = Object.fromEntries(requestFields.map((field, i) => [field, i])) as {
+  readonly [field in (typeof requestFields)[number]]: number
+}
 
 /** Columns that grow while rows come in; a run does not say beforehand how many there are. */
 class OutcomeRows {
@@ -77,8 +61,7 @@ class OutcomeRows {
   readonly preemptions: number[] = []
 
   add(cells: readonly string[], place: string): void {
-    const cell = (field: (typeof requestFields)[number]): string =>
-      cells[requestFields.indexOf(field)]!
+    const cell = (field: (typeof requestFields)[number]): string => cells[fieldIndex[field]]!
     const bad = (field: string, rule: string): Problem =>
       badFile(place, `${field} "${cell(field as 'status')}" ${rule}`)
     const whole = (field: (typeof requestFields)[number]): number => {
@@ -144,9 +127,9 @@ class OutcomeRows {
 }
 
 /** The outcomes of a stored run; with `labelsPath` also model, session and priority. Throws RUN_BAD_FILE. */
-export async function readRequests(path: string, labelsPath: string): Promise<RequestResults> {
+export function readRequests(path: string, labelsPath: string): RequestResults {
   const rows = new OutcomeRows()
-  await readRows(
+  readRows(
     path,
     (cells) =>
       cells.join(',') === requestFields.join(',')
@@ -156,14 +139,14 @@ export async function readRequests(path: string, labelsPath: string): Promise<Re
   )
   const {trace, outcomes} = rows.results()
   if (!existsSync(labelsPath)) return {trace, outcomes}
-  return {trace: {...trace, ...(await readLabels(labelsPath, trace.requestId!))}, outcomes}
+  return {trace: {...trace, ...readLabels(labelsPath, trace.requestId!)}, outcomes}
 }
 
-async function readLabels(path: string, ids: readonly string[]): Promise<Partial<RequestColumns>> {
+function readLabels(path: string, ids: readonly string[]): Partial<RequestColumns> {
   let fields: readonly string[] = []
   const columns = new Map<string, string[]>()
   let row = 0
-  await readRows(
+  readRows(
     path,
     (cells) => {
       fields = cells.slice(1)

@@ -36,7 +36,7 @@ export interface StoredRun extends RunRecord {
   readonly name: string
   readonly folder: string
   /** The outcomes of its requests, read from disk at each call. */
-  readonly requests: () => Promise<RequestResults>
+  readonly requests: () => RequestResults
 }
 
 export interface NewRun {

@@ -30,7 +30,9 @@ export const showWarmup = (warmup: Warmup): string =>
  * arrived (NaN) counts, so that no failure hides in the warm-up.
  */
 export function rowsAfter(warmup: Warmup | undefined, arrivedAt: Float64Array): Uint32Array {
-  const all = Uint32Array.from(arrivedAt, (_, row) => row)
+  // Not Uint32Array.from: it goes through an iterator, ten times slower.
+  const all = new Uint32Array(arrivedAt.length)
+  for (let row = 0; row < all.length; row++) all[row] = row
   if (warmup === undefined) return all
   if (warmup.kind === 'requests') {
     const inOrder = all.filter((row) => !Number.isNaN(arrivedAt[row]!))

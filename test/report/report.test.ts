@@ -49,7 +49,7 @@ describe('report', () => {
   }
 
   it('takes the newest run by default', async () => {
-    const report = await makeReport({runs: [], root})
+    const report = makeReport({runs: [], root})
     assert.deepEqual(
       report.runs.map((run) => run.name),
       ['20250101T000200Z-fast'],
@@ -58,7 +58,7 @@ describe('report', () => {
   })
 
   it('prints the differences that a pocket calculator gives', async () => {
-    const {metrics} = await makeReport({runs: ['slow', 'fast'], root})
+    const {metrics} = makeReport({runs: ['slow', 'fast'], root})
     const row = (name: string) => metrics!.find(({metric}) => metric === name)!
     const same = (name: string, ...expected: number[]) => {
       const {values, differences, percent} = row(name)
@@ -94,7 +94,7 @@ describe('report', () => {
 
   it('counts goodput anew from requests.csv, by hand', async () => {
     const slo = parseSlo('ttft=400ms,tpot=50ms,e2e=1s')
-    const {runs} = await makeReport({runs: ['slow', 'fast'], root, slo})
+    const {runs} = makeReport({runs: ['slow', 'fast'], root, slo})
     // slow: a and d (see the summary's test). fast: a 50/5/100, b 100/30/400, c 300/10/400, d 50/–/50,
     // e 200/20/1000 ms all meet it.
     assert.equal(runs[0]!.summary.goodput?.requests, 2)
@@ -105,7 +105,7 @@ describe('report', () => {
 
   it('summarises anew to what simulate would have said with the same flags', async () => {
     const options = {slo: parseSlo('ttft=400ms'), warmup: parseWarmup('2')}
-    const {runs} = await makeReport({runs: ['slow'], root, ...options})
+    const {runs} = makeReport({runs: ['slow'], root, ...options})
     const run = buildRun(sixRequests, [
       engine({steps: 50, preemptions: 2, busyNs: 1e9, gaps: gapsOf([[20e6, 70]])}),
     ])
@@ -117,15 +117,15 @@ describe('report', () => {
 
   it('keeps the bounds of the run where only the warm-up is new', async () => {
     store('with-slo', sixRequests, 0, {slo: parseSlo('ttft=100ms')})
-    const {runs} = await makeReport({runs: ['with-slo'], root, warmup: parseWarmup('1')})
+    const {runs} = makeReport({runs: ['with-slo'], root, warmup: parseWarmup('1')})
     assert.deepEqual(runs[0]!.summary.goodput?.slo, {ttft_ms: 100})
     assert.equal(runs[0]!.summary.goodput?.requests, 1)
     rmSync(join(root, '20250101T000000Z-with-slo'), {recursive: true})
   })
 
   it('refuses bounds of ITL, whose gaps are not stored', async () => {
-    await assert.rejects(
-      makeReport({runs: ['slow'], root, slo: parseSlo('itl=1s')}),
+    assert.throws(
+      () => makeReport({runs: ['slow'], root, slo: parseSlo('itl=1s')}),
       (error) => error instanceof Problem && error.code === 'FLAG_CONFLICT',
     )
   })
@@ -134,7 +134,7 @@ describe('report', () => {
     runs: string[],
     format: 'table' | 'json' | 'csv' | 'markdown',
     by?: 'model',
-  ) => renderReport(await makeReport({runs, root, by}), format, plainStyle)
+  ) => renderReport(makeReport({runs, root, by}), format, plainStyle)
 
   it('writes two or more runs as tables of 80 columns', async () => {
     const two = await render(['slow', 'fast'], 'table')
@@ -179,7 +179,7 @@ describe('report', () => {
   })
 
   it('writes JSON that is the report', async () => {
-    const report = await makeReport({runs: ['slow', 'fast'], root, by: 'model'})
+    const report = makeReport({runs: ['slow', 'fast'], root, by: 'model'})
     assert.deepEqual(JSON.parse(await renderReport(report, 'json', plainStyle)), report)
   })
 

@@ -115,25 +115,25 @@ describe('runs on disk', () => {
       ['an open quote', set(5, 0, '"c'), /requests\.csv.*[Qq]uote/],
       ['an empty file', () => '', /requests\.csv: the file is empty/],
     ] as const) {
-      it(`requests.csv: ${what}`, async () => {
+      it(`requests.csv: ${what}`, () => {
         const run = readRun(spoil('requests.csv', change))
-        await assert.rejects(run.requests(), problem('RUN_BAD_FILE', message))
+        assert.throws(() => run.requests(), problem('RUN_BAD_FILE', message))
       })
     }
 
-    it('requests.csv: missing', async () => {
+    it('requests.csv: missing', () => {
       const folder = store()
       rmSync(join(folder, 'requests.csv'))
-      await assert.rejects(
-        readRun(folder).requests(),
+      assert.throws(
+        () => readRun(folder).requests(),
         problem('RUN_BAD_FILE', /has no requests\.csv/),
       )
     })
 
-    it('labels.csv: of another run', async () => {
+    it('labels.csv: of another run', () => {
       const folder = spoil('labels.csv', (t) => t.replace('\nc,', '\nq,'))
-      await assert.rejects(
-        readRun(folder).requests(),
+      assert.throws(
+        () => readRun(folder).requests(),
         problem('RUN_BAD_FILE', /labels\.csv:4: request_id "q"/),
       )
     })
@@ -248,7 +248,7 @@ describe('runs on disk', () => {
     ])
   })
 
-  it('are read back as they were, labels, strange ids and all', async () => {
+  it('are read back as they were, labels, strange ids and all', () => {
     const rows = [
       ...sixRequests,
       {id: 'comma, "quote"', arrived: 4000.000001, model: 'x', status: status.pending},
@@ -256,7 +256,7 @@ describe('runs on disk', () => {
       {id: ' edge ', arrived: 4002, status: status.pending},
     ]
     const run = buildRun(rows)
-    const back = await readRun(store(['x'], run)).requests()
+    const back = readRun(store(['x'], run)).requests()
     assert.deepEqual(back.trace.requestId, run.trace.requestId)
     assert.deepEqual(back.trace.model, run.trace.model)
     assert.deepEqual(back.trace.priority, run.trace.priority)
@@ -274,18 +274,18 @@ describe('runs on disk', () => {
     }
   })
 
-  it('name the line also after an id of two lines', async () => {
+  it('name the line also after an id of two lines', () => {
     const run = buildRun([{...sixRequests[0]!, id: 'two\nlines'}, sixRequests[1]!])
     const folder = store(['x'], run)
     const path = join(folder, 'requests.csv')
     writeFileSync(path, text(folder, 'requests.csv').replace(/\nb,0/, '\nb,zero'))
-    await assert.rejects(
-      readRun(folder).requests(),
+    assert.throws(
+      () => readRun(folder).requests(),
       problem('RUN_BAD_FILE', /requests\.csv:4: instance "zero"/),
     )
   })
 
-  it('of more rows than any buffer holds lose none', async () => {
+  it('of more rows than any buffer holds lose none', () => {
     const rows = Array.from({length: 20_000}, (_, i) => ({
       arrived: i,
       scheduled: i,
@@ -294,7 +294,7 @@ describe('runs on disk', () => {
       output: 2,
     }))
     const run = buildRun(rows)
-    const back = await readRun(store(['x'], run)).requests()
+    const back = readRun(store(['x'], run)).requests()
     assert.deepEqual(back.outcomes.finishedAt, run.outcomes.finishedAt)
   })
 
