@@ -73,7 +73,8 @@ class RowSplitter {
   private row(row: string): void {
     const line = this.line
     this.line += 1
-    const text = row.endsWith('\r') ? row.slice(0, -1) : row
+    const bare = line === 1 && row.startsWith('\uFEFF') ? row.slice(1) : row
+    const text = bare.endsWith('\r') ? bare.slice(0, -1) : bare
     if (text === '') return
     const quoted = text.includes('"')
     if (quoted) this.line += text.split('\n').length - 1

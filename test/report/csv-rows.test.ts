@@ -36,8 +36,8 @@ describe('rows of CSV', () => {
     assert.throws(() => readCsv(folder, () => {}), /cannot be read \(EISDIR\)/)
   })
 
-  it('reads CRLF, empty cells, empty lines and a last line without an end', () => {
-    assert.deepEqual(read('a,b\r\n\r\n,\n"x,\r\ny",""\nz,w'), [
+  it('reads a byte order mark, CRLF, empty cells, empty lines and a last line without an end', () => {
+    assert.deepEqual(read('\uFEFFa,b\r\n\r\n,\n"x,\r\ny",""\nz,w'), [
       [['a', 'b'], 1],
       [['', ''], 3],
       [['x,\r\ny', ''], 4],
