@@ -1,0 +1,152 @@
+/** The rows that a run writes: `requests.csv`, the labels beside it, and the side files of --itl and --steps. */
+import {type Outcomes, status, statusNames} from '../stats/outcomes.js'
+import {millisecondsText, secondsText} from './decimals.js'
+import type {RequestColumns, RequestResults} from './measures.js'
+import {e2eOf, queueOf, tpotOf, ttftOf} from './request-metrics.js'
+import {csvCell, RowFile} from './row-file.js'
+
+export const requestFields = [
+  'request_id',
+  'instance',
+  'arrived_at',
+  'input_tokens',
+  'output_tokens',
+  'cached_tokens',
+  'queue_ms',
+  'ttft_ms',
+  'tpot_ms',
+  'e2e_ms',
+  'finished_at',
+  'preemptions',
+  'status',
+] as const
+
+export const labelFields = ['model', 'session', 'priority'] as const
+
+/** The id of a row: what the trace calls it, else its number. */
+export const idOf = (trace: RequestColumns, row: number): string =>
+  trace.requestId?.[row] ?? String(row)
+
+/** One row of `requests.csv`; a cell without a value is empty. */
+export function requestRow(trace: RequestColumns, o: Outcomes, row: number): string {
+  const served = o.status[row] === status.completed || o.status[row] === status.cancelled
+  return [
+    csvCell(idOf(trace, row)),
+    o.instance[row]! < 0 ? '' : o.instance[row]!,
+    secondsText(o.arrivedAt[row]!),
+    trace.inputTokens[row]!,
+    // Of a cancelled request the tokens that it still got.
+    served ? o.producedTokens[row]! : trace.outputTokens[row]!,
+    o.cachedTokens[row]!,
+    millisecondsText(queueOf(o, row)),
+    millisecondsText(ttftOf(o, row)),
+    millisecondsText(tpotOf(o, row)),
+    millisecondsText(e2eOf(o, row)),
+    secondsText(o.finishedAt[row]!),
+    o.preemptions[row]!,
+    statusNames[o.status[row]!]!,
+  ].join(',')
+}
+
+/** Writes `requests.csv` in request order. Throws OUTPUT_NOT_WRITABLE. */
+export function writeRequests(path: string, run: RequestResults): void {
+  writeRows(path, requestFields.join(','), run.outcomes.length, (row) =>
+    requestRow(run.trace, run.outcomes, row),
+  )
+}
+
+/** Writes model, session and priority of every request, those that the trace has; nothing if it has none. */
+export function writeLabels(path: string, trace: RequestColumns): void {
+  const fields = labelFields.filter((field) => trace[field] !== undefined)
+  if (fields.length === 0) return
+  const cell = (field: (typeof labelFields)[number], row: number): string => {
+    const column = trace[field]!
+    if (!('codes' in column)) return String(column[row])
+    return csvCell(column.names[column.codes[row]!] ?? '')
+  }
+  writeRows(path, ['request_id', ...fields].join(','), trace.length, (row) =>
+    [csvCell(idOf(trace, row)), ...fields.map((field) => cell(field, row))].join(','),
+  )
+}
+
+function writeRows(
+  path: string,
+  header: string,
+  rows: number,
+  rowText: (row: number) => string,
+): void {
+  const file = new RowFile(path, header)
+  try {
+    for (let row = 0; row < rows; row++) file.write(rowText(row))
+  } finally {
+    file.close()
+  }
+}
+
+/** --itl: one row per request with every gap between its tokens, in whole ns. */
+export class ItlFile {
+  private readonly file: RowFile
+
+  constructor(path: string) {
+    this.file = new RowFile(path, 'request_id,itl_ns')
+  }
+
+  add(requestId: string, gaps: Iterable<number>): void {
+    this.file.write(`${csvCell(requestId)},${[...gaps].join(' ')}`)
+  }
+
+  close(): void {
+    this.file.close()
+  }
+}
+
+/** One step of an engine; times in ns, counts as they were when it was planned. */
+export interface StepRow {
+  readonly instance: number
+  readonly start: number
+  readonly end: number
+  readonly tokens: number
+  readonly prefillTokens: number
+  readonly decodeTokens: number
+  readonly running: number
+  readonly waiting: number
+  readonly freeBlocks: number
+  readonly preempted: number
+}
+
+/** --steps: one row per step of every engine. */
+export class StepsFile {
+  private readonly file: RowFile
+
+  constructor(path: string) {
+    this.file = new RowFile(
+      path,
+      'start_s,end_s,tokens,prefill_tokens,decode_tokens,running,waiting,free_blocks,preempted,instance',
+    )
+  }
+
+  add(step: StepRow): void {
+    const times = `${secondsText(step.start)},${secondsText(step.end)}`
+    const tokens = `${step.tokens},${step.prefillTokens},${step.decodeTokens}`
+    const queue = `${step.running},${step.waiting},${step.freeBlocks},${step.preempted}`
+    this.file.write(`${times},${tokens},${queue},${step.instance}`)
+  }
+
+  close(): void {
+    this.file.close()
+  }
+}
+
+/** --itl for a whole run: `gapsOf` gives the gaps of a row in ns, in order. Throws OUTPUT_NOT_WRITABLE. */
+export function writeItl(
+  path: string,
+  trace: RequestColumns,
+  gapsOf: (row: number) => Iterable<number>,
+): void {
+  const file = new ItlFile(path)
+  try {
+    for (let row = 0; row < trace.length; row++) file.add(idOf(trace, row), gapsOf(row))
+  } finally {
+    file.close()
+  }
+}

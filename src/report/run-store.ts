@@ -1,0 +1,209 @@
+/** Runs on disk: a folder with `run.json`, `requests.csv` and, where the trace has labels, `labels.csv`. */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import {basename, dirname, join} from 'node:path'
+import {Problem} from '../errors.js'
+import type {RequestResults} from './measures.js'
+import {writeLabels, writeRequests} from './request-files.js'
+import {badFile, readRequests} from './request-reader.js'
+import {notWritable} from './row-file.js'
+import type {Summary} from './summary.js'
+
+export const runsFolder = join('.llmsim', 'runs')
+
+/** The content of `run.json`. */
+export interface RunRecord {
+  /** Version that made the run. */
+  readonly llmsim: string
+  readonly command: string
+  /** What was built and where each number comes from, one fact a line. */
+  readonly header?: readonly string[]
+  readonly config: {readonly [field: string]: unknown}
+  readonly summary: Summary
+  /** What this machine took; the only part that may differ between two equal runs. */
+  readonly timing?: {readonly [field: string]: number}
+}
+
+export interface StoredRun extends RunRecord {
+  /** Name of its folder. */
+  readonly name: string
+  readonly folder: string
+  /** The outcomes of its requests, read from disk at each call. */
+  readonly requests: () => RequestResults
+}
+
+export interface NewRun {
+  /** Parent of all runs; `.llmsim/runs` by default. */
+  readonly root?: string | undefined
+  /** Exactly this folder instead. */
+  readonly out?: string | undefined
+  readonly startedAt: Date
+  /** What ran on what, e.g. the trace's name and the hardware. */
+  readonly about: readonly string[]
+}
+
+/** `20250131T235959Z`: sorts by time, has no character that a shell or a file system minds. */
+export const timeStamp = (at: Date): string => at.toISOString().replace(/[-:]|\.\d+/g, '')
+
+/** `traces/My Chat.csv` on `H100` → `my-chat-h100`; at most 60 characters. */
+export function slugOf(about: readonly string[]): string {
+  const words = about.map((part) =>
+    basename(part)
+      .replace(/\.[a-z]+(\.gz)?$/i, '')
+      .toLowerCase()
+      .replace(/[^a-z0-9.]+/g, '-')
+      .replace(/^[-.]+|[-.]+$/g, ''),
+  )
+  const slug = words.filter((word) => word !== '').join('-')
+  return slug.slice(0, 60).replace(/[-.]+$/, '') || 'run'
+}
+
+/** Creates the folder of a new run and returns it. Throws OUTPUT_NOT_WRITABLE. */
+export function createRunFolder(run: NewRun): string {
+  if (run.out !== undefined) return makeFolder(run.out, {recursive: true})
+  const root = makeFolder(run.root ?? runsFolder, {recursive: true})
+  const name = join(root, `${timeStamp(run.startedAt)}-${slugOf(run.about)}`)
+  for (let n = 1; ; n++) {
+    const folder = n === 1 ? name : `${name}-${n}`
+    // Two runs may start within one second: the folder that mkdir refuses is not ours.
+    if (!existsSync(folder)) return makeFolder(folder, {recursive: false})
+  }
+}
+
+function makeFolder(folder: string, options: {recursive: boolean}): string {
+  try {
+    mkdirSync(folder, options)
+  } catch (cause) {
+    throw notWritable(folder, cause)
+  }
+  return folder
+}
+
+/** Writes a run into its folder; `run.json` comes last and at once, so it stands for a whole run. */
+export function writeRun(folder: string, record: RunRecord, requests: RequestResults): void {
+  writeRequests(join(folder, 'requests.csv'), requests)
+  writeLabels(join(folder, 'labels.csv'), requests.trace)
+  const {llmsim, command, header, config, summary, timing} = record
+  const content = {llmsim, command, header, config, summary, timing}
+  const text = JSON.stringify(content, null, 2)
+  const path = join(folder, 'run.json')
+  try {
+    writeFileSync(`${path}.part`, `${text}\n`)
+    renameSync(`${path}.part`, path)
+  } catch (cause) {
+    throw notWritable(path, cause)
+  }
+}
+
+/** Names of the complete runs in a folder of runs, oldest first. */
+export function listRuns(root: string = runsFolder): string[] {
+  if (!existsSync(root)) return []
+  const names = readdirSync(root).filter((name) => existsSync(join(root, name, 'run.json')))
+  return names.sort(byTimeThenNumber)
+}
+
+// "…-h100-2" was made after "…-h100", and "-10" after "-9".
+const byTimeThenNumber = (a: string, b: string): number => a.localeCompare(b, 'en', {numeric: true})
+
+/** The run that was started last. Throws RUN_NOT_FOUND where there is none. */
+export function newestRun(root: string = runsFolder): StoredRun {
+  const name = listRuns(root).at(-1)
+  if (name !== undefined) return readRun(name, root)
+  throw new Problem('RUN_NOT_FOUND', `There are no runs in ${root} yet.`, {
+    suggestions: ['llmsim simulate TRACE --hardware NAME', 'llmsim report FOLDER'],
+  })
+}
+
+/**
+ * Reads a run by the path of its folder or `run.json`, by its name, or by a part of its name that no
+ * other run has. Throws RUN_NOT_FOUND and RUN_BAD_FILE.
+ */
+export function readRun(run: string, root: string = runsFolder): StoredRun {
+  const folder = findFolder(run, root)
+  const record = parseRecord(join(folder, 'run.json'))
+  return {
+    ...record,
+    name: basename(folder),
+    folder,
+    requests: () => readRequests(join(folder, 'requests.csv'), join(folder, 'labels.csv')),
+  }
+}
+
+function findFolder(run: string, root: string): string {
+  for (const path of [run, join(root, run)]) {
+    if (!existsSync(path)) continue
+    if (!statSync(path).isDirectory()) {
+      if (basename(path) === 'run.json') return dirname(path)
+      throw new Problem('RUN_NOT_FOUND', `${path} is a file; a run is a folder with a run.json.`, {
+        suggestions: [dirname(path)],
+      })
+    }
+    if (existsSync(join(path, 'run.json'))) return path
+    throw new Problem(
+      'RUN_NOT_FOUND',
+      `${path} holds no run.json: not a run, or one that broke off.`,
+    )
+  }
+  const names = listRuns(root)
+  const matches = names.filter((name) => name.includes(run))
+  if (matches.length === 1) return join(root, matches[0]!)
+  const suggestions = (matches.length > 1 ? matches : names).slice(-5).reverse()
+  const fault =
+    matches.length > 1
+      ? `"${run}" is a part of the names of ${matches.length} runs in ${root}`
+      : `There is no run "${run}", neither as a path nor in ${root}`
+  throw new Problem('RUN_NOT_FOUND', `${fault}.`, {suggestions})
+}
+
+function parseRecord(path: string): RunRecord {
+  const text = readFileSync(path, 'utf8')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw badFile(`${path}:${faultyLine(text, cause)}`, 'this is not JSON', cause)
+  }
+  const fault = faultOf(value)
+  if (fault !== undefined) throw badFile(`${path}:1`, fault)
+  return value as RunRecord
+}
+
+function faultyLine(text: string, cause: unknown): number {
+  const at = /at position (\d+)/.exec(String(cause))
+  // "Unexpected end of JSON input" has no position: it is the last line.
+  return text.slice(0, at ? Number(at[1]) : text.length).split('\n').length
+}
+
+const isObject = (value: unknown): value is {readonly [field: string]: unknown} =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** What `report` reads without looking; the rest of a summary may be missing and shows as no value. */
+function faultOf(value: unknown): string | undefined {
+  if (!isObject(value)) return 'a run is a JSON object'
+  if (typeof value.llmsim !== 'string') return 'the field llmsim (a version) is missing'
+  if (!isObject(value.config)) return 'the field config (an object) is missing'
+  const summary = value.summary
+  if (!isObject(summary)) return 'the field summary (an object) is missing'
+  const parts = [
+    'requests',
+    'throughput',
+    'ttft_ms',
+    'tpot_ms',
+    'itl_ms',
+    'e2e_ms',
+    'queue_ms',
+    'kv',
+    'prefix_cache',
+  ]
+  const missing = parts.find((part) => !isObject(summary[part]))
+  if (missing !== undefined) return `the field summary.${missing} (an object) is missing`
+  if (!Array.isArray(summary.engines)) return 'the field summary.engines (a list) is missing'
+  return undefined
+}

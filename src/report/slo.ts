@@ -1,0 +1,35 @@
+/** Service-level objectives: upper bounds that a request must meet to count as goodput. */
+import {Problem} from '../errors.js'
+import {parseDuration} from './duration.js'
+
+export const sloMetrics = ['ttft', 'tpot', 'itl', 'e2e'] as const
+export type SloMetric = (typeof sloMetrics)[number]
+
+/** Bounds in ns; what is absent is not bounded. `itl` bounds the largest gap of a request. */
+export type Slo = {readonly [metric in SloMetric]?: number}
+
+const isMetric = (name: string): name is SloMetric =>
+  (sloMetrics as readonly string[]).includes(name)
+
+/** Reads `ttft=500ms,tpot=50ms,e2e=10s`. Throws FLAG_BAD_VALUE naming the part that is wrong. */
+export function parseSlo(text: string): Slo {
+  const slo: {[metric in SloMetric]?: number} = {}
+  for (const part of text.split(',')) {
+    const [name = '', value, ...more] = part.split('=').map((word) => word.trim())
+    const reject = (rule: string): Problem =>
+      new Problem('FLAG_BAD_VALUE', `--slo: "${part.trim()}" ${rule}.`, {
+        suggestions: ['--slo ttft=500ms,tpot=50ms', '--slo e2e=10s'],
+      })
+    if (value === undefined || more.length > 0) throw reject('is not METRIC=DURATION')
+    const metric = name.toLowerCase()
+    if (!isMetric(metric)) {
+      throw reject(`does not name a metric; there are ${sloMetrics.join(', ')}`)
+    }
+    if (slo[metric] !== undefined) throw reject(`bounds ${metric} a second time`)
+    const ns = parseDuration(value)
+    if (ns === undefined) throw reject('needs a duration with a unit, us, ms or s, such as 500ms')
+    if (ns <= 0) throw reject('must be more than zero: no request could meet it')
+    slo[metric] = ns
+  }
+  return slo
+}

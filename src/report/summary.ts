@@ -1,0 +1,208 @@
+/** A whole run in numbers: the `summary` of `run.json` and of `--json`. docs/results.md defines each field. */
+import type {EngineTotals, WeightedSamples} from '../stats/outcomes.js'
+import {describeWeighted} from '../stats/percentiles.js'
+import {type Bound, findCause, findSteadyState, type SteadyState} from './diagnosis.js'
+import {
+  countRequests,
+  type Measures,
+  measure,
+  type RequestCounts,
+  type RequestResults,
+  type Spread,
+  spanOf,
+  spreadOfNs,
+} from './measures.js'
+import type {Slo} from './slo.js'
+import {rowsAfter, showWarmup, type Warmup} from './warmup.js'
+
+export interface RunResult extends RequestResults {
+  readonly engines: readonly EngineTotals[]
+  /** Whether the trace says which prefixes are shared; without that nothing can hit. */
+  readonly prefixIdentity: boolean
+  /** Gaps of the requests that count, where a warm-up is left out; absent: those of all engines. */
+  readonly gaps?: WeightedSamples | undefined
+}
+
+export interface Price {
+  /** US dollars per hour of one device. */
+  readonly usdPerHour: number
+  readonly devices: number
+}
+
+export interface SummaryOptions {
+  readonly slo?: Slo | undefined
+  readonly warmup?: Warmup | undefined
+  readonly price?: Price | undefined
+}
+
+export interface Cost {
+  readonly usd_per_hour: number
+  readonly devices: number
+  readonly usd_per_1m_output_tokens: number | null
+}
+
+export interface EngineSummary {
+  readonly instance: number
+  readonly steps: number
+  readonly preemptions: number
+  readonly recomputed_tokens: number
+  readonly blocks: number
+  readonly peak_usage: number | null
+  readonly utilisation: number | null
+  readonly mean_running: number | null
+  readonly mean_waiting: number | null
+}
+
+export interface WarmupSummary {
+  /** As it was typed: `60s`, `500`. */
+  readonly asked: string
+  readonly left_out: number
+  /** First arrival → last finish of the requests that count: what rates are taken over. */
+  readonly window_s: number | null
+  /** The warm-up that `itl_ms` leaves out; null: it covers the whole run. */
+  readonly itl_leaves_out: string | null
+}
+
+export interface Summary extends Measures {
+  readonly requests: RequestCounts
+  /** First arrival → last finish of the whole run. */
+  readonly duration_s: number | null
+  readonly itl_ms: Spread
+  readonly kv: {readonly blocks: number; readonly peak_usage: number | null}
+  readonly prefix_cache: {readonly hit_rate: number | null; readonly identity: boolean}
+  readonly steps: number
+  /** Share of the run during which the engines executed steps, 0–1. */
+  readonly utilisation: number | null
+  readonly bound: Bound
+  readonly held_back: number | null
+  readonly cause: string
+  readonly steady_state: SteadyState | null
+  readonly engines: readonly EngineSummary[]
+  readonly warmup?: WarmupSummary
+  readonly cost?: Cost
+}
+
+/** The parts of a summary that follow from outcomes alone, and so can be made again from a stored run. */
+export type OutcomeSummary = Measures & Pick<Summary, 'requests' | 'duration_s' | 'warmup' | 'cost'>
+
+/** A run in numbers. Throws FLAG_CONFLICT where the SLO bounds ITL and nobody recorded gaps. */
+export function summarise(run: RunResult, options: SummaryOptions = {}): Summary {
+  const {engines, outcomes} = run
+  const itlLeavesOut = run.gaps && options.warmup ? showWarmup(options.warmup) : null
+  const {requests, duration_s, throughput, ttft_ms, tpot_ms, e2e_ms, queue_ms, ...rest} =
+    summariseOutcomes(run, options, itlLeavesOut)
+  const total = (of: (engine: EngineTotals) => number): number =>
+    engines.reduce((sum, engine) => sum + of(engine), 0)
+  const lookedUp = total((e) => e.lookedUpTokens)
+  const span = spanOf(outcomes, rowsAfter(undefined, outcomes.arrivedAt))
+  const perEngine = engines.map((engine) => summariseEngine(engine, span))
+  const gaps = run.gaps ?? pool(engines.map((engine) => engine.gaps))
+  return {
+    requests,
+    duration_s,
+    throughput,
+    ttft_ms,
+    tpot_ms,
+    itl_ms: spreadOfNs(describeWeighted(gaps)),
+    e2e_ms,
+    queue_ms,
+    kv: {blocks: total((e) => e.blocks), peak_usage: largest(perEngine.map((e) => e.peak_usage))},
+    prefix_cache: {
+      hit_rate: quotient(
+        total((e) => e.hitTokens),
+        lookedUp,
+      ),
+      identity: run.prefixIdentity,
+    },
+    steps: total((e) => e.steps),
+    utilisation: mean(perEngine.map((e) => e.utilisation)),
+    ...findCause(engines),
+    steady_state: findSteadyState(run.trace, outcomes, engines.length) ?? null,
+    ...rest,
+    engines: perEngine,
+  }
+}
+
+/** The same, of what the outcomes alone tell. `itlLeavesOut`: the warm-up that the caller's ITL leaves out. */
+export function summariseOutcomes(
+  run: RequestResults,
+  options: SummaryOptions,
+  itlLeavesOut: string | null = null,
+): OutcomeSummary {
+  const {outcomes} = run
+  const all = rowsAfter(undefined, outcomes.arrivedAt)
+  const rows = options.warmup ? rowsAfter(options.warmup, outcomes.arrivedAt) : all
+  const window = spanOf(outcomes, rows)
+  const measures = measure(run, rows, window, options.slo)
+  return {
+    requests: countRequests(outcomes, all),
+    duration_s: orNull(spanOf(outcomes, all) / 1e9),
+    ...measures,
+    ...(options.warmup && {
+      warmup: {
+        asked: showWarmup(options.warmup),
+        left_out: all.length - rows.length,
+        window_s: orNull(window / 1e9),
+        itl_leaves_out: itlLeavesOut,
+      },
+    }),
+    ...(options.price && {
+      cost: costOf(options.price, measures.throughput.output_tokens_per_s),
+    }),
+  }
+}
+
+/** price/h × devices × duration ÷ output tokens: at constant rates the duration cancels out. */
+export function costOf(price: Price, outputTokensPerSecond: number | null): Cost {
+  const {usdPerHour, devices} = price
+  return {
+    usd_per_hour: usdPerHour,
+    devices,
+    usd_per_1m_output_tokens: outputTokensPerSecond
+      ? ((usdPerHour * devices) / 3600 / outputTokensPerSecond) * 1e6
+      : null,
+  }
+}
+
+function summariseEngine(engine: EngineTotals, span: number): EngineSummary {
+  return {
+    instance: engine.instance,
+    steps: engine.steps,
+    preemptions: engine.preemptions,
+    recomputed_tokens: engine.recomputedTokens,
+    blocks: engine.blocks,
+    peak_usage: quotient(engine.peakBlocks, engine.blocks),
+    // The stages of a pipeline are busy at the same time: their steps can add up to more than the run.
+    utilisation: span > 0 ? Math.min(1, engine.busyNs / span) : null,
+    mean_running: quotient(engine.runningNs, engine.busyNs),
+    mean_waiting: quotient(engine.waitingNs, engine.busyNs),
+  }
+}
+
+function pool(parts: readonly WeightedSamples[]): WeightedSamples {
+  if (parts.length === 1) return parts[0]!
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const values = new Float64Array(length)
+  const counts = new Float64Array(length)
+  let at = 0
+  for (const part of parts) {
+    values.set(part.values.subarray(0, part.length), at)
+    counts.set(part.counts.subarray(0, part.length), at)
+    at += part.length
+  }
+  return {length, values, counts}
+}
+
+const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value)
+
+const quotient = (part: number, whole: number): number | null => (whole > 0 ? part / whole : null)
+
+function largest(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null)
+  return known.length > 0 ? Math.max(...known) : null
+}
+
+function mean(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null)
+  return known.length > 0 ? known.reduce((sum, value) => sum + value, 0) / known.length : null
+}

@@ -1,0 +1,168 @@
+/** What a person reads after a run: within 80 columns, with or without colour. */
+
+import {count, dollars, figure, seconds, share} from './figures.js'
+import type {GroupSummary} from './groups.js'
+import {type Goodput, type Spread, spreadFields} from './measures.js'
+import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
+import type {Cost, Summary} from './summary.js'
+
+const latencies = [
+  ['TTFT', 'ttft_ms'],
+  ['TPOT', 'tpot_ms'],
+  ['ITL', 'itl_ms'],
+  ['E2E', 'e2e_ms'],
+  ['queue', 'queue_ms'],
+] as const
+
+/** The tables of one run. `header`: what was built and where each number comes from, one fact a line. */
+export async function renderRun(
+  summary: Summary,
+  header: readonly string[],
+  style: Style,
+): Promise<string> {
+  const head = header.flatMap((line) => wrap(line))
+  const table = await layTable(
+    [{title: 'ms'}, ...spreadFields.map((title) => ({title}))],
+    latencies.map(([name, field]) => [name, ...spreadCells(summary[field])]),
+    style,
+  )
+  const lines = [
+    ...head.map(style.faint),
+    ...(head.length > 0 ? [''] : []),
+    ...table,
+    '',
+    ...factsOf(summary).flatMap(([name, text]) => labelled(name, text, style)),
+    '',
+    ...wrap(summary.cause),
+    ...warningsOf(summary).flatMap((text) => wrap(text).map(style.warning)),
+  ]
+  return lines.join('\n')
+}
+
+const spreadCells = (spread: Spread): string[] => spreadFields.map((field) => figure(spread[field]))
+
+const nameWidth = 12
+
+function labelled(name: string, text: string, style: Style): string[] {
+  const [first = '', ...rest] = wrap(text, pageWidth - nameWidth, '')
+  const pad = ' '.repeat(nameWidth - name.length)
+  return [`${style.title(name)}${pad}${first}`, ...rest.map((line) => ' '.repeat(nameWidth) + line)]
+}
+
+function factsOf(summary: Summary): (readonly [string, string])[] {
+  const {throughput, warmup, goodput, cost} = summary
+  const rates = [
+    `${figure(throughput.requests_per_s)} req/s`,
+    `${figure(throughput.input_tokens_per_s)} tok/s in`,
+    `${figure(throughput.output_tokens_per_s)} tok/s out`,
+  ]
+  return [
+    ['requests', requestsFact(summary)],
+    ['throughput', rates.join(', ')],
+    ...(goodput ? [['goodput', goodputFact(goodput)] as const] : []),
+    ['KV cache', kvFact(summary)],
+    ['prefix hits', prefixFact(summary)],
+    ['engine', engineFact(summary)],
+    ...(cost ? [['cost', costFact(cost)] as const] : []),
+    ...(warmup
+      ? [
+          [
+            'warm-up',
+            `${warmup.asked}: ${count(warmup.left_out)} requests left out of latencies and rates, which cover ${seconds(warmup.window_s)}`,
+          ] as const,
+        ]
+      : []),
+  ]
+}
+
+function requestsFact({requests, duration_s}: Summary): string {
+  const {submitted, completed, rejected, cancelled} = requests
+  const unfinished = submitted - completed - rejected - cancelled
+  const others = [
+    ...(rejected > 0 ? [`${count(rejected)} rejected`] : []),
+    ...(cancelled > 0 ? [`${count(cancelled)} cancelled`] : []),
+    ...(unfinished > 0 ? [`${count(unfinished)} unfinished`] : []),
+  ]
+  const all = `${count(completed)} of ${count(submitted)} completed in ${seconds(duration_s)}`
+  return [all, ...others].join(', ')
+}
+
+function goodputFact(goodput: Goodput): string {
+  const bounds = Object.entries(goodput.slo).map(
+    ([name, ms]) => `${name.replace('_ms', '').toUpperCase()} ≤ ${ms} ms`,
+  )
+  const rates = `${figure(goodput.requests_per_s)} req/s, ${figure(goodput.output_tokens_per_s)} tok/s out`
+  const met = `${count(goodput.requests)} requests (${share(goodput.attainment)})`
+  return `${rates}: ${met} met ${bounds.join(', ')}`
+}
+
+function kvFact({kv, requests}: Summary): string {
+  const preemptions = requests.preemptions === 1 ? 'preemption' : 'preemptions'
+  return `${count(kv.blocks)} blocks, peak ${share(kv.peak_usage)}; ${count(requests.preemptions)} ${preemptions}`
+}
+
+function prefixFact({prefix_cache}: Summary): string {
+  if (!prefix_cache.identity) {
+    return 'none: this trace does not say which prefixes are shared'
+  }
+  if (prefix_cache.hit_rate === null) return 'none looked up'
+  return `${share(prefix_cache.hit_rate)} of prompt tokens`
+}
+
+function engineFact({steps, utilisation, engines}: Summary): string {
+  const who = engines.length === 1 ? '' : `${engines.length} engines, `
+  return `${who}${count(steps)} steps, busy ${share(utilisation)} of the time`
+}
+
+function costFact(cost: Cost): string {
+  const devices = `${cost.devices} ${cost.devices === 1 ? 'device' : 'devices'}`
+  return `${dollars(cost.usd_per_1m_output_tokens)} per 1M output tokens (${devices} at ${dollars(cost.usd_per_hour)}/h)`
+}
+
+function warningsOf(summary: Summary): string[] {
+  const {warmup, requests} = summary
+  const left = warmup && warmup.left_out >= requests.submitted
+  return [
+    ...(summary.steady_state?.warning ? [summary.steady_state.warning] : []),
+    ...(left ? ['the warm-up covers the whole run: no request is left to report'] : []),
+    ...(warmup && warmup.itl_leaves_out !== warmup.asked
+      ? [`ITL leaves out ${warmup.itl_leaves_out ?? 'nothing: it covers the warm-up too'}`]
+      : []),
+  ]
+}
+
+const groupsShown = 20
+
+/** One row per group. */
+export async function renderGroups(
+  by: string,
+  groups: readonly GroupSummary[],
+  style: Style,
+): Promise<string> {
+  const withGoodput = groups.some((group) => group.goodput !== undefined)
+  const columns = [
+    {title: by},
+    {title: 'requests'},
+    {title: 'tok/s out'},
+    {title: 'TTFT p50'},
+    {title: 'p99'},
+    {title: 'TPOT p50'},
+    {title: 'p99'},
+    ...(withGoodput ? [{title: 'met'}] : [{title: 'E2E p99'}]),
+  ]
+  const rows = groups
+    .slice(0, groupsShown)
+    .map((group) => [
+      shorten(group.name, 16),
+      count(group.requests.submitted),
+      figure(group.throughput.output_tokens_per_s),
+      figure(group.ttft_ms.p50),
+      figure(group.ttft_ms.p99),
+      figure(group.tpot_ms.p50),
+      figure(group.tpot_ms.p99),
+      withGoodput ? share(group.goodput?.attainment ?? null) : figure(group.e2e_ms.p99),
+    ])
+  const rest = groups.length - groupsShown
+  const more = rest > 0 ? [`… and ${count(rest)} more; --format csv lists them all`] : []
+  return [...(await layTable(columns, rows, style)), ...more].join('\n')
+}

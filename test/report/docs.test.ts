@@ -1,0 +1,68 @@
+import {strict as assert} from 'node:assert'
+import {readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {requestFields} from '#llmsim/report/request-files.js'
+import {parseSlo} from '#llmsim/report/slo.js'
+import {summarise} from '#llmsim/report/summary.js'
+import {parseWarmup} from '#llmsim/report/warmup.js'
+import {buildRun, sixRequests} from './build-run.js'
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/results.md'), 'utf8')
+
+/** Names in backquotes in the first column of any table of the page. */
+const documented = new Set(
+  page
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .flatMap((line) => [...line.split(' | ')[0]!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!)),
+)
+
+/** Paths of all leaves; lists count as their elements. */
+function paths(value: unknown, path: string): string[] {
+  if (Array.isArray(value)) return value.flatMap((element) => paths(element, path))
+  if (typeof value !== 'object' || value === null) return [path]
+  return Object.entries(value).flatMap(([field, part]) =>
+    paths(part, path === '' ? field : `${path}.${field}`),
+  )
+}
+
+describe('docs/results.md', () => {
+  const rows = Array.from({length: 60}, (_, i) => ({
+    ...sixRequests[0]!,
+    arrived: i * 10,
+    scheduled: i * 100,
+    first: i * 100 + 1,
+    finished: i * 100 + 2,
+  }))
+  const summary = summarise(buildRun(rows), {
+    slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
+    warmup: parseWarmup('1'),
+    price: {usdPerHour: 1, devices: 1},
+  })
+  const fields = new Set(
+    paths(summary, '').map((path) => path.replace(/^(\w+_ms|goodput\.slo)\.\w+$/, '$1.*')),
+  )
+
+  it('lists every field of a summary', () => {
+    assert.ok(fields.has('steady_state.warning') && fields.has('engines.mean_waiting'))
+    assert.deepEqual(
+      [...fields].filter((field) => !documented.has(field)),
+      [],
+    )
+  })
+
+  it('lists no field that does not exist', () => {
+    const section = page.slice(page.indexOf('### summary'), page.indexOf('## requests.csv'))
+    const listed = [...section.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1]!)
+    assert.deepEqual(
+      listed.filter((field) => !fields.has(field)),
+      [],
+    )
+  })
+
+  it('lists the columns of requests.csv in their order', () => {
+    const section = page.slice(page.indexOf('## requests.csv'), page.indexOf('## --itl'))
+    const listed = [...section.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1]!)
+    assert.deepEqual(listed, [...requestFields])
+  })
+})

@@ -1,0 +1,247 @@
+import {strict as assert} from 'node:assert'
+import {renderDevices} from '#llmsim/report/device-table.js'
+import {compact, figure, seconds, share} from '#llmsim/report/figures.js'
+import {summariseGroups} from '#llmsim/report/groups.js'
+import {parseSlo} from '#llmsim/report/slo.js'
+import {plainStyle, shorten, styleFor, wrap} from '#llmsim/report/style.js'
+import {type Summary, summarise} from '#llmsim/report/summary.js'
+import {renderGroups, renderRun} from '#llmsim/report/tables.js'
+import {parseWarmup} from '#llmsim/report/warmup.js'
+import {buildRun, engine, gapsOf, sixRequests} from './build-run.js'
+
+const assertFits = (text: string): void => {
+  for (const line of text.split('\n')) assert.ok(line.length <= 80, `${line.length}: ${line}`)
+}
+
+/** Every number as large as a run could make it. */
+const extreme = (): Summary => {
+  const summary = summarise(
+    buildRun(sixRequests, [engine({steps: 9_999_999_999, blocks: 99_999_999})]),
+    {
+      slo: parseSlo('ttft=123456.789ms,tpot=123456.789ms,e2e=123456.789ms'),
+      warmup: parseWarmup('123456789ms'),
+      price: {usdPerHour: 12345.67, devices: 1024},
+    },
+  )
+  const large = {mean: 7654321.123, p50: 1.1e6, p90: 9_999_999.4, p95: 1.2e7, p99: 3e9, max: 4e12}
+  return {
+    ...summary,
+    duration_s: 1e8,
+    throughput: {requests_per_s: 123456.7, input_tokens_per_s: 1e9, output_tokens_per_s: 98765432},
+    ttft_ms: large,
+    tpot_ms: large,
+    itl_ms: large,
+    e2e_ms: large,
+    queue_ms: large,
+    utilisation: 1,
+    goodput: {...summary.goodput!, requests_per_s: 123456.7, output_tokens_per_s: 98765432},
+    cost: {usd_per_hour: 12345.67, devices: 1024, usd_per_1m_output_tokens: 12345.67},
+    bound: 'none',
+    cause: 'KV-bound: 1,234 of 2,048 seats, 96 % of blocks; 1,234,567 preemptions; '.repeat(3),
+    steady_state: {
+      growing: true,
+      asked_tokens_per_s: 12e3,
+      served_tokens_per_s: 7.7e3,
+      warning: `queue still growing: ${'x'.repeat(200)}`,
+    },
+  }
+}
+
+describe('tables', () => {
+  it('of a run, as a whole', async () => {
+    const run = buildRun(sixRequests, [
+      engine({
+        steps: 1234,
+        preemptions: 2,
+        peakBlocks: 96,
+        lookedUpTokens: 100,
+        hitTokens: 25,
+        busyNs: 3e9,
+        heldBack: {seats: 0, blocks: 2e9, budget: 0},
+        heldBackRunningNs: 37 * 2e9,
+        heldBackBlocksNs: 96 * 2e9,
+        gaps: gapsOf([[12_345_678, 4]]),
+      }),
+    ])
+    const summary = summarise(
+      {...run, prefixIdentity: true},
+      {slo: parseSlo('ttft=400ms'), price: {usdPerHour: 2, devices: 1}},
+    )
+    const text = await renderRun(summary, ['one H100, Llama', 'step time: roofline'], plainStyle)
+    assert.equal(
+      text,
+      `one H100, Llama
+step time: roofline
+
+ms     mean   p50    p90    p95    p99    max
+TTFT    280   200    520    560    592    600
+TPOT   32.5  30.0   54.0   57.0   59.4   60.0
+ITL    12.3  12.3   12.3   12.3   12.3   12.3
+E2E     780   800  1,520  1,760  1,952  2,000
+queue   126  20.0    340    420    484    500
+
+requests    5 of 6 completed in 4.00 s, 1 rejected
+throughput  1.25 req/s, 12.5 tok/s in, 18.8 tok/s out
+goodput     1.00 req/s, 16.0 tok/s out: 4 requests (67 %) met TTFT ≤ 400 ms
+KV cache    100 blocks, peak 96 %; 2 preemptions
+prefix hits 25 % of prompt tokens
+engine      1,234 steps, busy 75 % of the time
+cost        $29.63 per 1M output tokens (1 device at $2.00/h)
+
+KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
+  back for 67 % of busy time`,
+    )
+  })
+
+  it('stay within 80 columns whatever the numbers and names', async () => {
+    const header = [`built: ${'long words here '.repeat(20)}`, 'x'.repeat(300)]
+    assertFits(await renderRun(extreme(), header, plainStyle))
+    const groups = summariseGroups(buildRun(sixRequests), 'model', {slo: parseSlo('ttft=1s')})
+    const wide = groups.map((group) => ({
+      ...group,
+      ...(({ttft_ms, tpot_ms, throughput}) => ({ttft_ms, tpot_ms, throughput}))(extreme()),
+      name: 'organisation/a-model-with-a-very-long-name-Instruct',
+    }))
+    assertFits(await renderGroups('model', wide, plainStyle))
+    const devices = [
+      {device: 'A-VERY-LONG-DEVICE-NAME-80GB', result: {fits: true, summary: extreme()}},
+      {device: 'RTX3090', result: {fits: false, reason: 'weights need 141 GB '.repeat(9)}},
+    ] as const
+    assertFits(await renderDevices(devices, plainStyle))
+  })
+
+  it('say that a trace without prefix identity gets no hits', async () => {
+    const text = await renderRun(summarise(buildRun(sixRequests)), [], plainStyle)
+    assert.match(text, /prefix hits none: this trace does not say which prefixes are shared/)
+  })
+
+  it('say what the warm-up left out, and that ITL did not', async () => {
+    const summary = summarise(buildRun(sixRequests), {warmup: parseWarmup('2')})
+    const text = await renderRun(summary, [], plainStyle)
+    assert.match(
+      text,
+      /warm-up {5}2: 2 requests left out of latencies and rates, which cover 3\.00 s/,
+    )
+    assert.match(text, /ITL leaves out nothing/)
+    const all = summarise(buildRun(sixRequests), {warmup: parseWarmup('60s')})
+    assert.match(await renderRun(all, [], plainStyle), /the warm-up covers the whole run/)
+  })
+
+  it('warn of a queue that grows', async () => {
+    const summary = {
+      ...summarise(buildRun(sixRequests)),
+      steady_state: {
+        growing: true,
+        asked_tokens_per_s: 12e3,
+        served_tokens_per_s: 7.7e3,
+        warning: 'queue still growing: no steady state',
+      },
+    }
+    const style = {...plainStyle, warning: (text: string) => `<${text}>`}
+    assert.match(await renderRun(summary, [], style), /\n<queue still growing: no steady state>$/)
+  })
+
+  it('of devices have a row for each, and the reason of one that does not fit', async () => {
+    const summary = summarise(buildRun(sixRequests, [engine({busyNs: 1e9})]), {
+      price: {usdPerHour: 2, devices: 1},
+    })
+    const text = await renderDevices(
+      [
+        {device: 'H100', result: {fits: true, summary}},
+        {device: 'A10', result: {fits: false, reason: 'the weights need 30 GiB, it has 24 GiB'}},
+      ],
+      plainStyle,
+    )
+    assert.equal(
+      text,
+      `device  fits  TTFT p99  TPOT p99  goodput  busy  $/1M out  bound by
+                    ms        ms    req/s
+H100     yes       592      59.4     1.25  25 %    $29.63  step time
+A10       no         –         –        –     –         –  –
+A10: the weights need 30 GiB, it has 24 GiB`,
+    )
+  })
+
+  it('show only the first groups and say how many there are', async () => {
+    const rows = Array.from({length: 25}, (_, i) => ({...sixRequests[0]!, priority: i}))
+    const groups = summariseGroups(buildRun(rows), 'priority')
+    const lines = (await renderGroups('priority', groups, plainStyle)).split('\n')
+    assert.equal(lines.length, 22)
+    assert.equal(lines.at(-1), '… and 5 more; --format csv lists them all')
+  })
+})
+
+describe('style', () => {
+  it('has no colour in a pipe, under NO_COLOR or on a dumb terminal', async () => {
+    assert.equal(await styleFor({isTTY: false}, {}), plainStyle)
+    assert.equal(await styleFor({}, {}), plainStyle)
+    assert.equal(await styleFor({isTTY: true}, {NO_COLOR: '1'}), plainStyle)
+    assert.equal(await styleFor({isTTY: true}, {TERM: 'dumb'}), plainStyle)
+    assert.equal(await styleFor({isTTY: true}, {NO_COLOR: '1', FORCE_COLOR: '1'}), plainStyle)
+  })
+
+  it('has colour on a terminal, at the same widths', async () => {
+    const colour = await styleFor({isTTY: true}, {NO_COLOR: ''})
+    assert.equal(colour.title('x'), '\u001b[1mx\u001b[22m')
+    const summary = summarise(buildRun(sixRequests))
+    const text = await renderRun(summary, ['header'], colour)
+    const codes = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g')
+    assert.notEqual(text, text.replace(codes, ''))
+    assert.equal(text.replace(codes, ''), await renderRun(summary, ['header'], plainStyle))
+  })
+
+  it('wraps between words and keeps both ends of names', () => {
+    assert.deepEqual(wrap('aa bb cc', 5), ['aa bb', '  cc'])
+    assert.deepEqual(wrap('abcdefgh', 4), ['abcd', '  ef', '  gh'])
+    assert.equal(shorten('abcdefgh', 5), 'ab…gh')
+    assert.equal(shorten('abcde', 5), 'abcde')
+  })
+})
+
+describe('figures', () => {
+  for (const [value, text] of [
+    [null, '–'],
+    [Number.NaN, '–'],
+    [0, '0'],
+    [0.012345, '0.0123'],
+    [0.9999, '1.00'],
+    [9.994, '9.99'],
+    [9.996, '10.0'],
+    [99.94, '99.9'],
+    [99.96, '100'],
+    [-1234.6, '-1,235'],
+    [9999999, '9,999,999'],
+    [9999999.9, '10.0M'],
+    [123456789, '123M'],
+  ] as const) {
+    it(`${value} is ${text}`, () => {
+      assert.equal(figure(value), text)
+    })
+  }
+
+  it('compact numbers, shares and times', () => {
+    assert.deepEqual([9.94, 999, 999.9, 7690, 12_400, 3.44e6].map(compact), [
+      '9.9',
+      '999',
+      '1.0k',
+      '7.7k',
+      '12k',
+      '3.4M',
+    ])
+    assert.deepEqual([0, 0.004, 0.0994, 0.0996, 0.96, 1].map(share), [
+      '0 %',
+      '0.4 %',
+      '9.9 %',
+      '10 %',
+      '96 %',
+      '100 %',
+    ])
+    assert.deepEqual([1.5, 119.9, 120, 7199.9, 7260].map(seconds), [
+      '1.50 s',
+      '120 s',
+      '2 min 00 s',
+      '2 h 00 min',
+      '2 h 01 min',
+    ])
+  })
+})
