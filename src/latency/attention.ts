@@ -104,8 +104,7 @@ export const attentionTime = (
       const context = Math.min(shape.decodeContext + decodes, decodes * reach)
       const longest = Math.min(shape.decodeContextMax + 1, reach)
       work = context * contextNs + decodes * walkNs + sqrtNs * Math.sqrt(longest)
-      if (shape.prefills > 0)
-        work = Math.max(work, context * mixedContextNs + decodes * mixedRowNs)
+      if (shape.prefills > 0) work = Math.max(work, context * mixedContextNs + decodes * mixedRowNs)
     }
     if (shape.prefills > 0) {
       floor = Math.max(floor, prefillFloorNs)

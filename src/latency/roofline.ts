@@ -9,7 +9,6 @@
  */
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {Dtype, KvDtype, LayerGroup, ModelShape} from '../catalogue/model-shape.js'
-import {layerCount} from '../catalogue/model-shape.js'
 import {type AttentionTime, attentionTime} from './attention.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOn} from './collective.js'
@@ -179,8 +178,7 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
     for (const {count, matrices, experts, elements, allReduces} of groups) {
       for (const {matrix, kernel} of matrices) parts.gemm += count * gemmNs(tokens, matrix, kernel)
       parts.moe += count * experts(tokens)
-      parts.elementwise +=
-        (count * tokens * elements * 2) / (bandwidthGbS * elementwiseEfficiency)
+      parts.elementwise += (count * tokens * elements * 2) / (bandwidthGbS * elementwiseEfficiency)
       parts.allReduce += count * allReduces(tokens)
       parts.host += count * host.perLayerNs
     }
