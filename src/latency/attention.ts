@@ -47,8 +47,23 @@ interface RankGeometry {
   readonly reach: number
 }
 
-/** Time in ns of the attention of one layer. */
-export type AttentionTime = (shape: BatchShape) => number
+/** The law of some layers that attend alike, reduced to numbers: all times in ns. */
+export interface AttentionLaw {
+  readonly reach: number
+  readonly decodeFloorNs: number
+  /** Per cached token that a decode reads; per decode; per √ of the longest context. */
+  readonly contextNs: number
+  readonly walkNs: number
+  readonly sqrtNs: number
+  /** The same work in a step that also prefills; 0 where that makes no difference. */
+  readonly mixedContextNs: number
+  readonly mixedRowNs: number
+  readonly prefillFloorNs: number
+  /** Per query–key pair; per prefill token; per cached token that a chunk reads. */
+  readonly pairNs: number
+  readonly rampNs: number
+  readonly cachedNs: number
+}
 
 /** Decode figures come from tables of up to 8 KV heads; beyond, the walk term is not known to grow. */
 const mostKvHeads = 8
@@ -66,55 +81,64 @@ const headSizeLevels: readonly (readonly [number, number])[] = [
   [256, 1.51],
 ]
 
-/** The law for one kind of attention on one of `tp` ranks, with `kvElementBytes` per cached element. */
-export const attentionTime = (
+/**
+ * The law for `layers` layers of one kind of attention, on one of `tp` ranks, with `kvElementBytes` per
+ * cached element.
+ */
+export const attentionLaw = (
   attention: AttentionShape,
-  rank: {tp: number; kvElementBytes: number},
+  rank: {layers: number; tp: number; kvElementBytes: number},
   device: AttentionDevice,
-): AttentionTime => {
+): AttentionLaw => {
   const geometry = geometryOf(attention, rank)
   const {decode, prefill, mixed, peakFlopsPerNs: peak, bandwidthGbS} = device
+  const {layers} = rank
   const prefillRate =
     peak * Math.min(0.95, prefill.computeEfficiency * headSizeLevel(geometry.headDim))
   const kvNs = geometry.kvBytesPerToken / (bandwidthGbS * decode.memoryEfficiency)
-  // Compressed attention reads little and computes much: both add in quadrature, still linear in tokens.
-  const contextNs = Math.hypot(kvNs, geometry.decodeFlops / prefillRate)
-  const walkNs =
-    decode.perSequenceUs * 1000 * Math.min(geometry.kvHeads, mostKvHeads) ** decode.headExponent
-  const sqrtNs = decode.sqrtUs * 1000
+  const kvHeads = Math.min(geometry.kvHeads, mostKvHeads)
   const mixes = mixed !== null && attention.kind === 'grouped'
-  const mixedContextNs = mixes
-    ? (tileRows * geometry.prefillFlops) / (peak * mixed.computeEfficiency)
-    : 0
-  const mixedRowNs = mixes ? mixed.perRowUs * 1000 * geometry.queryHeads : 0
-  const pairNs = geometry.prefillFlops / prefillRate
-  const cachedNs = kvNs + geometry.liftFlops / prefillRate
-  const decodeFloorNs = decode.launchUs * 1000
-  const prefillFloorNs = prefill.launchUs * 1000
-  const {reach} = geometry
-  const ramp = prefill.rampTokens
-
-  return (shape) => {
-    let floor = 0
-    let work = 0
-    const decodes = shape.decodes
-    if (decodes > 0) {
-      floor = decodeFloorNs
-      // A decode also reads the token that it has just written.
-      const context = Math.min(shape.decodeContext + decodes, decodes * reach)
-      const longest = Math.min(shape.decodeContextMax + 1, reach)
-      work = context * contextNs + decodes * walkNs + sqrtNs * Math.sqrt(longest)
-      if (shape.prefills > 0) work = Math.max(work, context * mixedContextNs + decodes * mixedRowNs)
-    }
-    if (shape.prefills > 0) {
-      floor = Math.max(floor, prefillFloorNs)
-      const tokens = shape.prefillTokens
-      const pairs = Math.min(shape.prefillWork, tokens * reach)
-      const cached = Math.min(shape.prefillContext, shape.prefills * reach)
-      work += (pairs + ramp * tokens) * pairNs + cached * cachedNs
-    }
-    return floor + work
+  const pairNs = (layers * geometry.prefillFlops) / prefillRate
+  return {
+    reach: geometry.reach,
+    decodeFloorNs: layers * decode.launchUs * 1000,
+    // Compressed attention reads little and computes much: both add in quadrature, still linear in tokens.
+    contextNs: layers * Math.hypot(kvNs, geometry.decodeFlops / prefillRate),
+    walkNs: layers * decode.perSequenceUs * 1000 * kvHeads ** decode.headExponent,
+    sqrtNs: layers * decode.sqrtUs * 1000,
+    mixedContextNs: mixes
+      ? (layers * tileRows * geometry.prefillFlops) / (peak * mixed.computeEfficiency)
+      : 0,
+    mixedRowNs: mixes ? layers * mixed.perRowUs * 1000 * geometry.queryHeads : 0,
+    prefillFloorNs: layers * prefill.launchUs * 1000,
+    pairNs,
+    rampNs: prefill.rampTokens * pairNs,
+    cachedNs: layers * (kvNs + geometry.liftFlops / prefillRate),
   }
+}
+
+/** Time in ns of the attention of one step. Called millions of times: additions and one square root. */
+export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
+  const {reach} = law
+  const {decodes, prefills} = shape
+  let floor = 0
+  let work = 0
+  if (decodes > 0) {
+    floor = law.decodeFloorNs
+    // A decode also reads the token that it has just written.
+    const context = Math.min(shape.decodeContext + decodes, decodes * reach)
+    const longest = Math.min(shape.decodeContextMax + 1, reach)
+    work = context * law.contextNs + decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest)
+    if (prefills > 0) work = Math.max(work, context * law.mixedContextNs + decodes * law.mixedRowNs)
+  }
+  if (prefills > 0) {
+    floor = Math.max(floor, law.prefillFloorNs)
+    const tokens = shape.prefillTokens
+    const pairs = Math.min(shape.prefillWork, tokens * reach)
+    const cached = Math.min(shape.prefillContext, prefills * reach)
+    work += pairs * law.pairNs + tokens * law.rampNs + cached * law.cachedNs
+  }
+  return floor + work
 }
 
 const geometryOf = (

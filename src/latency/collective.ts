@@ -19,7 +19,7 @@ interface KindDefaults {
 const switched: KindDefaults['shares'] = {
   2: [0.062, 0.376, 0.458, 0.636],
   4: [0.076, 0.376, 0.567, 0.722],
-  8: [0.064, 0.42, 0.707, 0.904],
+  8: [0.064, 0.42, 0.706, 0.904],
 }
 
 const kindDefaults: Readonly<Record<LinkKind, KindDefaults>> = {

@@ -9,7 +9,7 @@
  */
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {Dtype, KvDtype, LayerGroup, ModelShape} from '../catalogue/model-shape.js'
-import {type AttentionTime, attentionTime} from './attention.js'
+import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOn} from './collective.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
@@ -64,23 +64,23 @@ const elementwiseEfficiency = 0.8
 export const rooflineModel = (request: RooflineRequest): RooflineModel => {
   const coefficients = coefficientsFor(request.hardware, request.coefficients ?? 'measured')
   const rows = rowTerms(request, coefficients)
-  const attention = attentionTerms(request, coefficients)
-  const denseAt = remembered((tokens) => sumOf(rows.dense(tokens)))
-  const headAt = remembered((sequences) => sumOf(rows.perSequence(sequences)))
-  // Ranks that pad see more rows than there are tokens, never fewer.
-  const rowsOf = (shape: BatchShape) => Math.max(shape.paddedTokens, shape.tokens)
+  const laws = attentionLaws(request, coefficients)
+  const dense = new CountTable((tokens) => sumOf(rows.dense(tokens)))
+  const head = new CountTable((sequences) => sumOf(rows.perSequence(sequences)))
 
   const stepTime = (shape: BatchShape): Ns => {
-    const ns = denseAt(rowsOf(shape)) + headAt(shape.sequences) + attention(shape)
+    let ns = dense.at(rowsOf(shape)) + head.at(shape.sequences)
+    for (let at = 0; at < laws.length; at++) ns += attentionNs(laws[at]!, shape)
     return Math.max(1, Math.round(ns))
   }
   return {
     source: coefficients.source,
     stepTime,
     partsOf: (shape) => {
-      const dense = rows.dense(rowsOf(shape))
-      const head = rows.perSequence(shape.sequences)
-      return {...dense, ...head, host: dense.host + head.host, attention: attention(shape)}
+      const perToken = rows.dense(rowsOf(shape))
+      const perSequence = rows.perSequence(shape.sequences)
+      const attention = laws.reduce((sum, law) => sum + attentionNs(law, shape), 0)
+      return {...perToken, ...perSequence, host: perToken.host + perSequence.host, attention}
     },
     provenance: rooflineProvenance(request, coefficients),
     notes: rooflineNotes(request, coefficients),
@@ -93,34 +93,45 @@ const sumOf = (parts: object): number => {
   return sum
 }
 
-/** Computes each whole argument once; the table grows by doubling. */
-const remembered = (compute: (count: number) => number): ((count: number) => number) => {
-  let table = new Float64Array(1024).fill(Number.NaN)
-  return (count) => {
-    const known = table[count]
-    if (known !== undefined && known === known) return known
-    const value = compute(count)
-    if (count < mostRemembered && Number.isInteger(count)) {
-      if (count >= table.length) {
-        const larger = new Float64Array(2 ** Math.ceil(Math.log2(count + 1))).fill(Number.NaN)
-        larger.set(table)
-        table = larger
-      }
-      table[count] = value
+// Ranks that pad see more rows than there are tokens, never fewer.
+const rowsOf = (shape: BatchShape): number =>
+  shape.paddedTokens > shape.tokens ? shape.paddedTokens : shape.tokens
+
+/** A function of a whole number, computed once for each; the table grows by doubling. */
+class CountTable {
+  readonly #compute: (count: number) => number
+  #values = new Float64Array(1024).fill(-1)
+
+  constructor(compute: (count: number) => number) {
+    this.#compute = compute
+  }
+
+  at(count: number): number {
+    const known = this.#values[count]
+    return known !== undefined && known >= 0 ? known : this.#add(count)
+  }
+
+  #add(count: number): number {
+    const value = this.#compute(count)
+    if (!Number.isInteger(count) || count < 0 || count >= mostRemembered) return value
+    if (count >= this.#values.length) {
+      const larger = new Float64Array(2 ** Math.ceil(Math.log2(count + 1))).fill(-1)
+      larger.set(this.#values)
+      this.#values = larger
     }
+    this.#values[count] = value
     return value
   }
 }
 
-/** The sum over layer groups; groups that attend alike share one closed form. */
-const attentionTerms = (request: RooflineRequest, coefficients: Coefficients): AttentionTime => {
+/** One law per kind of attention: groups that attend alike are added up. */
+const attentionLaws = (request: RooflineRequest, coefficients: Coefficients): AttentionLaw[] => {
   const {model, hardware, parallelism, kvDtype} = request
-  const byShape = new Map<string, {count: number; group: LayerGroup}>()
+  const layersOf = new Map<string, {layers: number; group: LayerGroup}>()
   for (const group of model.groups) {
     const key = JSON.stringify(group.attention)
-    byShape.set(key, {count: group.count + (byShape.get(key)?.count ?? 0), group})
+    layersOf.set(key, {layers: group.count + (layersOf.get(key)?.layers ?? 0), group})
   }
-  const rank = {tp: parallelism.tp, kvElementBytes: kvDtype === 'fp8' ? 1 : 2}
   const device = {
     peakFlopsPerNs: peak16FlopsPerNs(hardware),
     bandwidthGbS: hardware.bandwidthGbS,
@@ -128,17 +139,10 @@ const attentionTerms = (request: RooflineRequest, coefficients: Coefficients): A
     prefill: coefficients.prefillAttention.coefficients,
     mixed: coefficients.mixedAttention.coefficients,
   }
-  const counts: number[] = []
-  const times: AttentionTime[] = []
-  for (const {count, group} of byShape.values()) {
-    counts.push(count)
-    times.push(attentionTime(group.attention, rank, device))
-  }
-  return (shape) => {
-    let ns = 0
-    for (let at = 0; at < times.length; at++) ns += counts[at]! * times[at]!(shape)
-    return ns
-  }
+  const kvElementBytes = kvDtype === 'fp8' ? 1 : 2
+  return [...layersOf.values()].map(({layers, group}) =>
+    attentionLaw(group.attention, {layers, tp: parallelism.tp, kvElementBytes}, device),
+  )
 }
 
 type DenseParts = Omit<StepParts, 'attention' | 'head'>
