@@ -103,7 +103,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     gemm: gemm([0.778, 0.9, 5, 1.66]),
     decodeAttention: decode([11.2, 0.813, 0.0151, 1, 0.067]),
     prefillAttention: prefill([9, 0.64, 366]),
-    mixedAttention: mixed([0.434, 0.017]),
+    mixedAttention: mixed([0.43, 0.017]),
     moe: gemm([0.5, 0.88, 30, 1]),
   },
   xe2: {
