@@ -15,7 +15,7 @@ export type PlainValue =
 interface Line {
   readonly indent: number
   readonly text: string
-  /** Whether a blank or comment line stands before it: both mean something inside folded text. */
+  /** Whether a blank or comment line stands before it: blank lines mean something in folded text. */
   readonly gap: boolean
 }
 
@@ -39,6 +39,8 @@ export const readPlainYaml = (text: string): PlainValue | undefined => {
 
 const linesOf = (text: string): Line[] => {
   if (text.includes('\t') || text.includes('\r')) throw new Beyond()
+  // An indented comment may really be a line of folded text.
+  if (text.includes('>-') && /\n +#/.test(text)) throw new Beyond()
   const lines: Line[] = []
   let gap = false
   for (const line of text.split('\n')) {
