@@ -11,7 +11,7 @@ describe('plain YAML', () => {
     same(
       '# head\na:\n  b:\n    c: [1, 2.0, x y]\n  d: {e: 1, f: [a, "b, c"], g: {h: 2}}\ni: 3 # tail\n',
     )
-    same('a: \'quoted: text\'\nb: "more # text"\n2: two\n')
+    same('a: \'quoted: text\'\nb: "more, text"\n2: two\n')
     same('a: >-\n  one two\n  three\nb: 1\n')
     same('a: []\nb: {}\n')
     same('a: 1.5.2\nb: 0123\nc: 1_000\nd: a:b\ne: http://x/y\n')
