@@ -66,8 +66,9 @@ const cataloguePaths = async (): Promise<string[]> => {
   const names = await readdir(folder)
   return names
     .filter((name) => name.endsWith('.yaml'))
+    .map(stem)
     .sort()
-    .map((name) => folder + name)
+    .map((id) => `${folder}${id}.yaml`)
 }
 
 const catalogueFile = async (name: string): Promise<string> => {
