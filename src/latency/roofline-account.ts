@@ -1,4 +1,5 @@
 /** What the roofline says of itself: where each term's figures come from, and what to mind. */
+import type {GemmClass} from '../catalogue/hardware-shape.js'
 import type {LayerGroup} from '../catalogue/model-shape.js'
 import type {Coefficients} from './coefficients.js'
 import {allReduceOn} from './collective.js'
@@ -18,19 +19,39 @@ export const rooflineProvenance = (
   const add = (term: string, {from, detail}: {from: Provenance; detail: string}) =>
     lines.push({term, from, detail})
 
-  add('gemm', coefficients.gemmChoice(precisionOf('attention', request).gemmClass))
+  const experts = model.groups.some((group) => group.mlp.experts)
+  for (const gemmClass of denseClasses(request))
+    add(lines.length === 0 ? 'gemm' : `gemm ${gemmClass}`, coefficients.gemmChoice(gemmClass))
   const attention = [coefficients.prefillAttention, coefficients.decodeAttention]
   const worst = worstFirst.find((from) => attention.some((choice) => choice.from === from))
   add('attention', attention.find((choice) => choice.from === worst)!)
   if (coefficients.mixedAttention.coefficients)
     add('attention of mixed steps', coefficients.mixedAttention)
-  if (model.groups.some((group) => group.mlp.experts)) add('moe', coefficients.moeChoice)
-  const degree = Math.max(parallelism.tp, parallelism.ep)
+  if (experts) add('moe', moeAccount(request, coefficients))
+  const {tp, ep} = parallelism
+  const degree = tp === 1 && experts ? ep : tp
   if (degree > 1) add('all-reduce', allReduceOn(link, degree, coefficients.requested))
   // The host terms were fitted on one kind of device and carried over to the others.
   const own = request.hardware.id === 'H100'
   add('host', {from: own ? 'calibrated' : 'class default', detail: request.host.source})
   return lines
+}
+
+/** The formats of attention and dense MLP, each once. */
+const denseClasses = (request: RooflineRequest): Set<GemmClass> => {
+  const parts: ModelPart[] = ['attention']
+  if (request.model.groups.some(({mlp}) => mlp.denseIntermediate > 0)) parts.push('denseMlp')
+  return new Set(parts.map((part) => precisionOf(part, request).gemmClass))
+}
+
+/** Experts are measured in 16 bit only. */
+const moeAccount = (
+  request: RooflineRequest,
+  {moeChoice}: Coefficients,
+): {from: Provenance; detail: string} => {
+  const {gemmClass} = precisionOf('experts', request)
+  if (gemmClass === 'bf16') return moeChoice
+  return {from: 'class default', detail: `${moeChoice.detail}, times the level of ${gemmClass}`}
 }
 
 /** One sentence each, most important first. */

@@ -97,7 +97,8 @@ const plainStyle = {
   },
 }
 
-const width = 80
+// 80 columns, less the two that a section is indented by.
+const width = 78
 
 /** Everything that is known of one accelerator, in lines of at most 80 columns. */
 export const hardwarePage = (hardware: Hardware): string => {
@@ -154,7 +155,7 @@ const indented = (lines: readonly string[], none: string): string[] =>
 
 const linkLines = (link: Link): string[] => {
   const head = `${link.name}: ${link.gbPerS} GB/s per direction, up to ${link.maxDevices} devices`
-  if (!link.allReduce) return [`${head}; all-reduce not measured`]
+  if (!link.allReduce) return [head, '  all-reduce not measured']
   const floors = link.allReduce.degrees
     .map(({degree, curve}) => `tp ${degree}: ${curve.floorUs} µs`)
     .join(', ')

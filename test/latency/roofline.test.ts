@@ -290,6 +290,22 @@ describe('roofline', () => {
       for (const line of provenance) expect(line.detail).to.have.length.above(5)
     })
 
+    it('names each format of a checkpoint that mixes them', async () => {
+      const quantization = {
+        method: 'fp8',
+        dtype: 'fp8',
+        bytesPerWeight: 1,
+        unquantized: {attention: true, denseMlp: false, experts: false, lmHead: true},
+      } as const
+      const dense = await on('H100', {...llama8b, quantization})
+      const terms = dense.provenance.map((line) => line.term)
+      expect(terms).to.deep.equal(['gemm', 'gemm fp8', 'attention', 'host'])
+      const {provenance} = await on('H100', {...qwenMoe, quantization})
+      const moe = provenance.find((line) => line.term === 'moe')!
+      expect(moe.from).to.equal('class default')
+      expect(moe.detail).to.include('level of fp8')
+    })
+
     it('says datasheet when nothing was measured, or when asked', async () => {
       const mi300x = await on('MI300X', llama8b)
       expect(mi300x.source).to.equal('datasheet')
