@@ -1,0 +1,218 @@
+/**
+ * Loads accelerators: `hardware/*.yaml` by name or alias, a user's own file by path.
+ * Only the file asked for is read; an alias costs a look into the others.
+ */
+import {readdir, readFile} from 'node:fs/promises'
+import {basename, dirname, extname, resolve} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {closest} from '../edit-distance.js'
+import {Problem} from '../errors.js'
+import {hardwareFrom, SchemaFault} from './hardware-schema.js'
+import type {Hardware, Link} from './hardware-shape.js'
+import {readPlainYaml} from './plain-yaml.js'
+
+const folder = fileURLToPath(new URL('../../hardware/', import.meta.url))
+
+type Fields = Record<string, unknown>
+
+/** A file as read: its text is kept to find the place of a fault. */
+interface Source {
+  readonly path: string
+  readonly text: string
+  readonly document: unknown
+}
+
+/**
+ * The accelerator of that name or alias (case, spaces, dashes and underscores do not matter), or the
+ * one that a `.yaml` file describes, which may say `extends: NAME` and change some figures only.
+ *
+ * @throws Problem HARDWARE_UNKNOWN, HARDWARE_BAD_FILE
+ */
+export const loadHardware = async (nameOrPath: string): Promise<Hardware> => {
+  const path = isPath(nameOrPath) ? resolve(nameOrPath) : await catalogueFile(nameOrPath)
+  const source = await readSource(path)
+  return checked(source, await extended(source, []))
+}
+
+/** Every accelerator of the catalogue, in alphabetical order of id. */
+export const listHardware = async (): Promise<Hardware[]> => {
+  const paths = await cataloguePaths()
+  return Promise.all(paths.map((path) => loadHardware(path)))
+}
+
+/**
+ * The link of that name, or the default (first) one; null for a device that has none.
+ *
+ * @throws Problem LINK_UNKNOWN, naming the links that there are
+ */
+export const linkOf = (hardware: Hardware, name?: string): Link | null => {
+  if (name === undefined) return hardware.links[0] ?? null
+  const link = hardware.links.find((candidate) => plain(candidate.name) === plain(name))
+  if (link) return link
+  const names = hardware.links.map((candidate) => candidate.name)
+  const has = names.length === 0 ? 'has no links' : `has ${names.join(', ')}`
+  throw new Problem('LINK_UNKNOWN', `--link: ${hardware.id} has no link "${name}"; it ${has}.`, {
+    suggestions: names.map((known) => `--link ${known}`),
+  })
+}
+
+const plain = (text: string): string => text.toLowerCase().replaceAll(/[\s_-]/g, '')
+
+const isPath = (text: string): boolean => /\.ya?ml$/i.test(text) || /[/\\]/.test(text)
+
+const stem = (path: string): string => basename(path, extname(path))
+
+const cataloguePaths = async (): Promise<string[]> => {
+  const names = await readdir(folder)
+  return names
+    .filter((name) => name.endsWith('.yaml'))
+    .map(stem)
+    .sort()
+    .map((id) => `${folder}${id}.yaml`)
+}
+
+const catalogueFile = async (name: string): Promise<string> => {
+  const paths = await cataloguePaths()
+  const direct = paths.find((path) => plain(stem(path)) === plain(name))
+  if (direct) return direct
+  const known: string[] = paths.map(stem)
+  for (const path of paths) {
+    const {document} = await readSource(path)
+    const aliases = (document as {aliases?: string[]}).aliases ?? []
+    if (aliases.some((alias) => plain(alias) === plain(name))) return path
+    known.push(...aliases)
+  }
+  throw new Problem(
+    'HARDWARE_UNKNOWN',
+    `--hardware: there is no accelerator "${name}" in the catalogue; "llmsim hardware list" shows all, and a path to a .yaml file describes your own.`,
+    {suggestions: closest(name, known, 3)},
+  )
+}
+
+const readSource = async (path: string): Promise<Source> => {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    const why =
+      code === 'ENOENT'
+        ? 'the file does not exist'
+        : code === 'EISDIR'
+          ? 'it is a folder, not a file'
+          : `it cannot be read (${code})`
+    throw new Problem('HARDWARE_BAD_FILE', `${shownPath(path)}: ${why}.`, {cause: error})
+  }
+  if (text.includes('\0'))
+    throw new Problem('HARDWARE_BAD_FILE', `${shownPath(path)}: it is not a text file.`)
+  return {path, text, document: readPlainYaml(text) ?? (await readFullYaml(path, text))}
+}
+
+const readFullYaml = async (path: string, text: string): Promise<unknown> => {
+  const {LineCounter, parseDocument} = await import('yaml')
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, {lineCounter, prettyErrors: false})
+  const error = document.errors[0]
+  if (error) {
+    const {line, col} = lineCounter.linePos(error.pos[0])
+    throw new Problem(
+      'HARDWARE_BAD_FILE',
+      `${shownPath(path)}:${line}:${col}: not valid YAML: ${error.message.split('\n')[0]}.`,
+    )
+  }
+  return document.toJS()
+}
+
+const fieldsOf = (value: unknown): Fields | undefined =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Fields)
+    : undefined
+
+/** The document with everything that it inherits; `behind` are the files that extend this one. */
+const extended = async (source: Source, behind: readonly string[]): Promise<unknown> => {
+  const own = fieldsOf(source.document)
+  if (!own || own.extends === undefined || own.extends === null) return source.document
+  const base = own.extends
+  if (typeof base !== 'string' || base.trim() === '')
+    throw await badFile(source, new SchemaFault(['extends'], 'must name an accelerator or a file'))
+  const path = isPath(base) ? resolve(dirname(source.path), base) : await baseFile(source, base)
+  if (path === source.path || behind.includes(path))
+    throw await badFile(source, new SchemaFault(['extends'], 'leads back to this file'))
+  const baseSource = await readSource(path)
+  const inherited = fieldsOf(await extended(baseSource, [...behind, source.path])) ?? {}
+  const id = own.id ?? stem(source.path)
+  return {
+    ...inherited,
+    // What is not measured on this very card does not count as measured.
+    calibrated: false,
+    ...own,
+    id,
+    name: own.name ?? id,
+    aliases: own.aliases ?? [],
+    peak_tflops: merged(inherited.peak_tflops, own.peak_tflops),
+    kernels: merged(inherited.kernels, own.kernels),
+  }
+}
+
+/** Own keys over inherited ones; a value that is no map is left for the schema to refuse. */
+const merged = (inherited: unknown, own: unknown): unknown => {
+  const [under, over] = [fieldsOf(inherited), fieldsOf(own)]
+  if (own === undefined || own === null) return inherited
+  return under && over ? {...under, ...over} : own
+}
+
+const baseFile = async (source: Source, name: string): Promise<string> => {
+  try {
+    return await catalogueFile(name)
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    const rule = `names "${name}", which is not in the catalogue`
+    throw await badFile(source, new SchemaFault(['extends'], rule), error.suggestions)
+  }
+}
+
+const checked = async (source: Source, document: unknown): Promise<Hardware> => {
+  try {
+    return hardwareFrom(document)
+  } catch (error) {
+    if (error instanceof SchemaFault) throw await badFile(source, error)
+    throw error
+  }
+}
+
+const badFile = async (
+  source: Source,
+  fault: SchemaFault,
+  suggestions: readonly string[] = [],
+): Promise<Problem> => {
+  const place = await placeOf(source.text, fault.path)
+  const key = fault.path.length === 0 ? 'the file' : fault.path.join('.')
+  return new Problem(
+    'HARDWARE_BAD_FILE',
+    `${shownPath(source.path)}:${place}: ${key} ${fault.message}.`,
+    {suggestions},
+  )
+}
+
+/** `line:column` of the value at that path, or of the nearest map around it that the file has. */
+const placeOf = async (text: string, path: readonly string[]): Promise<string> => {
+  const {isMap, isNode, isScalar, LineCounter, parseDocument} = await import('yaml')
+  const lineCounter = new LineCounter()
+  let node: unknown = parseDocument(text, {lineCounter}).contents
+  let offset = 0
+  for (const key of path) {
+    if (!isMap(node)) break
+    const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
+    if (!pair) break
+    node = pair.value
+    const at = isNode(node) && node.range?.[0] !== node.range?.[1] ? node : pair.key
+    offset = (isNode(at) ? at.range?.[0] : undefined) ?? offset
+  }
+  const {line, col} = lineCounter.linePos(offset)
+  return `${Math.max(line, 1)}:${Math.max(col, 1)}`
+}
+
+const shownPath = (path: string): string => {
+  const here = `${process.cwd()}/`
+  return path.startsWith(here) ? path.slice(here.length) : path
+}

@@ -1,0 +1,131 @@
+/**
+ * Matrix products: a smooth roofline per kernel, and the products of a layer on one tensor-parallel rank.
+ * The law is t0 + ((2mkn/(P·e_c))^p + (bytes/(W·e_m))^p)^(1/p), fitted per device and number format.
+ */
+import type {GemmClass, GemmCoefficients, Hardware} from '../catalogue/hardware-shape.js'
+import type {AttentionShape, LayerGroup} from '../catalogue/model-shape.js'
+import {classDefaults, formatLevels} from './class-defaults.js'
+import type {ModelPart, Precision} from './precision.js'
+import type {Provenance} from './step-time.js'
+
+/** Whether a device's own measurements may be used, or the defaults of its class must. */
+export type CoefficientSource = 'measured' | 'class'
+
+/** A weight matrix of k × n as one rank holds it. */
+export interface WeightMatrix {
+  readonly part: ModelPart
+  readonly k: number
+  readonly n: number
+}
+
+/** Coefficients with where they came from. */
+export interface Chosen<T> {
+  readonly coefficients: T
+  readonly from: Provenance
+  readonly detail: string
+}
+
+/** Smooth maximum of a compute and a memory time, plus the launch; ns from ns. */
+export const smoothRoofline = (
+  computeNs: number,
+  memoryNs: number,
+  coefficients: GemmCoefficients,
+): number => {
+  const {exponent, launchUs} = coefficients
+  const larger = Math.max(computeNs, memoryNs)
+  if (larger === 0) return launchUs * 1000
+  // Scaled by the larger one, so that a large exponent cannot overflow.
+  const ratio = Math.min(computeNs, memoryNs) / larger
+  return launchUs * 1000 + larger * (1 + ratio ** exponent) ** (1 / exponent)
+}
+
+/** Time in ns of m rows through a weight matrix; `bandwidthGbS` is bytes per ns. */
+export const gemmNs = (
+  rows: number,
+  matrix: {k: number; n: number},
+  kernel: {precision: Precision; coefficients: GemmCoefficients; bandwidthGbS: number},
+): number => {
+  const {k, n} = matrix
+  const {precision, coefficients, bandwidthGbS} = kernel
+  const flops = 2 * rows * k * n
+  const bytes = k * n * precision.weightBytes + rows * (k * precision.activationBytes + n * 2)
+  return smoothRoofline(
+    flops / (precision.peakFlopsPerNs * coefficients.computeEfficiency),
+    bytes / (bandwidthGbS * coefficients.memoryEfficiency),
+    coefficients,
+  )
+}
+
+/** The device's own fit for that format; else its 16-bit fit, or that of its class, times the format's level. */
+export const gemmCoefficients = (
+  hardware: Hardware,
+  gemmClass: GemmClass,
+  source: CoefficientSource,
+): Chosen<GemmCoefficients> => {
+  const own = source === 'measured' ? hardware.kernels.gemm[gemmClass] : undefined
+  if (own) return {coefficients: own, from: 'calibrated', detail: own.source}
+  const own16 = source === 'measured' ? hardware.kernels.gemm.bf16 : undefined
+  const base = own16 ?? classDefaults[hardware.architecture].gemm
+  const detail = own16
+    ? `16-bit fit of ${hardware.id} times the level of ${gemmClass}`
+    : `class ${hardware.architecture}`
+  return {coefficients: atLevel(base, gemmClass), from: 'class default', detail}
+}
+
+/** 16-bit coefficients restated for another format. */
+export const atLevel = (base: GemmCoefficients, gemmClass: GemmClass): GemmCoefficients => {
+  const level = formatLevels[gemmClass]
+  return {
+    computeEfficiency: base.computeEfficiency * level.compute,
+    memoryEfficiency: base.memoryEfficiency * level.memory,
+    launchUs: base.launchUs + level.extraLaunchUs,
+    exponent: base.exponent,
+  }
+}
+
+/** Every dense product of a layer, split over `tp` ranks; routed experts are not among them. */
+export const layerMatrices = (
+  group: LayerGroup,
+  hiddenSize: number,
+  tp: number,
+): readonly WeightMatrix[] => {
+  const matrices = attentionMatrices(group.attention, hiddenSize, tp)
+  const {denseIntermediate, experts} = group.mlp
+  if (denseIntermediate > 0) {
+    const share = Math.ceil(denseIntermediate / tp)
+    matrices.push({part: 'denseMlp', k: hiddenSize, n: 2 * share})
+    matrices.push({part: 'denseMlp', k: share, n: hiddenSize})
+  }
+  if (experts) matrices.push({part: 'router', k: hiddenSize, n: experts.count})
+  return matrices
+}
+
+const attentionMatrices = (
+  attention: AttentionShape,
+  hiddenSize: number,
+  tp: number,
+): WeightMatrix[] => {
+  const queryHeads = Math.ceil(attention.queryHeads / tp)
+  const product = (k: number, n: number): WeightMatrix => ({part: 'attention', k, n})
+  if (attention.kind === 'grouped') {
+    // Fewer KV heads than ranks: each rank keeps a copy of one.
+    const kvHeads = Math.ceil(attention.keyValueHeads / tp)
+    const kv = kvHeads * (attention.headDim + attention.valueHeadDim)
+    return [
+      product(hiddenSize, queryHeads * attention.headDim + kv),
+      product(queryHeads * attention.valueHeadDim, hiddenSize),
+    ]
+  }
+  const {queryRank, keyValueRank, ropeHeadDim, nopeHeadDim, valueHeadDim} = attention
+  const query = queryHeads * (nopeHeadDim + ropeHeadDim)
+  const down = keyValueRank + ropeHeadDim
+  // The compressions are not split. The last product but one lifts keys and values from the compressed
+  // vector (prefill), or absorbs the same weights into queries and outputs (decode).
+  return [
+    ...(queryRank === null
+      ? [product(hiddenSize, query + down)]
+      : [product(hiddenSize, queryRank + down), product(queryRank, query)]),
+    product(keyValueRank, queryHeads * (nopeHeadDim + valueHeadDim)),
+    product(queryHeads * valueHeadDim, hiddenSize),
+  ]
+}

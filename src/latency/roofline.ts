@@ -1,0 +1,277 @@
+/**
+ * Step time without a profile: a few coefficients per device, valid for every model.
+ *
+ *   step = Σ layers (GEMMs + attention + experts + 2 all-reduces + elementwise bytes + host per layer)
+ *        + lm_head and sampler on one row per sequence + host per step
+ *
+ * What depends on tokens or sequences alone is computed once per value and remembered; attention is a
+ * closed form. The remembered figures are the model: no power function runs in a warm step.
+ */
+import type {Hardware, Link} from '../catalogue/hardware-shape.js'
+import type {Dtype, KvDtype, LayerGroup, ModelShape} from '../catalogue/model-shape.js'
+import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
+import {type Coefficients, coefficientsFor} from './coefficients.js'
+import {type AllReduce, allReduceOn} from './collective.js'
+import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
+import type {HostTerms} from './host.js'
+import {type ExpertShare, expertsNs} from './moe.js'
+import {type ModelPart, peak16FlopsPerNs, precisionOf} from './precision.js'
+import {rooflineNotes, rooflineProvenance} from './roofline-account.js'
+import type {BatchShape, Ns, StepTimeModel} from './step-time.js'
+
+export interface RooflineRequest {
+  readonly model: ModelShape
+  readonly hardware: Hardware
+  /** The link between tensor-parallel ranks; null for a device used alone. */
+  readonly link: Link | null
+  readonly parallelism: {readonly tp: number; readonly ep: number}
+  /** Number format of the linear layers; absent: as the checkpoint has it. */
+  readonly dtype?: Dtype | undefined
+  readonly kvDtype: KvDtype
+  readonly host: HostTerms
+  /** `class` ignores what was measured on this device (`--latency datasheet`); default `measured`. */
+  readonly coefficients?: CoefficientSource | undefined
+}
+
+/** Parts of a step, in ns. */
+export interface StepParts {
+  readonly gemm: number
+  readonly attention: number
+  readonly moe: number
+  readonly allReduce: number
+  readonly elementwise: number
+  /** lm_head, sampler and the gathering of logits. */
+  readonly head: number
+  readonly host: number
+}
+
+export interface RooflineModel extends StepTimeModel {
+  /** Where the time of a step goes; the sum is its step time before rounding. Not for hot loops. */
+  readonly partsOf: (shape: BatchShape) => StepParts
+}
+
+/** Token and sequence counts up to this size are remembered. */
+const mostRemembered = 1 << 17
+
+/** Share of the bandwidth that elementwise kernels reach (aiconfigurator's figure for memory operations). */
+const elementwiseEfficiency = 0.8
+
+/**
+ * The roofline of one model on one kind of device.
+ *
+ * @throws Problem PARALLELISM_INVALID when the link does not join `tp` (or `ep`) devices
+ */
+export const rooflineModel = (request: RooflineRequest): RooflineModel => {
+  const coefficients = coefficientsFor(request.hardware, request.coefficients ?? 'measured')
+  const rows = rowTerms(request, coefficients)
+  const laws = attentionLaws(request, coefficients)
+  const dense = new CountTable((tokens) => sumOf(rows.dense(tokens)))
+  const head = new CountTable((sequences) => sumOf(rows.perSequence(sequences)))
+
+  const stepTime = (shape: BatchShape): Ns => {
+    let ns = dense.at(rowsOf(shape)) + head.at(shape.sequences)
+    for (let at = 0; at < laws.length; at++) ns += attentionNs(laws[at]!, shape)
+    return Math.max(1, Math.round(ns))
+  }
+  return {
+    source: coefficients.source,
+    stepTime,
+    partsOf: (shape) => {
+      const perToken = rows.dense(rowsOf(shape))
+      const perSequence = rows.perSequence(shape.sequences)
+      const attention = laws.reduce((sum, law) => sum + attentionNs(law, shape), 0)
+      return {...perToken, ...perSequence, host: perToken.host + perSequence.host, attention}
+    },
+    provenance: rooflineProvenance(request, coefficients),
+    notes: rooflineNotes(request, coefficients),
+  }
+}
+
+const sumOf = (parts: object): number => {
+  let sum = 0
+  for (const part of Object.values(parts) as number[]) sum += part
+  return sum
+}
+
+// Ranks that pad see more rows than there are tokens, never fewer.
+const rowsOf = (shape: BatchShape): number =>
+  shape.paddedTokens > shape.tokens ? shape.paddedTokens : shape.tokens
+
+/** A function of a whole number, computed once for each; the table grows by doubling. */
+class CountTable {
+  readonly #compute: (count: number) => number
+  #values = new Float64Array(1024).fill(-1)
+
+  constructor(compute: (count: number) => number) {
+    this.#compute = compute
+  }
+
+  at(count: number): number {
+    const known = this.#values[count]
+    return known !== undefined && known >= 0 ? known : this.#add(count)
+  }
+
+  #add(count: number): number {
+    const value = this.#compute(count)
+    if (!Number.isInteger(count) || count < 0 || count >= mostRemembered) return value
+    if (count >= this.#values.length) {
+      const larger = new Float64Array(2 ** Math.ceil(Math.log2(count + 1))).fill(-1)
+      larger.set(this.#values)
+      this.#values = larger
+    }
+    this.#values[count] = value
+    return value
+  }
+}
+
+/** One law per kind of attention: groups that attend alike are added up. */
+const attentionLaws = (request: RooflineRequest, coefficients: Coefficients): AttentionLaw[] => {
+  const {model, hardware, parallelism, kvDtype} = request
+  const layersOf = new Map<string, {layers: number; group: LayerGroup}>()
+  for (const group of model.groups) {
+    const key = JSON.stringify(group.attention)
+    layersOf.set(key, {layers: group.count + (layersOf.get(key)?.layers ?? 0), group})
+  }
+  const device = {
+    peakFlopsPerNs: peak16FlopsPerNs(hardware),
+    bandwidthGbS: hardware.bandwidthGbS,
+    decode: coefficients.decodeAttention.coefficients,
+    prefill: coefficients.prefillAttention.coefficients,
+    mixed: coefficients.mixedAttention.coefficients,
+  }
+  const kvElementBytes = kvDtype === 'fp8' ? 1 : 2
+  return [...layersOf.values()].map(({layers, group}) =>
+    attentionLaw(group.attention, {layers, tp: parallelism.tp, kvElementBytes}, device),
+  )
+}
+
+type DenseParts = Omit<StepParts, 'attention' | 'head'>
+type SequenceParts = Pick<StepParts, 'head' | 'host'>
+
+interface RowTerms {
+  readonly dense: (tokens: number) => DenseParts
+  readonly perSequence: (sequences: number) => SequenceParts
+}
+
+const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerms => {
+  const {model, hardware, host} = request
+  const {tp} = request.parallelism
+  const {bandwidthGbS} = hardware
+  const kernelOf = (part: ModelPart) => {
+    const precision = precisionOf(part, request)
+    return {precision, coefficients: coefficients.gemm(precision.gemmClass), bandwidthGbS}
+  }
+  const groups = model.groups.map((group) => ({
+    count: group.count,
+    matrices: layerMatrices(group, model.hiddenSize, tp).map((matrix) => ({
+      matrix,
+      kernel: kernelOf(matrix.part),
+    })),
+    experts: expertTerm(group, request, coefficients),
+    elements: elementsPerToken(group, model.hiddenSize, tp),
+    allReduces: layerAllReduces(group, request, coefficients),
+  }))
+  const tpReduce = tp > 1 ? reduceAmong(tp, request, coefficients) : null
+  const lmHead = {k: model.hiddenSize, n: Math.ceil(model.vocabSize / tp)}
+  const lmHeadKernel = kernelOf('lmHead')
+
+  const dense = (tokens: number): DenseParts => {
+    const parts = {gemm: 0, moe: 0, elementwise: 0, allReduce: 0, host: 0}
+    // The embedding is split over the vocabulary, so its rows are summed once.
+    if (tpReduce) parts.allReduce += tpReduce(tokens * model.hiddenSize * 2)
+    for (const {count, matrices, experts, elements, allReduces} of groups) {
+      for (const {matrix, kernel} of matrices) parts.gemm += count * gemmNs(tokens, matrix, kernel)
+      parts.moe += count * experts(tokens)
+      parts.elementwise += (count * tokens * elements * 2) / (bandwidthGbS * elementwiseEfficiency)
+      parts.allReduce += count * allReduces(tokens)
+      parts.host += count * host.perLayerNs
+    }
+    return parts
+  }
+  const perSequence = (sequences: number): SequenceParts => {
+    const {stepNs, perEntryNs, perSequenceEntryNs} = host.sampler
+    const entryNs = (perSequenceEntryNs * h100BandwidthGbS) / bandwidthGbS
+    const sampler = stepNs + model.vocabSize * (perEntryNs + sequences * entryNs)
+    // Logits are gathered, which moves half of what an all-reduce does.
+    const gather = tpReduce ? tpReduce(sequences * model.vocabSize) : 0
+    return {
+      head: gemmNs(sequences, lmHead, lmHeadKernel) + sampler + gather,
+      host: host.stepNs + sequences * host.perSequenceNs,
+    }
+  }
+  return {dense, perSequence}
+}
+
+/** The sampler's figure per sequence was measured on this device. */
+const h100BandwidthGbS = 3350
+
+/**
+ * Elements that the small kernels of a layer move per token: two residual norms (2 hidden sizes each, as
+ * the other half stays in cache), the gated activation (3 intermediate sizes), rotary and cache write.
+ */
+const elementsPerToken = (group: LayerGroup, hiddenSize: number, tp: number): number => {
+  const {attention, mlp} = group
+  const heads =
+    attention.kind === 'grouped'
+      ? (attention.queryHeads * attention.headDim) / tp +
+        Math.ceil(attention.keyValueHeads / tp) * (attention.headDim + attention.valueHeadDim)
+      : (attention.queryHeads * (attention.nopeHeadDim + attention.ropeHeadDim)) / tp +
+        attention.keyValueRank +
+        attention.ropeHeadDim
+  return 4 * hiddenSize + (3 * mlp.denseIntermediate) / tp + heads
+}
+
+/** Data-parallel members whose tokens meet in the experts: ranks of the expert group beyond those of tp. */
+const membersOf = ({tp, ep}: {tp: number; ep: number}): number => Math.max(1, ep / tp)
+
+const expertTerm = (
+  group: LayerGroup,
+  request: RooflineRequest,
+  coefficients: Coefficients,
+): ((tokens: number) => number) => {
+  const experts = group.mlp.experts
+  if (!experts) return () => 0
+  const {tp, ep} = request.parallelism
+  const precision = precisionOf('experts', request)
+  const share: ExpertShare = {
+    hiddenSize: request.model.hiddenSize,
+    count: experts.count,
+    perToken: experts.perToken,
+    expertRanks: ep,
+    intermediate: experts.intermediate / Math.max(1, tp / ep),
+  }
+  const kernel = {
+    precision,
+    coefficients: coefficients.moe(precision.gemmClass),
+    bandwidthGbS: request.hardware.bandwidthGbS,
+  }
+  const members = membersOf(request.parallelism)
+  return (tokens) => expertsNs(tokens * members, share, kernel)
+}
+
+/**
+ * Collectives of a layer: after attention and after the MLP. Experts that are spread over data-parallel
+ * members gather the tokens of all and scatter the sums, which together move what one all-reduce does.
+ */
+const layerAllReduces = (
+  group: LayerGroup,
+  request: RooflineRequest,
+  coefficients: Coefficients,
+): ((tokens: number) => number) => {
+  const {tp, ep} = request.parallelism
+  const bytes = request.model.hiddenSize * 2
+  const none: AllReduce = () => 0
+  const within = tp > 1 ? reduceAmong(tp, request, coefficients) : none
+  const members = membersOf(request.parallelism)
+  if (!group.mlp.experts || members === 1) return (tokens) => 2 * within(tokens * bytes)
+  const across = reduceAmong(ep, request, coefficients)
+  const shared = group.mlp.denseIntermediate > 0 ? within : none
+  return (tokens) =>
+    within(tokens * bytes) + shared(tokens * bytes) + across(tokens * members * bytes)
+}
+
+const reduceAmong = (
+  degree: number,
+  request: RooflineRequest,
+  coefficients: Coefficients,
+): AllReduce => allReduceOn(request.link, degree, coefficients.requested).coefficients

@@ -1,0 +1,202 @@
+/** The accelerator catalogue as people and programs read it. */
+import type {Fit, Hardware, Kernels, Link, PeakDtype} from '../catalogue/hardware-shape.js'
+import {peakDtypes} from '../catalogue/hardware-shape.js'
+
+/** One accelerator as `hardware list --json` prints it. */
+export interface HardwareRecord {
+  /** What `--hardware` takes. */
+  readonly name: string
+  readonly product: string
+  readonly vendor: string
+  readonly aliases: readonly string[]
+  readonly architecture: string
+  readonly memory_gb: number
+  readonly usable_bytes: number
+  readonly bandwidth_gb_s: number
+  readonly peak_tflops: Hardware['peakTflops']
+  readonly power_w: number
+  readonly price_usd_per_hour: number
+  readonly links: readonly string[]
+  /** Kernels with coefficients of this very device. */
+  readonly measured: readonly string[]
+  readonly calibrated: boolean
+  readonly source: string
+}
+
+export const hardwareRecord = (hardware: Hardware): HardwareRecord => ({
+  name: hardware.id,
+  product: hardware.name,
+  vendor: hardware.vendor,
+  aliases: hardware.aliases,
+  architecture: hardware.architecture,
+  memory_gb: hardware.memoryGib,
+  usable_bytes: hardware.usableBytes,
+  bandwidth_gb_s: hardware.bandwidthGbS,
+  peak_tflops: hardware.peakTflops,
+  power_w: hardware.powerW,
+  price_usd_per_hour: hardware.priceUsdPerHour,
+  links: hardware.links.map((link) => link.name),
+  measured: measuredTerms(hardware),
+  calibrated: hardware.calibrated,
+  source: hardware.source,
+})
+
+/** The terms of the roofline that have figures of this device, in the order of a step. */
+const measuredTerms = (hardware: Hardware): string[] => {
+  const {kernels, links} = hardware
+  const terms: readonly (readonly [string, boolean])[] = [
+    ['gemm', kernels.gemm.bf16 !== undefined],
+    ['attention', kernels.decodeAttention !== null && kernels.prefillAttention !== null],
+    ['moe', kernels.moe !== null],
+    ['all-reduce', links.some((link) => link.allReduce !== null)],
+  ]
+  return terms.filter(([, has]) => has).map(([term]) => term)
+}
+
+/** A table of 80 columns, one row per accelerator. */
+export const hardwareListTable = async (all: readonly Hardware[]): Promise<string> => {
+  const {default: Table} = await import('cli-table3')
+  const table = new Table({
+    head: ['name', 'GiB', 'GB/s', 'bf16', 'fp8', 'W', '$/h', 'measured'],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left'],
+    ...plainStyle,
+  })
+  for (const hardware of all) {
+    const {peakTflops: peak} = hardware
+    table.push([
+      hardware.id,
+      hardware.memoryGib,
+      hardware.bandwidthGbS,
+      peak.bf16 ?? peak.fp16 ?? '–',
+      peak.fp8 ?? '–',
+      hardware.powerW,
+      priceCell(hardware),
+      measuredTerms(hardware).map(shortTerm).join(' ') || '–',
+    ])
+  }
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')
+}
+
+// 80 columns leave room for short words only.
+const shortTerm = (term: string): string => (term === 'attention' ? 'attn' : term)
+
+const priceCell = ({priceUsdPerHour}: Hardware): string =>
+  priceUsdPerHour > 0 ? priceUsdPerHour.toFixed(2) : '–'
+
+/** Borderless, without colours: reads the same in a pipe. */
+const plainStyle = {
+  style: {head: [], border: [], 'padding-left': 0, 'padding-right': 2},
+  chars: {
+    ...{top: '', 'top-mid': '', 'top-left': '', 'top-right': ''},
+    ...{bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': ''},
+    ...{left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: ''},
+  },
+}
+
+// 80 columns, less the two that a section is indented by.
+const width = 78
+
+/** Everything that is known of one accelerator, in lines of at most 80 columns. */
+export const hardwarePage = (hardware: Hardware): string => {
+  const facts: readonly (readonly [string, string])[] = [
+    ['product', `${hardware.name} (${hardware.vendor}, ${hardware.architecture})`],
+    ['aliases', hardware.aliases.join(', ') || '–'],
+    [
+      'memory',
+      `${hardware.memoryGib} GiB, usable ${(hardware.usableBytes / 2 ** 30).toFixed(2)} GiB`,
+    ],
+    ['bandwidth', `${hardware.bandwidthGbS} GB/s`],
+    ['peak', `${peakText(hardware)} TFLOP/s, dense`],
+    ['L2', hardware.l2Mb === null ? '–' : `${hardware.l2Mb} MB`],
+    ['processors', hardware.multiprocessors === null ? '–' : String(hardware.multiprocessors)],
+    ['power', `${hardware.powerW} W`],
+    ['price', hardware.priceUsdPerHour > 0 ? `${priceCell(hardware)} USD per hour` : '–'],
+    ['calibrated', hardware.calibrated ? 'yes' : 'no'],
+    ['source', hardware.source],
+    ...hardware.notes.map((note) => ['note', note] as const),
+  ]
+  const sections = [
+    facts.flatMap(([name, text]) => hanging(name, text, 12)),
+    ['links (the first is the default)', ...indented(hardware.links.flatMap(linkLines), 'none')],
+    [
+      'kernels (anything else uses the defaults of the class)',
+      ...indented(kernelLines(hardware.kernels), 'none measured'),
+    ],
+  ]
+  return [hardware.id, ...sections.map((lines) => lines.join('\n'))].join('\n\n')
+}
+
+const peakText = ({peakTflops}: Hardware): string =>
+  peakDtypes
+    .filter((dtype: PeakDtype) => peakTflops[dtype] !== undefined)
+    .map((dtype) => `${dtype} ${peakTflops[dtype]}`)
+    .join(', ')
+
+/** A name and a text beside it, broken between words. */
+const hanging = (name: string, text: string, indent: number): string[] => {
+  const lines: string[] = []
+  let line = name.padEnd(indent - 1)
+  for (const word of text.split(' ')) {
+    if (line.length + 1 + word.length > width && line.trim() !== '') {
+      lines.push(line.trimEnd())
+      line = ' '.repeat(indent - 1)
+    }
+    line += ` ${word}`
+  }
+  return [...lines, line]
+}
+
+const indented = (lines: readonly string[], none: string): string[] =>
+  (lines.length === 0 ? [none] : lines).map((line) => `  ${line}`)
+
+const linkLines = (link: Link): string[] => {
+  const head = `${link.name}: ${link.gbPerS} GB/s per direction, up to ${link.maxDevices} devices`
+  if (!link.allReduce) return [head, '  all-reduce not measured']
+  const floors = link.allReduce.degrees
+    .map(({degree, curve}) => `tp ${degree}: ${curve.floorUs} µs`)
+    .join(', ')
+  const source = hanging('  source', link.allReduce.source, 11)
+  return [head, `  all-reduce floor ${floors}`, ...source]
+}
+
+const kernelLines = (kernels: Kernels): string[] => {
+  const named: readonly (readonly [string, (object & Fit) | null | undefined])[] = [
+    ...Object.entries(kernels.gemm).map(([name, fit]) => [`gemm ${name}`, fit] as const),
+    ['decode attention', kernels.decodeAttention],
+    ['prefill attention', kernels.prefillAttention],
+    ['mixed attention', kernels.mixedAttention],
+    ['moe', kernels.moe],
+  ]
+  return named.flatMap(([name, fit]) => (fit ? fitLines(name, fit) : []))
+}
+
+const shortNames: Readonly<Record<string, string>> = {
+  computeEfficiency: 'compute',
+  memoryEfficiency: 'memory',
+  launchUs: 'launch µs',
+  perSequenceUs: 'per sequence µs',
+  headExponent: 'head exponent',
+  sqrtUs: 'sqrt µs',
+  rampTokens: 'ramp tokens',
+  perRowUs: 'per row µs',
+}
+
+const fitLines = (name: string, fit: object & Fit): string[] => {
+  const {source, samples, meanErrorPercent, biasPercent, ...coefficients} = fit
+  const figures = Object.entries(coefficients)
+    .map(([key, value]) => `${shortNames[key] ?? key} ${value}`)
+    .join(', ')
+  const quality = [
+    samples === undefined ? null : `${samples} samples`,
+    meanErrorPercent === undefined ? 'error not stated' : `mean error ${meanErrorPercent} %`,
+    biasPercent === undefined ? null : `bias ${biasPercent} %`,
+  ].filter((part) => part !== null)
+  return [
+    ...hanging(name, figures, 18),
+    ...hanging('', `${quality.join(', ')}; ${source}`, 18),
+  ].map((line) => line.trimEnd())
+}

@@ -1,0 +1,233 @@
+import {expect} from 'chai'
+import {loadHardware} from '#llmsim/catalogue/hardware.js'
+import type {GroupedAttention} from '#llmsim/catalogue/model-shape.js'
+import {attentionLaw, attentionNs} from '#llmsim/latency/attention.js'
+import {classDefaults} from '#llmsim/latency/class-defaults.js'
+import {coefficientsFor} from '#llmsim/latency/coefficients.js'
+import {allReduceOn} from '#llmsim/latency/collective.js'
+import {gemmNs, layerMatrices, smoothRoofline} from '#llmsim/latency/gemm.js'
+import {distinctExperts, expertsNs} from '#llmsim/latency/moe.js'
+import {peak16FlopsPerNs, precisionOf} from '#llmsim/latency/precision.js'
+import {latent, llama8b, llama70b, qwenMoe} from './models.js'
+import {decodes, shapeOf} from './shapes.js'
+
+const gemmOn = async (name: string, dtype?: 'fp8') => {
+  const hardware = await loadHardware(name)
+  const precision = precisionOf('denseMlp', {model: llama8b, hardware, dtype})
+  const coefficients = coefficientsFor(hardware, 'measured').gemm(precision.gemmClass)
+  const kernel = {precision, coefficients, bandwidthGbS: hardware.bandwidthGbS}
+  return (m: number, k: number, n: number) => {
+    const ideal = Math.max(
+      (2 * m * k * n) / precision.peakFlopsPerNs,
+      (k * n * precision.weightBytes + m * (k + n) * 2) / hardware.bandwidthGbS,
+    )
+    return ideal / gemmNs(m, {k, n}, kernel)
+  }
+}
+
+describe('GEMM', () => {
+  // Median share of the ideal time over weight matrices above 100 MB (m <= 32) and over all shapes of
+  // m = 4096, published by aiconfigurator for vLLM's bf16 kernels.
+  const known: readonly (readonly [string, number, number])[] = [
+    ['A100', 0.74, 0.84],
+    ['H100', 0.87, 0.8],
+    ['H200', 0.82, 0.78],
+    ['L40S', 0.82, 0.62],
+    ['B200', 0.81, 0.69],
+    ['B60', 0.94, 0.93],
+  ]
+  for (const [name, memory, compute] of known) {
+    it(`reaches the published efficiencies on ${name}`, async () => {
+      const efficiency = await gemmOn(name)
+      expect(efficiency(8, 8192, 28_672)).to.be.within(0.85 * memory, 1.1 * memory)
+      expect(efficiency(4096, 8192, 8192)).to.be.within(0.85 * compute, 1.12 * compute)
+    })
+  }
+
+  it('is the smooth roofline, term by term', () => {
+    const coefficients = {computeEfficiency: 1, memoryEfficiency: 1, launchUs: 4, exponent: 2}
+    expect(smoothRoofline(3000, 4000, coefficients)).to.equal(4000 + 5000)
+    expect(smoothRoofline(0, 0, coefficients)).to.equal(4000)
+    expect(smoothRoofline(1e9, 1, {...coefficients, exponent: 300})).to.equal(1e9 + 4000)
+  })
+
+  it('lists the products of a layer, whose weights are those of the model', () => {
+    const weights = (tp: number) =>
+      layerMatrices(llama8b.groups[0]!, 4096, tp).reduce((sum, {k, n}) => sum + k * n, 0)
+    expect(weights(1)).to.equal(4096 * (4096 + 2048) + 4096 * 4096 + 3 * 4096 * 14_336)
+    expect(weights(4)).to.equal(weights(1) / 4)
+    // Eight KV heads on sixteen ranks: each keeps one whole.
+    const [qkv] = layerMatrices(llama70b.groups[0]!, 8192, 16)
+    expect(qkv).to.deep.equal({part: 'attention', k: 8192, n: 4 * 128 + 2 * 128})
+    expect(layerMatrices(qwenMoe.groups[0]!, 2048, 1).at(-1)).to.deep.equal({
+      part: 'router',
+      k: 2048,
+      n: 128,
+    })
+    const mla = layerMatrices(latent.groups[1]!, 2048, 2).filter(({part}) => part === 'attention')
+    expect(mla.map(({k, n}) => [k, n])).to.deep.equal([
+      [2048, 1536 + 576],
+      [1536, 8 * 192],
+      [512, 8 * 256],
+      [8 * 128, 2048],
+    ])
+  })
+})
+
+describe('attention', () => {
+  const attention: GroupedAttention = llama8b.groups[0]!.attention as GroupedAttention
+  const lawOn = async (name: string) => {
+    const hardware = await loadHardware(name)
+    const chosen = coefficientsFor(hardware, 'measured')
+    return attentionLaw(
+      attention,
+      {layers: 1, tp: 1, kvElementBytes: 2},
+      {
+        peakFlopsPerNs: peak16FlopsPerNs(hardware),
+        bandwidthGbS: hardware.bandwidthGbS,
+        decode: chosen.decodeAttention.coefficients,
+        prefill: chosen.prefillAttention.coefficients,
+        mixed: chosen.mixedAttention.coefficients,
+      },
+    )
+  }
+
+  // µs per layer of 32 query heads, 8 KV heads, head size 128, bf16 (aiconfigurator).
+  const measured: readonly (readonly [string, number, number, number])[] = [
+    ['A100', 32, 4096, 419],
+    ['A100', 64, 1024, 193],
+    ['A100', 64, 4096, 682],
+    ['H100', 32, 4096, 186],
+    ['H100', 128, 1024, 190],
+    ['H100', 64, 4096, 354],
+    ['H200', 64, 4096, 271],
+    ['L40S', 32, 4096, 754],
+    ['L40S', 64, 4096, 1497],
+    ['RTXPRO6000', 64, 4096, 721],
+    ['B200', 64, 4096, 159],
+    ['B60', 64, 4096, 2429],
+  ]
+  for (const [name, batch, context, us] of measured) {
+    it(`decodes ${batch} × ${context} on ${name} in about ${us} µs`, async () => {
+      const ns = attentionNs(await lawOn(name), decodes(batch, context))
+      expect(ns / 1000).to.be.within(0.83 * us, 1.13 * us)
+    })
+  }
+
+  // Share of the peak that a causal prompt of that length reaches (aiconfigurator).
+  const prompts: readonly (readonly [string, number, readonly number[]])[] = [
+    ['A100', 312, [0.28, 0.4, 0.49, 0.56]],
+    ['H100', 989, [0.24, 0.39, 0.53, 0.61]],
+    ['RTXPRO6000', 468, [0.31, 0.43, 0.54, 0.6]],
+    ['B200', 2250, [0.13, 0.24, 0.37, 0.48]],
+    ['B60', 98, [0.41, 0.47, 0.59, 0.64]],
+  ]
+  for (const [name, peak, shares] of prompts) {
+    it(`prefills on ${name} as fast as measured`, async () => {
+      const law = await lawOn(name)
+      for (const [index, share] of shares.entries()) {
+        const tokens = 1024 * 2 ** index
+        const ns = attentionNs(law, shapeOf({chunks: [[tokens, 0]]}))
+        const reached = (2 * tokens * tokens * 4096) / (peak * 1000) / ns
+        expect(reached, `${tokens} tokens`).to.be.within(0.75 * share, 1.25 * share)
+      }
+    })
+  }
+})
+
+describe('experts', () => {
+  const mixtral = {hiddenSize: 4096, count: 8, perToken: 2, expertRanks: 1, intermediate: 14_336}
+
+  it('touches E(1 − (1 − k/E)^T) of them', () => {
+    expect(distinctExperts(1, mixtral)).to.be.closeTo(2, 1e-12)
+    expect(distinctExperts(2, mixtral)).to.be.closeTo(3.5, 1e-12)
+    expect(distinctExperts(4000, mixtral)).to.be.closeTo(8, 1e-9)
+    expect(distinctExperts(4000, {...mixtral, expertRanks: 4})).to.be.closeTo(2, 1e-9)
+  })
+
+  // ms per layer on an H100 in bf16 (aiconfigurator), tokens from 1 to 4096 by fours.
+  const rows: readonly (readonly [string, typeof mixtral, readonly number[]])[] = [
+    ['Mixtral-8x7B', mixtral, [0.26, 0.58, 0.96, 1.05, 1.4, 2.46, 5.9]],
+    [
+      'Qwen3-30B-A3B',
+      {hiddenSize: 2048, count: 128, perToken: 8, expertRanks: 1, intermediate: 768},
+      [0.05, 0.12, 0.23, 0.44, 0.45, 0.55, 0.98],
+    ],
+  ]
+  for (const [name, share, times] of rows) {
+    it(`takes as long as ${name} on an H100`, async () => {
+      const hardware = await loadHardware('H100')
+      const precision = precisionOf('experts', {model: qwenMoe, hardware})
+      const coefficients = coefficientsFor(hardware, 'measured').moe(precision.gemmClass)
+      const kernel = {precision, coefficients, bandwidthGbS: hardware.bandwidthGbS}
+      for (const [index, ms] of times.entries())
+        expect(expertsNs(4 ** index, share, kernel) / 1e6, `${4 ** index} tokens`).to.be.within(
+          0.72 * ms,
+          1.28 * ms,
+        )
+    })
+  }
+})
+
+describe('all-reduce', () => {
+  it('passes through the measured points and its floor', async () => {
+    const {links} = await loadHardware('H100')
+    const {coefficients: reduce} = allReduceOn(links[0]!, 8, 'measured')
+    expect(reduce(0)).to.equal(4700)
+    expect(reduce(2_097_152)).to.be.closeTo((1.75 * 2_097_152) / 189, 1e-6)
+    expect(reduce(134_217_728)).to.be.closeTo((1.75 * 134_217_728) / 407, 1e-6)
+    expect(reduce(268_435_456)).to.be.closeTo((1.75 * 268_435_456) / 407, 1e-6)
+  })
+
+  it('never falls with bytes, on any kind of link and degree', async () => {
+    for (const name of [
+      'H100',
+      'A100',
+      'L40S',
+      'RTX3090',
+      'RTXPRO6000',
+      'Gaudi3',
+      'TPU-v6e',
+      'MI300X',
+    ])
+      for (const link of (await loadHardware(name)).links)
+        for (const degree of [2, 3, 4, 8].filter((size) => size <= link.maxDevices)) {
+          const {coefficients: reduce} = allReduceOn(link, degree, 'measured')
+          let last = 0
+          for (let bytes = 0; bytes < 3e8; bytes = bytes * 1.3 + 1000) {
+            expect(reduce(bytes), `${name} ${link.name} ${degree}`).to.be.at.least(last)
+            last = reduce(bytes)
+          }
+        }
+  })
+
+  it('takes three ranks for four, and grows past eight', async () => {
+    const gb200 = (await loadHardware('GB200')).links[0]!
+    const floor = (degree: number) => allReduceOn(gb200, degree, 'measured').coefficients(0)
+    expect(floor(3)).to.equal(floor(4))
+    expect(floor(64)).to.equal(2 * floor(8))
+  })
+
+  it('makes an NVLink bridge about twice PCIe on the RTX 3090', async () => {
+    const {links} = await loadHardware('RTX3090')
+    const [pcie, bridge] = links.map((link) => allReduceOn(link, 2, 'measured').coefficients)
+    expect(pcie!(16e6) / bridge!(16e6)).to.be.within(1.8, 2.2)
+  })
+})
+
+describe('class defaults', () => {
+  it('are shares, and exist for every class', () => {
+    for (const [name, row] of Object.entries(classDefaults)) {
+      const shares = [
+        row.gemm.computeEfficiency,
+        row.gemm.memoryEfficiency,
+        row.decodeAttention.memoryEfficiency,
+        row.prefillAttention.computeEfficiency,
+        row.mixedAttention?.computeEfficiency ?? 1,
+        row.moe.computeEfficiency,
+        row.moe.memoryEfficiency,
+      ]
+      for (const share of shares) expect(share, name).to.be.within(0.2, 1)
+    }
+  })
+})

@@ -1,0 +1,343 @@
+import {expect} from 'chai'
+import fc from 'fast-check'
+import {linkOf, listHardware, loadHardware} from '#llmsim/catalogue/hardware.js'
+import type {Hardware} from '#llmsim/catalogue/hardware-shape.js'
+import type {ModelShape} from '#llmsim/catalogue/model-shape.js'
+import {Problem} from '#llmsim/errors.js'
+import {defaultHostTerms} from '#llmsim/latency/host.js'
+import {type RooflineModel, type RooflineRequest, rooflineModel} from '#llmsim/latency/roofline.js'
+import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
+import {allModels, latent, llama8b, llama70b, qwenMoe, windowed} from './models.js'
+import {decodes, shapeOf} from './shapes.js'
+
+const build = (
+  hardware: Hardware,
+  model: ModelShape,
+  more: Partial<RooflineRequest> = {},
+): RooflineModel =>
+  rooflineModel({
+    model,
+    hardware,
+    link: linkOf(hardware),
+    parallelism: {tp: 1, ep: 1},
+    kvDtype: 'auto',
+    host: defaultHostTerms,
+    ...more,
+  })
+
+const on = async (name: string, model: ModelShape, more: Partial<RooflineRequest> = {}) =>
+  build(await loadHardware(name), model, more)
+
+const fields = Object.keys(emptyShape()) as (keyof BatchShape)[]
+
+/** Any sums at all, also ones that no engine would make. */
+const anyShape: fc.Arbitrary<BatchShape> = fc
+  .record({
+    tokens: fc.nat(9000),
+    sequences: fc.nat(1024),
+    prefills: fc.nat(64),
+    prefillTokens: fc.nat(8192),
+    prefillContext: fc.nat(2_000_000),
+    prefillWork: fc.nat(2_000_000_000),
+    decodes: fc.nat(1024),
+    decodeContext: fc.nat(20_000_000),
+    decodeContextMin: fc.nat(131_072),
+    decodeContextMax: fc.nat(131_072),
+    paddedTokens: fc.nat(9000),
+  })
+  .map((shape) => ({...shape}))
+
+/** Batches as an engine makes them, and one that has at least as much of everything. */
+const anyGrowth = fc.record({
+  chunks: fc.array(fc.tuple(fc.integer({min: 2, max: 1500}), fc.nat(9000)), {maxLength: 4}),
+  contexts: fc.array(fc.nat(30_000), {maxLength: 60}),
+  grow: fc.nat(500),
+})
+
+describe('roofline', () => {
+  describe('laws', () => {
+    let everyModel: RooflineModel[]
+    before(async () => {
+      const hardware = await listHardware()
+      everyModel = hardware.flatMap((card) =>
+        allModels.flatMap((model) => {
+          const single = build(card, model)
+          if (!card.links[0]) return [single]
+          const tp = {parallelism: {tp: 2, ep: 2}}
+          return [single, build(card, model, {...tp, dtype: 'fp8', kvDtype: 'fp8'})]
+        }),
+      )
+    })
+
+    it('is a whole number of ns of at least 1, the same every time, and the sum of its parts', () => {
+      fc.assert(
+        fc.property(fc.nat(), anyShape, (pick, shape) => {
+          const model = everyModel[pick % everyModel.length]!
+          const ns = model.stepTime(shape)
+          expect(Number.isSafeInteger(ns) && ns >= 1).to.equal(true)
+          expect(model.stepTime({...shape})).to.equal(ns)
+          const sum = Object.values(model.partsOf(shape)).reduce((a: number, b: number) => a + b, 0)
+          expect(Math.abs(sum - ns)).to.be.at.most(1)
+        }),
+        {numRuns: 500},
+      )
+      expect(everyModel[0]!.stepTime(emptyShape())).to.be.at.least(1)
+    })
+
+    it('never falls when a field of the shape grows, on any device and model', () => {
+      fc.assert(
+        fc.property(
+          fc.nat(),
+          anyShape,
+          fc.constantFrom(...fields),
+          fc.integer({min: 1, max: 5000}),
+          (pick, shape, field, more) => {
+            const model = everyModel[pick % everyModel.length]!
+            const before = model.stepTime(shape)
+            const after = model.stepTime({...shape, [field]: shape[field] + more})
+            expect(after, `${field} + ${more}`).to.be.at.least(before)
+          },
+        ),
+        {numRuns: 5000},
+      )
+    })
+
+    it('never falls when a request joins, a chunk grows or contexts grow', () => {
+      fc.assert(
+        fc.property(fc.nat(), anyGrowth, (pick, {chunks, contexts, grow}) => {
+          const model = everyModel[pick % everyModel.length]!
+          const before = model.stepTime(shapeOf({chunks, contexts}))
+          const larger = [
+            shapeOf({chunks, contexts: [...contexts, grow]}),
+            shapeOf({chunks: [...chunks, [2 + grow, 0]], contexts}),
+            shapeOf({chunks: chunks.map(([n, c]) => [n + grow, c] as const), contexts}),
+            shapeOf({chunks: chunks.map(([n, c]) => [n, c + grow] as const), contexts}),
+            shapeOf({chunks, contexts: contexts.map((context) => context + grow)}),
+          ]
+          for (const [index, shape] of larger.entries())
+            expect(model.stepTime(shape), `growth ${index}`).to.be.at.least(before)
+        }),
+        {numRuns: 2000},
+      )
+    })
+
+    it('never falls on slower hardware', async () => {
+      const cards = await listHardware()
+      fc.assert(
+        fc.property(
+          fc.constantFrom(...cards),
+          fc.constantFrom(...allModels),
+          fc.double({min: 0.1, max: 1, noNaN: true}),
+          fc.double({min: 0.1, max: 1, noNaN: true}),
+          anyShape,
+          (card, model, compute, memory, shape) => {
+            const peakTflops = Object.fromEntries(
+              Object.entries(card.peakTflops).map(([dtype, peak]) => [dtype, peak * compute]),
+            )
+            const slower = {...card, peakTflops, bandwidthGbS: card.bandwidthGbS * memory}
+            const time = (hardware: Hardware) => build(hardware, model).stepTime(shape)
+            expect(time(slower)).to.be.at.least(time(card))
+          },
+        ),
+        {numRuns: 300},
+      )
+    })
+  })
+
+  it('takes about 7 ms for one decode of Llama-3.1-8B on an H100', async () => {
+    const h100 = await on('H100', llama8b)
+    const alone = decodes(1, 500)
+    expect(h100.stepTime(alone) / 1e6).to.be.within(6.4, 8)
+    // Weights once over the bus are the floor: 8.03 G parameters less the embedding, 2 B each.
+    const floor = ((8.03e9 - 128_256 * 4096) * 2) / 3.35e12
+    expect(h100.stepTime(alone) / 1e9).to.be.above(floor)
+    const {gemm, host} = h100.partsOf(alone)
+    expect(gemm / 1e6).to.be.within(4.8, 5.6)
+    expect(host).to.equal(32 * 14_000)
+  })
+
+  it('prefills 2048 tokens near the compute bound', async () => {
+    const h100 = await on('H100', llama8b)
+    const shape = shapeOf({chunks: [[2048, 0]]})
+    // 6.98 G weights in layers, 2 FLOPs each, at 0.822 of 989 TFLOP/s.
+    const bound = (2048 * 2 * 6.98e9) / (989e12 * 0.822)
+    expect(h100.partsOf(shape).gemm / 1e9).to.be.within(bound, 1.1 * bound)
+  })
+
+  it('pays an all-reduce twice per layer and once for the embedding', async () => {
+    const l40s = await on('L40S', llama8b, {parallelism: {tp: 4, ep: 1}})
+    const {allReduce} = l40s.partsOf(decodes(1, 10))
+    // 13.6 µs is the floor; 8 KiB on PCIe without peer-to-peer cost a little more.
+    expect(allReduce / 65 / 1000).to.be.within(13.6, 18)
+    const h100 = await on('H100', llama70b, {parallelism: {tp: 8, ep: 1}})
+    expect(h100.partsOf(decodes(1, 10)).allReduce / 161 / 1000).to.be.within(4.7, 5.2)
+    expect((await on('H100', llama8b)).partsOf(decodes(64, 10)).allReduce).to.equal(0)
+  })
+
+  it('splits weights and KV over ranks', async () => {
+    const [one, four] = [
+      await on('H100', llama70b),
+      await on('H100', llama70b, {parallelism: {tp: 4, ep: 1}}),
+    ]
+    const shape = decodes(64, 4000)
+    const [p1, p4] = [one.partsOf(shape), four.partsOf(shape)]
+    expect(p1.gemm / p4.gemm).to.be.within(3, 4)
+    expect(p1.attention / p4.attention).to.be.within(2.5, 4)
+    expect(p4.host).to.equal(p1.host)
+  })
+
+  it('sees no further than a window', async () => {
+    const model = await on('H100', windowed)
+    const full = {
+      ...windowed,
+      groups: windowed.groups.map((group) => ({
+        ...group,
+        attention: windowed.groups[1]!.attention,
+      })),
+    }
+    const unlimited = await on('H100', full)
+    const short = decodes(32, 500)
+    expect(model.stepTime(short)).to.equal(unlimited.stepTime(short))
+    const long = decodes(32, 50_000)
+    const ratio = model.partsOf(long).attention / unlimited.partsOf(long).attention
+    expect(ratio).to.be.within(0.5, 0.56)
+    const prompt = shapeOf({chunks: [[8000, 0]]})
+    expect(model.partsOf(prompt).attention).to.be.below(unlimited.partsOf(prompt).attention)
+  })
+
+  it('charges FlashAttention-2 cards for mixed steps, and Hopper only for the work', async () => {
+    const contexts = new Array<number>(64).fill(1000)
+    const extra = async (name: string) => {
+      const model = await on(name, llama8b)
+      const attention = (shape: BatchShape) => model.partsOf(shape).attention
+      const mixed = attention(shapeOf({chunks: [[16, 0]], contexts}))
+      return mixed / attention(shapeOf({contexts}))
+    }
+    expect(await extra('H100')).to.be.within(1, 1.1)
+    // Measured by LLMServingSim on Llama-3.1-8B: 333 µs alone against 700 µs in a mixed step.
+    expect(await extra('RTX4090')).to.be.within(1.8, 2.4)
+    expect(await extra('A100')).to.be.above(1.3)
+  })
+
+  it('runs formats as the device can', async () => {
+    const time = async (name: string, dtype?: RooflineRequest['dtype']) =>
+      (await on(name, llama8b, {dtype})).partsOf(decodes(1, 100)).gemm
+    const prefill = async (name: string, dtype?: RooflineRequest['dtype']) =>
+      (await on(name, llama8b, {dtype})).partsOf(shapeOf({chunks: [[4096, 0]]})).gemm
+    for (const name of ['H100', 'A100', 'RTXPRO6000']) {
+      expect(await time(name, 'fp8'), `${name} fp8`).to.be.below(await time(name))
+      expect(await time(name, 'w4a16'), `${name} w4a16`).to.be.below(await time(name, 'fp8'))
+    }
+    // With fp8 units the arithmetic gets faster too; without, only the weights shrink.
+    expect(await prefill('H100', 'fp8')).to.be.below(0.8 * (await prefill('H100')))
+    expect(await prefill('A100', 'fp8')).to.be.above(await prefill('A100'))
+    const weightOnly = await on('A100', llama8b, {dtype: 'fp8'})
+    expect(weightOnly.notes.join(' ')).to.include('A100 has no fp8 units')
+    expect((await on('H100', llama8b, {dtype: 'fp8'})).notes.join(' ')).not.to.include('units')
+    const fp8Kv = await on('H100', llama8b, {kvDtype: 'fp8'})
+    const long = decodes(64, 8000)
+    const ratio =
+      fp8Kv.partsOf(long).attention / (await on('H100', llama8b)).partsOf(long).attention
+    expect(ratio).to.be.within(0.5, 0.6)
+  })
+
+  it('takes the format of a quantised checkpoint, part by part', async () => {
+    const quantization = {
+      method: 'mxfp4',
+      dtype: 'w4a16',
+      bytesPerWeight: 0.53125,
+      unquantized: {attention: true, denseMlp: true, experts: false, lmHead: true},
+    } as const
+    const [plain, packed] = [
+      await on('H100', qwenMoe),
+      await on('H100', {...qwenMoe, quantization}),
+    ]
+    const shape = decodes(8, 100)
+    expect(packed.partsOf(shape).gemm).to.equal(plain.partsOf(shape).gemm)
+    expect(packed.partsOf(shape).moe).to.be.below(0.6 * plain.partsOf(shape).moe)
+  })
+
+  it('spreads experts over ranks', async () => {
+    const tp = await on('H100', qwenMoe, {parallelism: {tp: 4, ep: 1}})
+    const ep = await on('H100', qwenMoe, {parallelism: {tp: 4, ep: 4}})
+    const shape = decodes(64, 100)
+    // The same share of the weights, by columns or by experts.
+    expect(ep.partsOf(shape).moe).to.be.closeTo(tp.partsOf(shape).moe, 0.02 * tp.partsOf(shape).moe)
+    const member = await on('H100', qwenMoe, {parallelism: {tp: 1, ep: 2}})
+    expect(member.partsOf(shape).allReduce).to.be.above(0)
+    expect(member.notes.join(' ')).to.include('evenly loaded')
+  })
+
+  describe('account', () => {
+    it('says in one line what an RTX 3090 lacks', async () => {
+      const {notes, source} = await on('RTX3090', llama8b, {parallelism: {tp: 4, ep: 1}})
+      expect(source).to.equal('roofline')
+      expect(notes).to.deep.equal([
+        'RTX3090 has no attention or all-reduce measurements yet: those terms use the defaults of its class.',
+      ])
+    })
+
+    it('names each term and its source', async () => {
+      const {provenance} = await on('H100', qwenMoe, {parallelism: {tp: 2, ep: 1}})
+      const from = Object.fromEntries(provenance.map((line) => [line.term, line.from]))
+      expect(from).to.deep.equal({
+        gemm: 'calibrated',
+        attention: 'calibrated',
+        moe: 'calibrated',
+        'all-reduce': 'calibrated',
+        host: 'calibrated',
+      })
+      for (const line of provenance) expect(line.detail).to.have.length.above(5)
+    })
+
+    it('names each format of a checkpoint that mixes them', async () => {
+      const quantization = {
+        method: 'fp8',
+        dtype: 'fp8',
+        bytesPerWeight: 1,
+        unquantized: {attention: true, denseMlp: false, experts: false, lmHead: true},
+      } as const
+      const dense = await on('H100', {...llama8b, quantization})
+      const terms = dense.provenance.map((line) => line.term)
+      expect(terms).to.deep.equal(['gemm', 'gemm fp8', 'attention', 'host'])
+      const {provenance} = await on('H100', {...qwenMoe, quantization})
+      const moe = provenance.find((line) => line.term === 'moe')!
+      expect(moe.from).to.equal('class default')
+      expect(moe.detail).to.include('level of fp8')
+    })
+
+    it('says datasheet when nothing was measured, or when asked', async () => {
+      const mi300x = await on('MI300X', llama8b)
+      expect(mi300x.source).to.equal('datasheet')
+      expect(mi300x.notes[0]).to.include('MI300X has no kernel measurements yet')
+      expect(mi300x.provenance.every((line) => line.from === 'class default')).to.equal(true)
+      const asked = await on('H100', llama8b, {coefficients: 'class', parallelism: {tp: 2, ep: 1}})
+      expect(asked.source).to.equal('datasheet')
+      expect(asked.notes[0]).to.include('Datasheet figures of H100')
+      const fromClass = asked.provenance.filter((line) => line.term !== 'host')
+      expect(fromClass.every((line) => line.from === 'class default')).to.equal(true)
+    })
+
+    it('warns of latent attention', async () => {
+      const {notes} = await on('H100', latent)
+      expect(notes.join(' ')).to.include('MLA').and.to.include('indexer')
+    })
+
+    it('refuses more devices than a link joins', async () => {
+      const refused = async (name: string, link: string | undefined, tp: number) => {
+        const hardware = await loadHardware(name)
+        try {
+          build(hardware, llama8b, {link: linkOf(hardware, link), parallelism: {tp, ep: 1}})
+        } catch (error) {
+          expect(error).to.be.instanceOf(Problem)
+          expect((error as Problem).code).to.equal('PARALLELISM_INVALID')
+          return (error as Problem).message
+        }
+        throw new Error('not refused')
+      }
+      expect(await refused('RTX3090', 'nvlink-bridge', 4)).to.include('joins at most 2')
+      expect(await refused('M4-Max', undefined, 2)).to.include('no link')
+      expect(await refused('H100', undefined, 16)).to.include('joins at most 8')
+    })
+  })
+})
