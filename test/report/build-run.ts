@@ -32,6 +32,7 @@ export const engine = (fields: Partial<EngineTotals> = {}): EngineTotals => ({
   blocks: 100,
   blockSize: 16,
   peakBlocks: 0,
+  freeBlocksAtEnd: 100,
   maxNumSeqs: 256,
   lookedUpTokens: 0,
   hitTokens: 0,
