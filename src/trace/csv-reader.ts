@@ -2,6 +2,7 @@
 import {Readable} from 'node:stream'
 import {Problem} from '../errors.js'
 import {type BoundColumn, bindColumns, type Cell} from './csv-columns.js'
+import {placeOfCell, textFrom} from './csv-place.js'
 import {CsvScanner} from './csv-scan.js'
 import {clearDraft, emptyDraft} from './draft.js'
 import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
@@ -12,30 +13,19 @@ import type {UnitDigits} from './time-parts.js'
 /** Which way to go; tests compare both. */
 export type CsvWay = 'fastest' | 'general'
 
-interface CsvRecord {
-  readonly record: readonly string[]
-  readonly raw: string
-  readonly info: {readonly lines: number}
-}
-
 /** The cell that is being read, whatever it is: one object per file. */
 class MovingCell implements Cell {
   readonly failed: Cell['failed']
   readonly #file: string
   readonly #delimiter: string
   #bound: BoundColumn | undefined
-  #raw = ''
-  #line = 0
+  /** Where the row begins. */
+  line = 0
 
   constructor(file: string, delimiter: string, failed: Cell['failed']) {
     this.#file = file
     this.#delimiter = delimiter
     this.failed = failed
-  }
-
-  row(raw: string, line: number): void {
-    this.#raw = raw
-    this.#line = line
   }
 
   at(bound: BoundColumn): this {
@@ -55,44 +45,21 @@ class MovingCell implements Cell {
     return this.#bound!.span
   }
 
-  get line(): number {
-    return this.#line
-  }
-
   where(): string {
-    const {line, column} = placeOfCell(
-      this.#raw.replace(/^[\r\n]+/, ''),
-      this.#bound!.index,
-      this.#delimiter,
-    )
-    return `${this.#file}:${this.#line + line}:${column}`
+    // Only a wrong cell asks, so its column is looked up in the file instead of kept for every row.
+    const text = textFrom(this.#file, this.line)
+    const {line, column} = placeOfCell(text, this.#bound!.index, this.#delimiter)
+    return `${this.#file}:${this.line + line}:${column}`
   }
 }
 
-/** Line breaks within a record: only quoted cells can hold them. */
-function linesInside(raw: string): number {
-  return raw.includes('"') ? raw.trim().split('\n').length - 1 : 0
-}
+/** Line breaks within a cell: only a quoted one can hold them. */
+const lineBreaks = (cell: string): number => (cell.includes('\n') ? cell.split('\n').length - 1 : 0)
 
-/** Where cell `index` of a raw record begins: lines below its first, and the column, from 1. */
-function placeOfCell(
-  raw: string,
-  index: number,
-  delimiter: string,
-): {line: number; column: number} {
-  let cells = 0
-  let line = 0
-  let start = 0
-  let quoted = false
-  for (let i = 0; i < raw.length && cells < index; i++) {
-    if (raw[i] === '"') quoted = !quoted
-    if (raw[i] === '\n') {
-      line++
-      start = i + 1
-    }
-    if (raw[i] === delimiter && !quoted && ++cells === index) return {line, column: i + 2 - start}
-  }
-  return {line, column: 1}
+/** A cell without blanks around it; most have none, so look before cutting. */
+function trimmed(text: string): string {
+  const first = text.charCodeAt(0)
+  return first <= 32 || text.charCodeAt(text.length - 1) <= 32 ? text.trim() : text
 }
 
 /** Reads the rows of `source` into the builder of `context`. */
@@ -150,22 +117,22 @@ class GeneralReader {
 
   async read(lines: AsyncIterable<Lines>, firstLine: number): Promise<void> {
     const {parse} = await import('csv-parse')
+    const {delimiter} = this.#rules.header
+    // No `info`, `raw` or `trim`: each makes csv-parse several times slower, and none is needed.
     const parser = parse({
-      delimiter: this.#rules.header.delimiter,
+      delimiter,
       record_delimiter: ['\r\n', '\n'],
       relax_column_count: true,
-      skip_empty_lines: true,
-      trim: true,
-      info: true,
-      raw: true,
     })
     const bytes = Readable.from(copies(lines))
     bytes.on('error', (error) => parser.destroy(error))
     bytes.pipe(parser)
+    this.#cell.line = firstLine
     try {
-      for await (const item of parser as AsyncIterable<CsvRecord>) {
-        const ended = firstLine + item.info.lines - 1
-        this.#row(item, ended - linesInside(item.raw))
+      for await (const record of parser as AsyncIterable<readonly string[]>) {
+        if (record.length > 1 || trimmed(record[0]!) !== '') this.#row(record)
+        this.#cell.line++
+        for (const cell of record) this.#cell.line += lineBreaks(cell)
       }
     } catch (error) {
       throw this.#translated(error, firstLine)
@@ -177,13 +144,12 @@ class GeneralReader {
     }
   }
 
-  #row({record, raw}: CsvRecord, line: number): void {
-    this.#cell.row(raw, line)
-    if (record.length !== this.#columns.length) this.#ragged(record, raw, line)
+  #row(record: readonly string[]): void {
+    if (record.length !== this.#columns.length) this.#ragged(record)
     const draft = clearDraft(this.#draft)
     for (const bound of this.#columns) {
       const {column, index} = bound
-      const text = record[index]!
+      const text = trimmed(record[index]!)
       if (column === undefined || (text === '' && column.empty === 'absent')) continue
       if (text === '' && column.name === 'arrived_at') continue
       column.set(draft, text, this.#cell.at(bound))
@@ -193,10 +159,10 @@ class GeneralReader {
       return
     }
     this.#together(record)
-    this.#context.builder.add(draft, line)
+    this.#context.builder.add(draft, this.#cell.line)
     if (this.#rules.format.extras === 'ignore') return
     for (const {column, header, index} of this.#columns)
-      if (column === undefined) this.#context.builder.addExtra(header, record[index]!)
+      if (column === undefined) this.#context.builder.addExtra(header, trimmed(record[index]!))
   }
 
   /** Rules that bind several cells of a row. */
@@ -253,10 +219,11 @@ class GeneralReader {
     }
   }
 
-  #ragged(record: readonly string[], raw: string, line: number): never {
+  #ragged(record: readonly string[]): never {
     const {file} = this.#context
+    const {line} = this.#cell
     const expected = this.#columns.length
-    const torn = record.length < expected && !/[\r\n]$/.test(raw)
+    const torn = record.length < expected && !textFrom(file, line).includes('\n')
     throw new Problem(
       torn ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
       `${file}:${line}:1: the row has ${record.length} cells where the header has ${expected}${torn ? ', and the file ends in the middle of it' : ''}.`,
