@@ -55,18 +55,18 @@ export function parseArrivals(text: string, flag: string): ArrivalProcess {
 
 /** Times in whole ns, from 0, at a mean of `rate` per second. */
 export function arrivalTimes(
-  process: ArrivalProcess,
+  arrivals: ArrivalProcess,
   count: number,
   rate: number,
   randomness: Randomness,
 ): Float64Array {
   const uniforms = randomness.strata(Math.max(0, count - 1))
   const times = new Float64Array(count)
-  const meanGap = process.active / rate
+  const meanGap = arrivals.active / rate
   let active = 0
   for (let i = 1; i < count; i++) {
-    active += process.gap(uniforms[i - 1]!) * meanGap
-    times[i] = Math.round(process.time(active) * 1e9)
+    active += arrivals.gap(uniforms[i - 1]!) * meanGap
+    times[i] = Math.round(arrivals.time(active) * 1e9)
   }
   return times
 }

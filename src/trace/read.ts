@@ -1,4 +1,5 @@
 /** Files → Trace. */
+import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 import {TraceBuilder} from './builder.js'
 import {type CsvWay, readCsv} from './csv-reader.js'
@@ -7,7 +8,7 @@ import {llmsimCsv} from './formats/llmsim-csv.js'
 import {formatNames, formatOf, traceFormats} from './formats/registry.js'
 import {readJson, readJsonLines} from './json-reader.js'
 import {sniff} from './sniff.js'
-import {closest, Source, type TornTail, traceFiles} from './source.js'
+import {Source, type TornTail, traceFiles} from './source.js'
 import type {Trace} from './trace.js'
 import {type TransformOptions, transformTrace} from './transform.js'
 
@@ -50,7 +51,7 @@ function formatNamed(name: string): TraceFormat {
   throw new Problem(
     'FLAG_BAD_VALUE',
     `--format: there is no trace format "${name}"; it can be ${formatNames.join(', ')}.`,
-    {suggestions: closest(name, formatNames).map((near) => `did you mean ${near}?`)},
+    {suggestions: closest(name, formatNames, 3)},
   )
 }
 

@@ -1,6 +1,7 @@
 /** Files as bytes: finding them, looking at their head, and reading them in runs of whole lines. */
 import {type FileHandle, open, readdir, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
+import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 
 const headBytes = 64 * 1024
@@ -19,29 +20,6 @@ export type TornTail = 'error' | 'drop'
 const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error ? String(error.code) : undefined
 
-const distance = (a: string, b: string): number => {
-  let row = Array.from({length: b.length + 1}, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(swap, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[b.length]!
-}
-
-/** The names nearest to `name`, nearest first, none that is far. */
-export function closest(name: string, names: readonly string[]): string[] {
-  return names
-    .map((other) => ({other, far: distance(name.toLowerCase(), other.toLowerCase())}))
-    .filter(({far, other}) => far <= Math.max(2, Math.min(name.length, other.length) / 3))
-    .sort((a, b) => a.far - b.far)
-    .slice(0, 3)
-    .map(({other}) => other)
-}
-
 async function unreadable(path: string, error: unknown): Promise<Problem> {
   const code = codeOf(error)
   if (code !== 'ENOENT' && code !== 'ENOTDIR') {
@@ -51,10 +29,10 @@ async function unreadable(path: string, error: unknown): Promise<Problem> {
     })
   }
   const near = await readdir(dirname(path)).then(
-    (names) => closest(basename(path), names),
+    (names) => closest(basename(path), names, 3),
     () => [],
   )
-  const hint = near.map((name) => `did you mean ${join(dirname(path), name)}?`)
+  const hint = near.map((name) => join(dirname(path), name))
   return new Problem('TRACE_NOT_FOUND', `${path}: there is no such file or folder.`, {
     suggestions: hint,
   })
