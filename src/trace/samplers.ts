@@ -19,15 +19,17 @@ export class Randomness {
 
   /**
    * `count` numbers in [0, 1), one from each of `count` equal parts of it, in random order: every
-   * sample of them has the moments of its distribution, whatever the seed.
+   * sample of them has the moments of its distribution, whatever the seed. The outermost parts give
+   * their middles: in a heavy tail, a chance in one of them would outweigh all the others.
    */
   strata(count: number): Float64Array {
     const random = this.#root.clone()
     this.#root.jump()
-    const values = Float64Array.from(
-      {length: count},
-      (_, i) => (i + uniformFloat64(random)) / count,
-    )
+    const values = new Float64Array(count)
+    for (let i = 0; i < count; i++) {
+      const within = uniformFloat64(random)
+      values[i] = (i + (i === 0 || i === count - 1 ? 0.5 : within)) / count
+    }
     for (let i = count - 1; i > 0; i--) {
       const other = Math.floor(uniformFloat64(random) * (i + 1))
       const kept = values[i]!
