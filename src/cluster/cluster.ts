@@ -40,7 +40,7 @@ export interface SimulationConfig {
   /** Identity of prefixes at the block size of a replica. */
   readonly prefixes?: (blockSize: number) => PrefixIdentity
   /** Listener of the engine of an instance. */
-  readonly listener?: (instance: number) => EngineListener
+  readonly listener?: (instance: number, requests: RequestPool) => EngineListener
   /** Told of every step; steps are then run one by one. */
   readonly onStep?: (step: StepRecord) => void
   /** Whether requests that finish may release others (sessions, closed loops): then engines run in lockstep. */
@@ -73,7 +73,7 @@ export class Cluster {
     this.replicas = config.replicas.map((replica, instance) => {
       const seams = {
         identity: prefixes(replica.engine.blockSize),
-        listener: config.listener?.(instance) ?? {},
+        listener: config.listener?.(instance, this.requests) ?? {},
       }
       return new Replica({
         instance,

@@ -13,8 +13,10 @@ export interface ReplayRequest {
   readonly simulation: Omit<SimulationConfig, 'coupling'>
   /** Default: the trace's own arrivals. */
   readonly workload?: Workload
+  /** Told of every row that arrives, in order. */
+  readonly onArrive?: (row: number) => void
   /** Told of every request that leaves while its slot can still be read; `row` of the trace. */
-  readonly onLeave?: (row: number, slot: number) => void
+  readonly onLeave?: (row: number, slot: number, outcomes: Outcomes) => void
   /** Told now and then how many requests have left. */
   readonly onProgress?: (left: number) => void
 }
@@ -136,6 +138,7 @@ class Driver implements RequestSink {
     if (priority) requests.priority[slot] = priority[row]!
     if (predictedOutputTokens) requests.predicted[slot] = predictedOutputTokens[row]!
     this.outcomes.arrivedAt[row] = now
+    this.#request.onArrive?.(row)
     const cancelledAt = this.#trace.cancelledAt?.[row] ?? Number.NaN
     if (!Number.isNaN(cancelledAt)) {
       // Nobody can leave before coming.
@@ -163,7 +166,7 @@ class Driver implements RequestSink {
     outcomes.firstTokenAt[row] = requests.firstTokenAt[slot]! + afterNs
     outcomes.cachedTokens[row] = requests.cached[slot]!
     outcomes.preemptions[row] = requests.preemptions[slot]!
-    this.#request.onLeave?.(row, slot)
+    this.#request.onLeave?.(row, slot, outcomes)
     if (this.#workload.ended(row, now)) this.cluster.interrupt()
     if (++this.#left % progressEvery === 0) this.#request.onProgress?.(this.#left)
   }

@@ -32,15 +32,22 @@ export interface Trace {
   readonly model?: Labels
   /** Rows of a session are its turns, in order. */
   readonly session?: Labels
+  /** Number of the turn in its session; -1 where none is given. */
   readonly turn?: Int32Array
   /** ns between the end of the previous turn of the session and this one's release; NaN where none. */
   readonly thinkTime?: Float64Array
   readonly priority?: Int32Array
-  /** What a length predictor said; policies may see it. */
+  /** What a length predictor said; policies may see it. 0 where it said nothing. */
   readonly predictedOutputTokens?: Int32Array
   /** ns from the start of the trace; NaN where the client stayed. */
   readonly cancelledAt?: Float64Array
   readonly prefix?: PrefixColumn
+  /**
+   * Where `prefix` was given as nested groups: the group names and the tokens each reaches to, as
+   * written in a file ("chat s12", "1024 1840"). The short form of the same fact, for writers.
+   */
+  readonly prefixGroup?: Labels
+  readonly prefixTokens?: Labels
   /** Measured columns (ttft_ms, e2e_ms, status, …) that ride along, as read; '' is absent. */
   readonly extra?: ReadonlyMap<string, readonly string[]>
   /** What a reader wants the user to know (sorted, dropped, converted), one sentence each. */

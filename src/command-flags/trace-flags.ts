@@ -1,0 +1,91 @@
+/** The flags of every command that reads a trace, and what they mean to the reader. */
+import {Flags} from '@oclif/core'
+import {Problem} from '../errors.js'
+import type {ReadOptions} from '../trace/read.js'
+
+const helpGroup = 'TRACE'
+
+/** A number of the command line; Problem names the flag. */
+const number = (name: string, what: string) =>
+  Flags.custom<number>({
+    helpGroup,
+    helpValue: what,
+    parse: async (text) => {
+      const value = text.trim() === '' ? Number.NaN : Number(text)
+      if (Number.isFinite(value)) return value
+      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number.`)
+    },
+  })
+
+/** Put these into `flags` of a command, and hand what it parsed to `readOptionsOf`. */
+export const traceFlags = {
+  format: Flags.string({
+    helpGroup,
+    helpValue: 'NAME',
+    summary: 'Format of the trace (default: recognised by its content).',
+    description:
+      'llmsim, llmservingsim, vidur, azure, mooncake, burstgpt or vllm-bench; see docs/traces.md.',
+  }),
+  columns: Flags.string({
+    helpGroup,
+    helpValue: 'MAP',
+    summary: 'Which columns of a CSV are what: input=prompt_len,arrival=ts_ms.',
+    description: 'A name that ends in _ns, _us, _ms or _s says the unit of a time (default: s).',
+  }),
+  from: number('from', 'S')({summary: 'Leave out what arrives before this second.'}),
+  to: number('to', 'S')({summary: 'Leave out what arrives at this second or later.'}),
+  limit: number('limit', 'N')({summary: 'Take the first N requests; sessions are kept whole.'}),
+  'time-scale': number(
+    'time-scale',
+    'X',
+  )({summary: 'Multiply arrival times: 0.5 is twice as fast.'}),
+  rate: number('rate', 'R')({summary: 'Stretch arrival times to a mean of R requests per second.'}),
+  'drop-failed': Flags.boolean({
+    helpGroup,
+    summary: 'Leave out requests without output tokens instead of refusing them.',
+  }),
+}
+
+export interface TraceFlagValues {
+  readonly format?: string | undefined
+  readonly columns?: string | undefined
+  readonly from?: number | undefined
+  readonly to?: number | undefined
+  readonly limit?: number | undefined
+  readonly 'time-scale'?: number | undefined
+  readonly rate?: number | undefined
+  readonly 'drop-failed'?: boolean | undefined
+}
+
+/** What `readTrace` is to do under the flags that were given. */
+export function readOptionsOf(flags: TraceFlagValues): ReadOptions {
+  const {format, columns, from, to, limit, rate} = flags
+  const timeScale = flags['time-scale']
+  return {
+    ...(format !== undefined && {format}),
+    ...(columns !== undefined && {columns: columnsOf(columns)}),
+    ...(from !== undefined && {from}),
+    ...(to !== undefined && {to}),
+    ...(limit !== undefined && {limit}),
+    ...(rate !== undefined && {rate}),
+    ...(timeScale !== undefined && {timeScale}),
+    ...(flags['drop-failed'] && {failed: 'drop' as const}),
+  }
+}
+
+/** `input=prompt_len,arrival=ts_ms` → our name → the file's. */
+export function columnsOf(text: string): ReadonlyMap<string, string> {
+  const columns = new Map<string, string>()
+  for (const part of text.split(',')) {
+    const [ours = '', theirs = ''] = part.split(/=(.*)/s).map((name) => name.trim())
+    if (ours === '' || theirs === '')
+      throw new Problem(
+        'FLAG_BAD_VALUE',
+        `--columns ${text}: "${part}" is not OURS=THEIRS, as in input=prompt_len,arrival=ts_ms.`,
+      )
+    if (columns.has(ours))
+      throw new Problem('FLAG_BAD_VALUE', `--columns ${text}: "${ours}" is mapped twice.`)
+    columns.set(ours, theirs)
+  }
+  return columns
+}

@@ -1,0 +1,97 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../../base-command.js'
+import {Problem} from '../../errors.js'
+import {type GenerateSpec, generateTrace, parseGenerateSpec} from '../../trace/generate.js'
+import {type TraceInfo, traceInfo} from '../../trace/info.js'
+import {infoLines} from '../../trace/info-text.js'
+import {writeTrace} from '../../trace/write.js'
+
+const lengths =
+  'fixed:500, uniform:100,900, exponential:500, lognormal:mean=500,p99=3000 (or cv=1.2; min=, max=) or empirical:TRACE'
+
+const count = (name: string) =>
+  Flags.custom<number>({
+    parse: async (text) => {
+      const value = text.trim() === '' ? Number.NaN : Number(text)
+      if (Number.isFinite(value)) return value
+      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number.`)
+    },
+  })
+
+export default class Generate extends BaseCommand {
+  static override summary = 'Make a synthetic trace from a seed.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --out t.csv --requests 1000 --rate 4 --input lognormal:mean=500,p99=3000',
+    '<%= config.bin %> <%= command.id %> --out t.csv --arrivals bursty:on=10,off=30 --prefix-groups 8 --prefix-tokens 1024',
+    '<%= config.bin %> <%= command.id %> --out t.csv --turns uniform:1,6 --think-time exponential:20',
+  ]
+  static override flags = {
+    out: Flags.string({char: 'o', helpValue: 'FILE', required: true, summary: 'File to write.'}),
+    requests: count('requests')({default: 1000, helpValue: 'N', summary: 'How many requests.'}),
+    seed: Flags.integer({default: 0, summary: 'Same seed, same trace.'}),
+    rate: count('rate')({
+      default: 1,
+      helpValue: 'R',
+      summary: 'Mean requests per second; turns of sessions count.',
+    }),
+    arrivals: Flags.string({
+      default: 'poisson',
+      helpValue: 'PROCESS',
+      summary: 'poisson, constant, gamma:cv=2 or bursty:on=10,off=30 (seconds).',
+    }),
+    input: Flags.string({
+      default: 'lognormal:mean=500,p99=3000',
+      helpValue: 'LENGTHS',
+      summary: 'New tokens of each prompt.',
+      description: lengths,
+    }),
+    output: Flags.string({
+      default: 'lognormal:mean=200,p99=1000',
+      helpValue: 'LENGTHS',
+      summary: 'Tokens of each answer.',
+      description: lengths,
+    }),
+    'prefix-groups': count('prefix-groups')({
+      helpValue: 'N',
+      dependsOn: ['prefix-tokens'],
+      summary: 'How many different shared prefixes there are (default 1).',
+    }),
+    'prefix-tokens': count('prefix-tokens')({
+      helpValue: 'N',
+      summary: 'Tokens of the shared prefix, before the new tokens.',
+    }),
+    'prefix-skew': count('prefix-skew')({
+      default: 1,
+      helpValue: 'S',
+      summary: 'Zipf exponent of how often each prefix is used; 0: all alike.',
+    }),
+    turns: Flags.string({
+      helpValue: 'LENGTHS',
+      summary: 'Turns per session; each prompt repeats the session so far.',
+    }),
+    'think-time': Flags.string({
+      helpValue: 'LENGTHS',
+      summary: 'Seconds from an answer to the next turn (default exponential:10).',
+    }),
+  }
+
+  async run(): Promise<TraceInfo> {
+    const {flags} = await this.parse(Generate)
+    const {requests, seed, rate, arrivals, input, output, turns} = flags
+    const thinkTime = flags['think-time']
+    const tokens = flags['prefix-tokens']
+    const spec: GenerateSpec = {
+      ...{requests, seed, rate, arrivals, input, output},
+      ...(turns !== undefined && {turns}),
+      ...(thinkTime !== undefined && {thinkTime}),
+      ...(tokens !== undefined && {
+        prefixes: {tokens, groups: flags['prefix-groups'] ?? 1, skew: flags['prefix-skew']},
+      }),
+    }
+    const trace = generateTrace(await parseGenerateSpec(spec))
+    await writeTrace(trace, flags.out)
+    const info = traceInfo(trace)
+    for (const line of infoLines(info)) this.log(line)
+    return info
+  }
+}

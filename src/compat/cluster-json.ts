@@ -1,0 +1,246 @@
+/**
+ * Reads LLMServingSim's cluster JSON: independent instances with tensor and expert parallelism. What this
+ * version cannot place (pipelines, P/D, data-parallel groups, weights off the device, PIM) is an error that names it.
+ */
+import {readFileSync} from 'node:fs'
+import {Problem} from '../errors.js'
+
+export interface ClusterInstance {
+  /** JSON path, for messages. */
+  readonly path: string
+  readonly modelName: string
+  readonly hardware: string
+  readonly memory: {
+    readonly sizeGib: number
+    readonly bandwidthGb: number
+    readonly utilization: number | undefined
+  }
+  /** Of the node the instance is on. */
+  readonly hostMemory: {readonly bandwidthGb: number; readonly latencyNs: number}
+  readonly tp: number
+  /** Undefined: tp for a model with experts, else 1. */
+  readonly ep: number | undefined
+  readonly settings: InstanceSettings
+}
+
+/** Per-instance overrides that LLMServingSim knows and this version has. */
+export interface InstanceSettings {
+  readonly maxNumSeqs?: number
+  readonly maxNumBatchedTokens?: number
+  readonly longPrefillTokenThreshold?: number
+  readonly blockSize?: number
+  readonly dtype?: string
+  readonly kvCacheDtype?: string
+  readonly enableChunkedPrefill?: boolean
+  readonly enablePrefixCaching?: boolean
+  readonly reserveFullPrompt?: boolean
+}
+
+export interface ClusterFile {
+  readonly link: {readonly bandwidthGb: number; readonly latencyNs: number}
+  readonly instances: readonly ClusterInstance[]
+  readonly notes: readonly string[]
+}
+
+const overrides = {
+  max_num_seqs: 'maxNumSeqs',
+  max_num_batched_tokens: 'maxNumBatchedTokens',
+  long_prefill_token_threshold: 'longPrefillTokenThreshold',
+  block_size: 'blockSize',
+  dtype: 'dtype',
+  kv_cache_dtype: 'kvCacheDtype',
+  enable_chunked_prefill: 'enableChunkedPrefill',
+  enable_prefix_caching: 'enablePrefixCaching',
+  reserve_full_isl: 'reserveFullPrompt',
+} as const satisfies Record<string, keyof InstanceSettings>
+
+/** Keys that change what is simulated in ways this version does not have. */
+const notBuilt = ['placement', 'enable_local_offloading', 'enable_attn_offloading', 'enable_sub_batch_interleaving']
+const ignored = ['enable_block_copy']
+const instanceKeys = [
+  'model_name',
+  'hardware',
+  'npu_mem',
+  'num_npus',
+  'tp_size',
+  'pp_size',
+  'ep_size',
+  'pd_type',
+  'dp_group',
+  ...Object.keys(overrides),
+  ...notBuilt,
+  ...ignored,
+]
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** One object of the file with its path: reads fields and says where they are when they are wrong. */
+class Node {
+  readonly file: string
+  readonly path: string
+  readonly #fields: Fields
+
+  constructor(file: string, path: string, value: unknown) {
+    this.file = file
+    this.path = path
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw this.fault('', 'must be an object')
+    }
+    this.#fields = value as Fields
+  }
+
+  fault(key: string, rule: string): Problem {
+    const place = [this.path, key].filter((part) => part !== '').join('.')
+    return new Problem('CLUSTER_BAD_FILE', `${this.file}: ${place || 'the file'} ${rule}.`)
+  }
+
+  get(key: string): unknown {
+    return this.#fields[key]
+  }
+
+  keys(): string[] {
+    return Object.keys(this.#fields)
+  }
+
+  text(key: string): string {
+    const value = this.get(key)
+    if (typeof value !== 'string' || value === '') throw this.fault(key, 'must be a text')
+    return value
+  }
+
+  number(key: string, rule: 'positive' | 'not negative'): number {
+    const value = this.get(key)
+    const isGood = typeof value === 'number' && Number.isFinite(value) && value >= 0
+    if (!isGood || (rule === 'positive' && value === 0)) {
+      throw this.fault(key, `must be a number ${rule === 'positive' ? 'above 0' : 'of at least 0'}`)
+    }
+    return value
+  }
+
+  size(key: string): number | undefined {
+    const value = this.get(key)
+    if (value === undefined || value === null) return undefined
+    if (!Number.isSafeInteger(value) || (value as number) < 1) {
+      throw this.fault(key, 'must be a whole number of at least 1')
+    }
+    return value as number
+  }
+
+  object(key: string): Node {
+    return new Node(this.file, [this.path, key].filter(Boolean).join('.'), this.get(key))
+  }
+
+  list(key: string): Node[] {
+    const value = this.get(key)
+    if (!Array.isArray(value) || value.length === 0) throw this.fault(key, 'must be a list that is not empty')
+    const path = [this.path, key].filter(Boolean).join('.')
+    return value.map((item, i) => new Node(this.file, `${path}[${i}]`, item))
+  }
+}
+
+/** @throws Problem CLUSTER_BAD_FILE naming the JSON path, NOT_BUILT */
+export function readClusterFile(file: string): ClusterFile {
+  const root = new Node(file, '', parse(file))
+  const notes: string[] = []
+  const nodes = root.list('nodes')
+  if (root.get('cxl_mem') !== undefined) notes.push(`${file}: cxl_mem is not used by any instance and ignored.`)
+  if (nodes.some((node) => node.get('power') !== undefined)) {
+    notes.push(`${file}: the power section is ignored; energy is not modelled yet.`)
+  }
+  const instances = nodes.flatMap((node) => {
+    const host = node.object('cpu_mem')
+    if (host.get('pim_config') !== undefined) throw unbuilt(host, 'pim_config', 'PIM attention')
+    // LLMServingSim uses the first node's host memory for all nodes.
+    const first = nodes[0]!.object('cpu_mem')
+    const hostMemory = {
+      bandwidthGb: first.number('mem_bw', 'positive'),
+      latencyNs: first.number('mem_latency', 'not negative'),
+    }
+    return node.list('instances').map((instance) => readInstance(instance, hostMemory))
+  })
+  return {
+    link: {
+      bandwidthGb: firstDimension(root, 'link_bw', 'positive'),
+      latencyNs: firstDimension(root, 'link_latency', 'not negative'),
+    },
+    instances,
+    notes,
+  }
+}
+
+function parse(file: string): unknown {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new Problem('CLUSTER_BAD_FILE', `${file}: there is no such file, or it cannot be read.`, {cause})
+  }
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const position = Number(/position (\d+)/.exec((cause as Error).message)?.[1] ?? Number.NaN)
+    const before = Number.isNaN(position) ? '' : text.slice(0, position)
+    const line = before.split('\n').length
+    const place = Number.isNaN(position) ? file : `${file}:${line}:${before.length - before.lastIndexOf('\n')}`
+    throw new Problem('CLUSTER_BAD_FILE', `${place}: this is not JSON: ${(cause as Error).message}.`, {cause})
+  }
+}
+
+/** One number for all dimensions of the network, or one per dimension, the innermost first. */
+function firstDimension(root: Node, key: string, rule: 'positive' | 'not negative'): number {
+  const value = root.get(key)
+  if (!Array.isArray(value)) return root.number(key, rule)
+  return new Node(root.file, '', {[key]: value[0]}).number(key, rule)
+}
+
+const unbuilt = (node: Node, key: string, what: string): Problem =>
+  new Problem('NOT_BUILT', `${node.file}: ${node.path}.${key}: ${what} is not built yet.`, {
+    suggestions: ['Use independent instances with tensor parallelism.'],
+  })
+
+function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory']): ClusterInstance {
+  for (const key of instance.keys()) {
+    if (!instanceKeys.includes(key)) throw instance.fault(key, `is not known here (known: ${instanceKeys.join(', ')})`)
+    const value = instance.get(key)
+    const isOff = value === false || value === null || value === undefined
+    if (notBuilt.includes(key) && !isOff) throw unbuilt(instance, key, `"${key}"`)
+  }
+  if ((instance.get('pd_type') ?? null) !== null) throw unbuilt(instance, 'pd_type', 'prefill/decode disaggregation')
+  if ((instance.get('dp_group') ?? null) !== null) throw unbuilt(instance, 'dp_group', 'a data-parallel group')
+  const pp = instance.size('pp_size') ?? 1
+  if (pp > 1) throw unbuilt(instance, 'pp_size', 'pipeline parallelism')
+  const npus = instance.size('num_npus')
+  const tp = instance.size('tp_size') ?? npus ?? 1
+  if (npus !== undefined && npus !== tp) {
+    throw instance.fault('num_npus', `is ${npus}, but tp_size · pp_size is ${tp}`)
+  }
+  const memory = instance.object('npu_mem')
+  const utilization = memory.get('mem_util') === undefined ? undefined : memory.number('mem_util', 'positive')
+  if (utilization !== undefined && utilization > 1) throw memory.fault('mem_util', 'must be at most 1, as in 0.9')
+  return {
+    path: instance.path,
+    modelName: instance.text('model_name'),
+    hardware: instance.text('hardware'),
+    memory: {
+      sizeGib: memory.number('mem_size', 'positive'),
+      bandwidthGb: memory.number('mem_bw', 'positive'),
+      utilization,
+    },
+    hostMemory,
+    tp,
+    ep: instance.size('ep_size'),
+    settings: readSettings(instance),
+  }
+}
+
+function readSettings(instance: Node): InstanceSettings {
+  const settings: Record<string, unknown> = {}
+  for (const [key, name] of Object.entries(overrides)) {
+    const value = instance.get(key)
+    if (value === undefined || value === null) continue
+    const wanted = key.startsWith('enable_') || key === 'reserve_full_isl' ? 'boolean' : key.endsWith('dtype') ? 'string' : 'number'
+    if (typeof value !== wanted) throw instance.fault(key, `must be a ${wanted}`)
+    settings[name] = value
+  }
+  return settings as InstanceSettings
+}

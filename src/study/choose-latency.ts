@@ -1,0 +1,164 @@
+/** `--latency`: which step-time source serves an engine. A source that was named serves or fails, it never falls back. */
+import {join} from 'node:path'
+import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
+import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
+import {Problem} from '../errors.js'
+import {allReduceOn} from '../latency/collective.js'
+import {defaultHostTerms, type HostTerms} from '../latency/host.js'
+import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
+import {rooflineModel} from '../latency/roofline.js'
+import type {StepTimeModel} from '../latency/step-time.js'
+import {elementBytes} from './engine-settings.js'
+import type {Instance} from './instance.js'
+import type {RunRequest} from './run-request.js'
+
+/** LLMServingSim's machine where flags do not describe one: a host memory of 256 GB/s. */
+const defaultHostMemory = {bandwidthGb: 256, latencyNs: 0}
+/** The profiles time every small kernel of a layer; only these gaps are left to the host. */
+const profiledHost = {...defaultHostTerms, perLayerNs: 0}
+
+const silentHost: HostTerms = {
+  ...defaultHostTerms,
+  perLayerNs: 0,
+  stepNs: 0,
+  perSequenceNs: 0,
+}
+
+/** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID */
+export async function chooseLatency(instance: Instance, request: RunRequest): Promise<StepTimeModel> {
+  const {latency, profiles} = request
+  if (latency === 'profile' || (latency === 'auto' && profiles !== undefined)) {
+    const bundle = profiles === undefined ? undefined : bundleOf(instance, profiles)
+    if (bundle !== undefined) return profileModel(instance, request, bundle)
+    if (latency === 'profile') throw noBundle(instance, profiles)
+  }
+  const {hardware, link, model, tp, ep, settings} = instance
+  if (hardware === undefined) {
+    throw new Problem('LATENCY_UNAVAILABLE', `${instance.hardwareName} is not in the catalogue, so only a profile could serve it.`, {
+      suggestions: ['--profiles DIR with a bundle of this device', 'llmsim hardware list'],
+    })
+  }
+  return rooflineModel({
+    model,
+    hardware,
+    link,
+    parallelism: {tp, ep},
+    kvDtype: settings.kvCacheDtype ?? 'auto',
+    host: request.compat === undefined ? defaultHostTerms : silentHost,
+    coefficients: latency === 'datasheet' ? 'class' : 'measured',
+  })
+}
+
+/** Folder name of a weight format: bf16, or fp8-kvfp8. */
+function variantOf({model, settings}: Instance): string {
+  const dtype = model.quantization?.dtype ?? model.dtype
+  return settings.kvCacheDtype === 'fp8' ? `${dtype}-kvfp8` : dtype
+}
+
+/** A bundle of any model of the same shape serves: weights do not change times. */
+function bundleOf(instance: Instance, root: string): string | undefined {
+  const {hardwareName, hardware, found, model, tp} = instance
+  const names = [hardwareName, ...(hardware ? [hardware.id, ...hardware.aliases] : [])]
+  for (const name of new Set(names)) {
+    for (const id of new Set([model.id, ...found.ids])) {
+      const path = findBundle(root, {hardware: name, model: id, variant: variantOf(instance), tp})
+      if (path !== undefined) return path
+    }
+  }
+  return undefined
+}
+
+function noBundle(instance: Instance, root: string | undefined): Problem {
+  if (root === undefined) {
+    return new Problem('LATENCY_UNAVAILABLE', '--latency profile needs --profiles DIR with the bundles.', {
+      suggestions: ['--profiles DIR', '--latency roofline'],
+    })
+  }
+  const {hardwareName, model, tp} = instance
+  const path = join(root, hardwareName, ...model.id.split('/'), variantOf(instance), `tp${tp}`)
+  return new Problem('LATENCY_UNAVAILABLE', `--latency profile: there is no bundle ${path}.`, {
+    suggestions: ['--latency roofline, which needs no profile', 'Another --tp, --model or --dtype that was profiled.'],
+  })
+}
+
+async function profileModel(instance: Instance, request: RunRequest, path: string): Promise<StepTimeModel> {
+  const {model, tp, ep, hardwareName} = instance
+  const group = model.groups[0]!
+  const {experts} = group.mlp
+  if (experts !== null && tp > 1 && ep !== tp) {
+    throw new Problem(
+      'LATENCY_UNAVAILABLE',
+      `--ep ${ep} with --tp ${tp}: a profile times whole experts, so they can only be spread over all ${tp} devices.`,
+      {suggestions: [`--ep ${tp}`, '--latency roofline']},
+    )
+  }
+  const bundle = await readBundle(path, tp)
+  const collectives = request.compat === undefined ? measuredCollectives(instance) : ringOf(instance)
+  const times = new ProfileTimes(
+    {
+      bundle,
+      layers: model.groups.reduce((sum, {count}) => sum + count, 0),
+      experts: experts === null ? undefined : {count: experts.count, perToken: experts.perToken},
+      ep,
+      skip: hardwareName.includes('TPU') ? ['rotary_emb'] : [],
+    },
+    collectives.collectives,
+  )
+  const host = request.compat === undefined ? profiledHost.stepNs : 0
+  const copies =
+    request.compat === undefined
+      ? undefined
+      : hostCopies(instance.machine?.instance.hostMemory ?? defaultHostMemory, tp, elementBytes(instance))
+  return {
+    source: 'profile',
+    stepTime: copies ? (shape) => times.at(shape) + copies(shape) : (shape) => times.at(shape) + host,
+    provenance: [
+      {term: 'layers', from: 'profile', detail: `${path} (vLLM ${bundle.vllmVersion})`},
+      ...(tp > 1 ? [collectives.provenance] : []),
+    ],
+    notes: notesOf(times, bundle, request),
+  }
+}
+
+function notesOf(times: ProfileTimes, bundle: {sweptTokens: number; sweptSequences: number}, {engine}: RunRequest): string[] {
+  const notes: string[] = []
+  if (times.missing.length > 0) {
+    notes.push(`The profile has no times for ${times.missing.join(', ')}: they cost nothing here.`)
+  }
+  const isBeyond =
+    (engine.maxNumBatchedTokens ?? 0) > bundle.sweptTokens || (engine.maxNumSeqs ?? 0) > bundle.sweptSequences
+  if (isBeyond) {
+    notes.push(
+      `The profile was measured up to ${bundle.sweptTokens} tokens and ${bundle.sweptSequences} sequences a step; larger steps are extrapolated.`,
+    )
+  }
+  return notes
+}
+
+/** The all-reduce of the device's link; experts add up over the same ranks. */
+function measuredCollectives({tp, link, model}: Instance) {
+  if (tp === 1) return {collectives: noCollectives, provenance: none}
+  const chosen = allReduceOn(link, tp, 'measured')
+  const allReduce = (tokens: number) => Math.round(chosen.coefficients(tokens * model.hiddenSize * 2))
+  const collectives: Collectives = {allReduce, dispatch: () => 0, combine: allReduce}
+  return {collectives, provenance: {term: 'all-reduce', from: chosen.from, detail: chosen.detail} as const}
+}
+
+const none = {term: 'all-reduce', from: 'class default', detail: 'one device'} as const
+
+function ringOf(instance: Instance) {
+  const {machine, hardware, link, tp, ep, model} = instance
+  const group = model.groups[0]!
+  const ring = machine?.file.link ?? {bandwidthGb: link?.gbPerS ?? 16, latencyNs: 0}
+  const collectives = ringCollectives({
+    link: ring,
+    memoryBandwidthGb: machine?.instance.memory.bandwidthGb ?? hardware!.bandwidthGbS,
+    tp,
+    ep,
+    hiddenSize: model.hiddenSize,
+    experts: group.mlp.experts?.count ?? 0,
+    bytesPerElement: elementBytes(instance),
+  })
+  const detail = `LLMServingSim's ring, ${ring.bandwidthGb} GB/s, ${ring.latencyNs} ns`
+  return {collectives, provenance: {term: 'all-reduce', from: 'class default', detail} as const}
+}

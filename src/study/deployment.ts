@@ -1,0 +1,90 @@
+/** A request for a run made whole: engines with their settings and step times, and the words to describe them. */
+import {resolve} from 'node:path'
+import {pathToFileURL} from 'node:url'
+import type {ReplicaConfig} from '../cluster/cluster.js'
+import {routers} from '../cluster/router.js'
+import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
+import {Problem} from '../errors.js'
+import {defaultHostTerms, inProcessFrontEndNs} from '../latency/host.js'
+import type {StepTimeModel} from '../latency/step-time.js'
+import type {Price} from '../report/summary.js'
+import {chooseLatency} from './choose-latency.js'
+import {type SettledEngine, settleEngine} from './engine-settings.js'
+import {type Instance, placeInstances} from './instance.js'
+import type {Layout} from './layout.js'
+import type {RunRequest} from './run-request.js'
+
+export interface DeployedEngine {
+  readonly instance: Instance
+  readonly settled: SettledEngine
+  readonly latency: StepTimeModel
+}
+
+export interface Deployment {
+  readonly request: RunRequest
+  readonly layout: Layout
+  readonly engines: readonly DeployedEngine[]
+  readonly replicas: readonly ReplicaConfig[]
+  readonly policy: SchedulingPolicy
+  readonly price: Price | undefined
+  /** What a user should know, one sentence each. */
+  readonly notes: readonly string[]
+}
+
+/** @throws Problem for anything in the request that does not exist, fit or divide */
+export async function deploy(request: RunRequest): Promise<Deployment> {
+  if (routers[request.router] === undefined) {
+    throw new Problem('FLAG_BAD_VALUE', `--router: there is no router "${request.router}".`, {
+      suggestions: Object.keys(routers).map((name) => `--router ${name}`),
+    })
+  }
+  const policy = await loadPolicy(request.policy, (path) => pathToFileURL(resolve(path)).href)
+  const {instances, layout, notes} = await placeInstances(request)
+  const made = new Map<Instance, DeployedEngine>()
+  const engines: DeployedEngine[] = []
+  for (const instance of instances) {
+    const engine = made.get(instance) ?? {
+      instance,
+      // The order matters for messages: a cut that does not divide comes before a model that does not fit.
+      settled: settleEngine(instance, request, policy),
+      latency: await chooseLatency(instance, request),
+    }
+    made.set(instance, engine)
+    engines.push(engine)
+  }
+  return {
+    request,
+    layout,
+    engines,
+    replicas: engines.map(({settled, latency}) => ({
+      engine: settled.config,
+      stepTime: latency.stepTime,
+      frontEnd: frontEndOf(request),
+    })),
+    policy,
+    price: priceOf(engines),
+    notes: [...notes, ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes]))],
+  }
+}
+
+function frontEndOf({compat, frontEnd}: RunRequest) {
+  if (compat !== undefined || frontEnd === 'none') return {delayNs: 0, perTokenNs: 0, afterNs: 0}
+  const {frontEndNs, frontEndPerTokenNs, afterTokenNs} = defaultHostTerms
+  return {
+    delayNs: frontEnd === 'http' ? frontEndNs : inProcessFrontEndNs,
+    perTokenNs: frontEndPerTokenNs,
+    afterNs: afterTokenNs,
+  }
+}
+
+/** Mean price of the devices, where the catalogue has one for all. */
+function priceOf(engines: readonly DeployedEngine[]): Price | undefined {
+  let devices = 0
+  let usdPerHour = 0
+  for (const {instance} of engines) {
+    if (instance.hardware === undefined) return undefined
+    devices += instance.tp
+    usdPerHour += instance.tp * instance.hardware.priceUsdPerHour
+  }
+  return {usdPerHour: usdPerHour / devices, devices}
+}

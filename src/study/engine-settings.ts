@@ -1,0 +1,151 @@
+/** Engine settings made whole: instance field, flag or default, and the checks of vLLM's own configuration. */
+import {type MemoryPlan, planMemory} from '../catalogue/memory.js'
+import {defaults as compatDefaults} from '../compat/llmservingsim.js'
+import {compatMemory} from '../compat/memory.js'
+import type {EngineConfig} from '../engine/engine-config.js'
+import type {SchedulingPolicy} from '../engine/policy.js'
+import {Problem} from '../errors.js'
+import type {Instance} from './instance.js'
+import type {EngineSettings, RunRequest} from './run-request.js'
+
+export interface SettledEngine {
+  readonly config: EngineConfig
+  readonly gpuMemoryUtilization: number
+  readonly memory: MemoryPlan | undefined
+  /** How the number of blocks came about, one sentence. */
+  readonly blocksFrom: string
+  readonly notes: readonly string[]
+}
+
+/** vLLM's server defaults by device (vLLM 0.19, EngineArgs): large devices other than the A100 get more. */
+function defaultLimits({hardware}: Instance, compat: RunRequest['compat']) {
+  if (compat !== undefined) return compatDefaults
+  const isLarge = (hardware?.memoryGib ?? 0) >= 70 && !/^a100/i.test(hardware?.id ?? '')
+  return isLarge
+    ? {maxNumSeqs: 1024, maxNumBatchedTokens: 8192}
+    : {maxNumSeqs: 256, maxNumBatchedTokens: 2048}
+}
+
+/** LLMServingSim writes 0 for no limit. */
+const unlimited = (limit: number): number => (limit === 0 ? Number.MAX_SAFE_INTEGER : limit)
+
+/** @throws Problem MODEL_TOO_LARGE, FLAG_CONFLICT, FLAG_BAD_VALUE */
+export function settleEngine(instance: Instance, request: RunRequest, policy: SchedulingPolicy): SettledEngine {
+  const {settings, model} = instance
+  const isCompat = request.compat !== undefined
+  const limits = defaultLimits(instance, request.compat)
+  const maxNumSeqs = unlimited(settings.maxNumSeqs ?? limits.maxNumSeqs)
+  const asked = unlimited(settings.maxNumBatchedTokens ?? limits.maxNumBatchedTokens)
+  const maxNumBatchedTokens = isCompat ? Math.min(asked, model.maxPositionEmbeddings) : asked
+  const blockSize = settings.blockSize ?? 16
+  const gpuMemoryUtilization = settings.gpuMemoryUtilization ?? 0.9
+  const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization}
+  const blocks = countBlocks(instance, request, sizes)
+  const notes: string[] = []
+  const maxModelLen = isCompat
+    ? Number.MAX_SAFE_INTEGER
+    : modelLength(settings, model.maxPositionEmbeddings, blocks.count * blockSize, notes)
+  const config: EngineConfig = {
+    numGpuBlocks: blocks.count,
+    blockSize,
+    maxNumSeqs,
+    maxNumBatchedTokens: chunkless(settings, maxNumBatchedTokens, maxModelLen, notes),
+    longPrefillTokenThreshold: settings.longPrefillTokenThreshold ?? 0,
+    enableChunkedPrefill: settings.enableChunkedPrefill ?? true,
+    enablePrefixCaching: settings.enablePrefixCaching ?? true,
+    reserveFullPrompt: settings.reserveFullPrompt ?? true,
+    ownBlocks: !isCompat,
+    maxModelLen,
+    depth: !isCompat && (settings.asyncScheduling ?? true) ? 2 : 1,
+    policy,
+  }
+  if (!isCompat) checkLimits(settings, config)
+  if (isCompat && settings.asyncScheduling) {
+    throw new Problem('FLAG_CONFLICT', '--async-scheduling and --compat llmservingsim: that simulator schedules synchronously.', {
+      suggestions: ['Leave one of the two out.'],
+    })
+  }
+  return {config, gpuMemoryUtilization, memory: blocks.memory, blocksFrom: blocks.from, notes}
+}
+
+interface Sizes {
+  readonly maxNumSeqs: number
+  readonly maxNumBatchedTokens: number
+  readonly blockSize: number
+  readonly gpuMemoryUtilization: number
+}
+
+function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
+  const {settings, model, tp, ep, hardware, machine} = instance
+  const override = settings.numGpuBlocksOverride
+  if (override !== undefined) return {count: override, memory: undefined, from: '--num-gpu-blocks-override'}
+  if (request.compat !== undefined) {
+    const plan = compatMemory({
+      model,
+      sizeGib: machine?.instance.memory.sizeGib ?? hardware!.memoryGib,
+      utilization: sizes.gpuMemoryUtilization,
+      tp,
+      ep,
+      blockSize: sizes.blockSize,
+      bytesPerElement: elementBytes(instance),
+      kvBytesPerElement: settings.kvCacheDtype === 'fp8' ? 1 : elementBytes(instance),
+    })
+    return {count: plan.blocks, memory: undefined, from: "LLMServingSim's memory arithmetic"}
+  }
+  const memory = planMemory({
+    model,
+    memoryBytes: hardware!.usableBytes,
+    parallelism: {tp, ep},
+    maxNumSeqs: sizes.maxNumSeqs,
+    maxNumBatchedTokens: sizes.maxNumBatchedTokens,
+    gpuMemoryUtilization: sizes.gpuMemoryUtilization,
+    blockSize: sizes.blockSize,
+    kvDtype: settings.kvCacheDtype ?? 'auto',
+  })
+  return {count: memory.blocks, memory, from: 'memory of the device'}
+}
+
+/** Bytes of a weight in LLMServingSim's arithmetic: by the format's name alone. */
+export function elementBytes({model}: Instance): number {
+  const dtype = model.quantization?.dtype ?? model.dtype
+  if (dtype === 'fp32') return 4
+  return dtype === 'fp8' || dtype === 'int8' ? 1 : 2
+}
+
+function modelLength(settings: EngineSettings, ofModel: number, tokensInBlocks: number, notes: string[]): number {
+  const {maxModelLen: asked} = settings
+  if (asked !== undefined && asked > ofModel) {
+    throw new Problem('FLAG_CONFLICT', `--max-model-len ${asked} is more than the ${ofModel} positions of the model.`, {
+      suggestions: [`--max-model-len ${ofModel}`],
+    })
+  }
+  const wanted = asked ?? ofModel
+  if (wanted <= tokensInBlocks) return wanted
+  notes.push(`max_model_len is ${tokensInBlocks}, what the KV blocks hold, instead of ${wanted}.`)
+  return tokensInBlocks
+}
+
+/** Without chunked prefill a step must take the longest prompt whole; vLLM then raises its own default. */
+function chunkless(settings: EngineSettings, limit: number, maxModelLen: number, notes: string[]): number {
+  if (settings.enableChunkedPrefill !== false || limit >= maxModelLen) return limit
+  if (maxModelLen === Number.MAX_SAFE_INTEGER) return limit
+  if (settings.maxNumBatchedTokens !== undefined) {
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--no-enable-chunked-prefill needs --max-num-batched-tokens of at least max_model_len ${maxModelLen}, got ${limit}.`,
+      {suggestions: [`--max-num-batched-tokens ${maxModelLen}`, `--max-model-len ${limit}`]},
+    )
+  }
+  notes.push(`max_num_batched_tokens is ${maxModelLen}, the longest prompt, as chunked prefill is off.`)
+  return maxModelLen
+}
+
+function checkLimits(settings: EngineSettings, config: EngineConfig): void {
+  const {maxNumBatchedTokens, maxNumSeqs} = config
+  if (settings.maxNumBatchedTokens === undefined || maxNumBatchedTokens >= maxNumSeqs) return
+  throw new Problem(
+    'FLAG_CONFLICT',
+    `--max-num-batched-tokens ${maxNumBatchedTokens} is less than max_num_seqs ${maxNumSeqs}: a step could not serve every seat.`,
+    {suggestions: [`--max-num-seqs ${maxNumBatchedTokens}`, `--max-num-batched-tokens ${maxNumSeqs}`]},
+  )
+}

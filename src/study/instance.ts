@@ -1,0 +1,159 @@
+/** One engine to be: where its model, device and settings come from, whichever file or flag named them. */
+import type {Hardware, Link} from '../catalogue/hardware-shape.js'
+import {linkOf, loadHardware} from '../catalogue/hardware.js'
+import type {ModelShape} from '../catalogue/model-shape.js'
+import {type FoundModel, loadModel} from '../catalogue/models.js'
+import {type WeightFormat, weightFormats, withWeightFormat} from '../catalogue/weight-format.js'
+import {type ClusterFile, type ClusterInstance, readClusterFile} from '../compat/cluster-json.js'
+import {Problem} from '../errors.js'
+import {type Layout, resolveLayout} from './layout.js'
+import type {EngineSettings, RunRequest} from './run-request.js'
+
+export interface Instance {
+  /** Name of the device as the user wrote it: the folder of its profiles. */
+  readonly hardwareName: string
+  /** Undefined where only a profile is asked for and the catalogue does not know the device. */
+  readonly hardware: Hardware | undefined
+  readonly link: Link | null
+  readonly found: FoundModel
+  /** The model in the weight format that was asked for. */
+  readonly model: ModelShape
+  readonly tp: number
+  readonly ep: number
+  readonly settings: EngineSettings
+  /** What a cluster file says of the machine; undefined where flags describe it. */
+  readonly machine: {readonly file: ClusterFile; readonly instance: ClusterInstance} | undefined
+}
+
+export interface Placement {
+  readonly instances: readonly Instance[]
+  readonly layout: Layout
+  readonly notes: readonly string[]
+}
+
+/** The engines that a request describes. @throws Problem for whatever does not exist or does not divide */
+export async function placeInstances(request: RunRequest): Promise<Placement> {
+  return request.cluster === undefined ? fromFlags(request) : fromClusterFile(request, request.cluster)
+}
+
+async function fromFlags(request: RunRequest): Promise<Placement> {
+  if (request.hardware === undefined) {
+    throw new Problem('FLAG_MISSING', 'Missing --hardware NAME: which accelerator to model.', {
+      suggestions: ['--hardware RTX3090', 'llmsim hardware list'],
+    })
+  }
+  const layout = resolveLayout(request.layout)
+  const hardware = await loadHardware(request.hardware)
+  const found = await loadModel(request.model)
+  const model = inFormat(found.model, request.engine.dtype)
+  if (layout.dp > 1 && model.groups.some((group) => group.mlp.experts !== null)) {
+    throw new Problem('NOT_BUILT', `--dp ${layout.dp}: data-parallel ranks of a model with experts are not built yet.`, {
+      suggestions: [`--instances ${layout.dp} (independent engines)`],
+    })
+  }
+  const instance: Instance = {
+    hardwareName: hardware.id,
+    hardware,
+    link: linkOf(hardware, request.link),
+    found,
+    model,
+    tp: layout.tp,
+    ep: layout.ep,
+    settings: request.engine,
+    machine: undefined,
+  }
+  const engines = layout.instances * layout.dp
+  const notes = [...found.notes]
+  if (layout.dp > 1) notes.push(`--dp ${layout.dp}: ranks of a dense model are independent engines.`)
+  return {instances: Array.from({length: engines}, () => instance), layout, notes}
+}
+
+async function fromClusterFile(request: RunRequest, path: string): Promise<Placement> {
+  const given = Object.entries(request.layout).find(([, size]) => size !== undefined)
+  if (given) {
+    throw new Problem('FLAG_CONFLICT', `--${given[0]} and --cluster: the cluster file already says how devices are used.`, {
+      suggestions: [`Leave --${given[0]} out, or change ${path}.`],
+    })
+  }
+  if (request.hardware !== undefined) {
+    throw new Problem('FLAG_CONFLICT', '--hardware and --cluster: the cluster file already names the hardware.', {
+      suggestions: ['Leave one of the two out.'],
+    })
+  }
+  const file = readClusterFile(path)
+  const instances: Instance[] = []
+  const notes = new Set(file.notes)
+  for (const instance of file.instances) {
+    const made = await instanceOf(request, file, instance)
+    for (const note of made.found.notes) notes.add(note)
+    instances.push(made)
+  }
+  const npu = instances.reduce((sum, {tp}) => sum + tp, 0)
+  const {tp, ep} = instances[0]!
+  return {
+    instances,
+    layout: {npu, tp, pp: 1, dp: 1, ep, instances: instances.length},
+    notes: [...notes],
+  }
+}
+
+async function instanceOf(request: RunRequest, file: ClusterFile, instance: ClusterInstance): Promise<Instance> {
+  const found = await loadModel(instance.modelName)
+  const {dtype, kvCacheDtype, ...limits} = instance.settings
+  const settings: EngineSettings = {
+    ...request.engine,
+    ...limits,
+    ...(dtype === undefined ? {} : {dtype: formatOf(dtype, `${instance.path}.dtype`)}),
+    ...(kvCacheDtype === undefined ? {} : {kvCacheDtype: kvFormatOf(kvCacheDtype, `${instance.path}.kv_cache_dtype`)}),
+    gpuMemoryUtilization: instance.memory.utilization ?? request.engine.gpuMemoryUtilization,
+  }
+  const model = inFormat(found.model, settings.dtype)
+  const hasExperts = model.groups.some((group) => group.mlp.experts !== null)
+  const hardware = await knownHardware(request, instance)
+  return {
+    hardwareName: instance.hardware,
+    hardware: hardware && withMemory(hardware, instance),
+    link: hardware === undefined ? null : linkOf(hardware, request.link),
+    found,
+    model,
+    tp: instance.tp,
+    ep: instance.ep ?? (hasExperts ? instance.tp : 1),
+    settings,
+    machine: {file, instance},
+  }
+}
+
+/** Under --compat with a profile the device need not be in the catalogue: the cluster file says all there is. */
+async function knownHardware(request: RunRequest, instance: ClusterInstance): Promise<Hardware | undefined> {
+  try {
+    return await loadHardware(instance.hardware)
+  } catch (error) {
+    const isUnknown = error instanceof Problem && error.code === 'HARDWARE_UNKNOWN'
+    if (isUnknown && request.compat !== undefined) return undefined
+    throw error
+  }
+}
+
+const withMemory = (hardware: Hardware, {memory}: ClusterInstance): Hardware => ({
+  ...hardware,
+  memoryGib: memory.sizeGib,
+  usableBytes: Math.min(memory.sizeGib * 2 ** 30, (hardware.usableBytes / hardware.memoryGib) * memory.sizeGib),
+  bandwidthGbS: memory.bandwidthGb,
+})
+
+const inFormat = (model: ModelShape, format: WeightFormat | undefined): ModelShape =>
+  format === undefined ? model : withWeightFormat(model, format)
+
+const spelledOut: Readonly<Record<string, WeightFormat>> = {bfloat16: 'bf16', float16: 'fp16'}
+
+function formatOf(name: string, place: string): WeightFormat {
+  const format = spelledOut[name] ?? name
+  const known = weightFormats.find((candidate) => candidate === format)
+  if (known) return known
+  throw new Problem('CLUSTER_BAD_FILE', `${place} must be one of bfloat16, float16, fp8, int8, got "${name}".`)
+}
+
+function kvFormatOf(name: string, place: string): 'auto' | 'fp8' {
+  if (name === 'auto' || name === 'fp8') return name
+  throw new Problem('CLUSTER_BAD_FILE', `${place} must be auto or fp8, got "${name}".`)
+}

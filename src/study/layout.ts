@@ -1,0 +1,69 @@
+/** `--npu --tp --pp --dp --ep --instances`: what was asked for, made whole. tp · pp · dp · instances = npu. */
+import {Problem} from '../errors.js'
+
+export interface LayoutRequest {
+  readonly npu?: number | undefined
+  readonly tp?: number | undefined
+  readonly pp?: number | undefined
+  readonly dp?: number | undefined
+  readonly ep?: number | undefined
+  readonly instances?: number | undefined
+}
+
+export interface Layout {
+  readonly npu: number
+  readonly tp: number
+  readonly pp: number
+  readonly dp: number
+  readonly ep: number
+  /** Independent engines. */
+  readonly instances: number
+}
+
+const axes = ['npu', 'tp', 'pp', 'dp', 'ep', 'instances'] as const
+
+/**
+ * With `npu` alone all devices form one tensor-parallel engine; otherwise what is not given follows: instances from
+ * tp, tp from the other axes.
+ * @throws Problem FLAG_BAD_VALUE, PARALLELISM_INVALID naming what would work, NOT_BUILT
+ */
+export function resolveLayout(request: LayoutRequest): Layout {
+  for (const axis of axes) checkSize(axis, request[axis])
+  const {pp = 1, dp = 1, ep = 1} = request
+  checkBuilt(request)
+  const npu =
+    request.npu ?? (request.tp ?? 1) * pp * dp * (request.instances ?? 1)
+  const tp = request.tp ?? quotient(npu, {pp, dp, instances: request.instances ?? 1})
+  const instances = request.instances ?? quotient(npu, {tp, pp, dp})
+  if (tp * pp * dp * instances !== npu) {
+    const product = `tp ${tp} · pp ${pp} · dp ${dp} · instances ${instances} = ${tp * pp * dp * instances}`
+    throw new Problem('PARALLELISM_INVALID', `--npu ${npu}: ${product}, which is not ${npu}.`, {
+      suggestions: [`--npu ${tp * pp * dp * instances}`, 'Leave one of these flags out: it follows.'],
+    })
+  }
+  return {npu, tp, pp, dp, ep, instances}
+}
+
+function checkSize(axis: string, size: number | undefined): void {
+  if (size === undefined || (Number.isSafeInteger(size) && size >= 1)) return
+  throw new Problem('FLAG_BAD_VALUE', `--${axis} must be a whole number of at least 1, got ${size}.`)
+}
+
+function checkBuilt({pp, npu}: LayoutRequest): void {
+  if (pp === undefined || pp === 1) return
+  throw new Problem('NOT_BUILT', `--pp ${pp}: pipeline parallelism is not built yet.`, {
+    suggestions: [npu === undefined ? `--tp ${pp}` : `--npu ${npu} (tensor parallel)`],
+  })
+}
+
+/** npu ÷ the product of the other axes; an error that says which npu would do. */
+function quotient(npu: number, others: Readonly<Record<string, number>>): number {
+  const entries = Object.entries(others).filter(([, size]) => size > 1)
+  const product = entries.reduce((all, [, size]) => all * size, 1)
+  if (npu % product === 0) return npu / product
+  const named = entries.map(([axis, size]) => `${axis} ${size}`).join(' · ')
+  const below = Math.floor(npu / product) * product
+  throw new Problem('PARALLELISM_INVALID', `--npu ${npu} is not a multiple of ${named} = ${product}.`, {
+    suggestions: [...(below > 0 ? [`--npu ${below}`] : []), `--npu ${below + product}`],
+  })
+}

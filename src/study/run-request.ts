@@ -1,0 +1,46 @@
+/** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
+import type {KvDtype} from '../catalogue/model-shape.js'
+import type {WeightFormat} from '../catalogue/weight-format.js'
+import type {LayoutRequest} from './layout.js'
+
+export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
+export type LatencySource = (typeof latencySources)[number]
+
+/** Engine settings under vLLM's names; what is absent takes the instance's, or the default. */
+export interface EngineSettings {
+  readonly maxNumSeqs?: number | undefined
+  readonly maxNumBatchedTokens?: number | undefined
+  readonly longPrefillTokenThreshold?: number | undefined
+  readonly blockSize?: number | undefined
+  readonly maxModelLen?: number | undefined
+  readonly numGpuBlocksOverride?: number | undefined
+  readonly gpuMemoryUtilization?: number | undefined
+  readonly enablePrefixCaching?: boolean | undefined
+  readonly enableChunkedPrefill?: boolean | undefined
+  readonly reserveFullPrompt?: boolean | undefined
+  readonly asyncScheduling?: boolean | undefined
+  readonly dtype?: WeightFormat | undefined
+  readonly kvCacheDtype?: KvDtype | undefined
+}
+
+export interface RunRequest {
+  readonly model: string
+  /** Absent only with a cluster file. */
+  readonly hardware?: string | undefined
+  readonly link?: string | undefined
+  readonly layout: LayoutRequest
+  readonly engine: EngineSettings
+  readonly latency: LatencySource
+  /** Folder of profile bundles. */
+  readonly profiles?: string | undefined
+  /** LLMServingSim cluster file. */
+  readonly cluster?: string | undefined
+  readonly compat?: 'llmservingsim' | undefined
+  readonly policy: string
+  readonly router: string
+  /** Where a request enters: over HTTP, or in the process that runs the engine. */
+  readonly frontEnd: 'http' | 'in-process' | 'none'
+  readonly seed: number
+}
+
+export const defaultModel = 'meta-llama/Llama-3.1-8B-Instruct'

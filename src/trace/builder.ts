@@ -1,0 +1,341 @@
+/** Turns the rows of one or more files into a Trace: columns, sessions, order, ids. */
+import {Problem} from '../errors.js'
+import {blockTokens, idsOfGroups, type PrefixLevel} from './block-ids.js'
+import type {Draft} from './draft.js'
+import {GrowingFloats, GrowingInts, GrowingLabels} from './growing.js'
+import {PrefixBuilder} from './prefix-builder.js'
+import {selectRows} from './select.js'
+import type {TimeParts} from './time-parts.js'
+import type {Labels, Trace} from './trace.js'
+
+/** From here on (3 years) seconds are calendar times, counted from the first one. */
+const calendarSeconds = 1e8
+
+interface FileRange {
+  readonly name: string
+  readonly from: number
+  calendar: boolean | undefined
+}
+
+type Mutable<T> = {-readonly [K in keyof T]: T[K]}
+
+export class TraceBuilder {
+  readonly #arrived = new GrowingFloats()
+  readonly #input = new GrowingInts()
+  readonly #output = new GrowingInts()
+  readonly #lines = new GrowingFloats()
+  readonly #models = new GrowingLabels()
+  readonly #sessions = new GrowingLabels()
+  readonly #groups = new GrowingLabels()
+  readonly #groupTokens = new GrowingLabels()
+  readonly #prefix = new PrefixBuilder()
+  readonly #turns = new GrowingInts()
+  readonly #priorities = new GrowingInts()
+  readonly #predicted = new GrowingInts()
+  readonly #thinks = new Map<number, number>()
+  readonly #cancels = new Map<number, number>()
+  readonly #ids = new Map<string, number>()
+  readonly #extra = new Map<string, string[]>()
+  readonly #files: FileRange[] = []
+  readonly #notes = new Set<string>()
+  readonly #formats = new Set<string>()
+  #origin: number | undefined
+  #keepFileOrderIds = false
+
+  get length(): number {
+    return this.#arrived.length
+  }
+
+  /** How many files were begun before the present one. */
+  get fileIndex(): number {
+    return this.#files.length - 1
+  }
+
+  /** Says from which file the next rows come. */
+  beginFile(name: string, format: string): void {
+    this.#files.push({name, from: this.length, calendar: undefined})
+    this.#formats.add(format)
+  }
+
+  /** A name that no session has yet. */
+  freeSessionName(): string {
+    let n = this.#sessions.size
+    while (this.#sessions.has(`session_${n}`)) n++
+    return `session_${n}`
+  }
+
+  hasSession(name: string): boolean {
+    return this.#sessions.has(name)
+  }
+
+  note(sentence: string): void {
+    this.#notes.add(sentence)
+  }
+
+  /** Should rows be sorted, their numbers in the files stay their ids. */
+  keepFileOrderIds(): void {
+    this.#keepFileOrderIds = true
+  }
+
+  /** A row of nothing but a time and two lengths. */
+  addPlain(arrival: TimeParts, input: number, output: number, line: number): void {
+    this.#lines.push(line)
+    this.#arrived.push(this.#nanoseconds(arrival))
+    this.#input.push(input)
+    this.#output.push(output)
+  }
+
+  add(draft: Draft, line: number): void {
+    const row = this.length
+    this.addPlain(draft.arrival, draft.input, draft.output, line)
+    if (draft.id !== undefined) this.#addId(draft.id, row)
+    if (draft.model !== undefined) this.#models.set(row, draft.model)
+    if (draft.session !== undefined) this.#sessions.set(row, draft.session)
+    if (draft.turn !== undefined) this.#setInt(this.#turns, draft.turn, -1)
+    if (draft.priority !== undefined) this.#setInt(this.#priorities, draft.priority, 0)
+    if (draft.predicted !== undefined) this.#setInt(this.#predicted, draft.predicted, 0)
+    if (draft.think !== undefined) this.#thinks.set(row, draft.think)
+    if (!Number.isNaN(draft.cancel.seconds)) this.#cancels.set(row, this.#nanoseconds(draft.cancel))
+    this.#addPrefix(draft, row)
+  }
+
+  /** Keeps a column that means nothing to us; call after `add` of its row. */
+  addExtra(name: string, value: string): void {
+    let column = this.#extra.get(name)
+    if (column === undefined) {
+      column = []
+      this.#extra.set(name, column)
+    }
+    while (column.length < this.length - 1) column.push('')
+    column.push(value)
+  }
+
+  #setInt(column: GrowingInts, value: number, absent: number): void {
+    column.padTo(this.length - 1, absent)
+    column.push(value)
+  }
+
+  #addId(id: string, row: number): void {
+    const before = this.#ids.get(id)
+    if (before !== undefined) {
+      throw new Problem(
+        'TRACE_DUPLICATE_ID',
+        `${this.#place(row)}: request_id "${id}" is already used at ${this.#place(before)}; every request needs its own.`,
+        {suggestions: ['rename one of them', 'leave the request_id column out']},
+      )
+    }
+    this.#ids.set(id, row)
+  }
+
+  #addPrefix(draft: Draft, row: number): void {
+    if (draft.group !== undefined && draft.groupTokens !== undefined) {
+      this.#groups.set(row, draft.group)
+      this.#groupTokens.set(row, draft.groupTokens)
+    }
+    if (draft.span > 0)
+      this.#prefix.set(row, draft.span, draft.ids, draft.known ?? draft.ids.length * draft.span)
+    else if (draft.group !== undefined && draft.groupTokens !== undefined) {
+      const levels = prefixLevels(draft.group, draft.groupTokens)
+      this.#prefix.set(row, blockTokens, idsOfGroups(levels), levels.at(-1)!.tokens)
+    }
+  }
+
+  #nanoseconds(time: TimeParts): number {
+    if (Number.isNaN(time.seconds)) return Number.NaN
+    const file = this.#files.at(-1)!
+    const calendar = time.seconds >= calendarSeconds
+    file.calendar ??= calendar
+    if (file.calendar !== calendar) {
+      throw new Problem(
+        'TRACE_BAD_VALUE',
+        `${file.name}:${this.#lines.at(this.#lines.length - 1)}: a time of ${time.seconds} s follows ${calendar ? 'times counted from a start' : 'calendar times'}; a file must hold one kind.`,
+      )
+    }
+    if (calendar) this.#origin ??= time.seconds
+    return (time.seconds - (calendar ? this.#origin! : 0)) * 1e9 + time.nanos
+  }
+
+  #fileOf(row: number): FileRange {
+    return this.#files.findLast((file) => file.from <= row)!
+  }
+
+  #place(row: number): string {
+    return `${this.#fileOf(row).name}:${this.#lines.at(row)}`
+  }
+
+  /** The trace of all rows. Rows out of order are sorted, stably, with a note. */
+  finish(): Trace {
+    const length = this.length
+    const arrivedAt = this.#arrived.toArray()
+    const cancelledAt = this.#sparse(this.#cancels)
+    this.#toStart(arrivedAt, cancelledAt)
+    const thinkTime = this.#sparse(this.#thinks)
+    const session = this.#sessions.finish(length)
+    const keys = this.#releaseTurns(arrivedAt, thinkTime, session)
+    const trace: Mutable<Trace> = {
+      length,
+      arrivedAt,
+      inputTokens: this.#input.toArray(),
+      outputTokens: this.#output.toArray(),
+      notes: [],
+      format: [...this.#formats].join('+'),
+    }
+    if (cancelledAt) trace.cancelledAt = cancelledAt
+    if (thinkTime?.some((value) => !Number.isNaN(value))) trace.thinkTime = thinkTime
+    if (session) trace.session = session
+    this.#finishColumns(trace)
+    const order = sortedOrder(keys)
+    if (order) {
+      this.note('rows were not in order of arrival and have been sorted.')
+      if (this.#keepFileOrderIds && this.#ids.size === 0)
+        trace.requestId = Array.from({length}, (_, row) => String(row))
+    }
+    this.#checkTurns(trace, order)
+    trace.notes = [...this.#notes]
+    return order ? selectRows(trace, order) : trace
+  }
+
+  #finishColumns(trace: Mutable<Trace>): void {
+    const {length} = this
+    const model = this.#models.finish(length)
+    if (model) trace.model = model
+    const prefix = this.#prefix.finish(length)
+    if (prefix) trace.prefix = prefix
+    const group = this.#groups.finish(length)
+    const reach = this.#groupTokens.finish(length)
+    if (group && reach) Object.assign(trace, {prefixGroup: group, prefixTokens: reach})
+    const columns = [
+      ['turn', this.#turns, -1],
+      ['priority', this.#priorities, 0],
+      ['predictedOutputTokens', this.#predicted, 0],
+    ] as const
+    for (const [name, column, absent] of columns) {
+      if (column.length === 0) continue
+      column.padTo(length, absent)
+      trace[name] = column.toArray()
+    }
+    if (this.#ids.size > 0) trace.requestId = this.#allIds()
+    if (this.#extra.size === 0) return
+    for (const column of this.#extra.values()) while (column.length < length) column.push('')
+    trace.extra = this.#extra
+  }
+
+  /** Explicit ids, and the row number (made unique) where a file has none. */
+  #allIds(): string[] {
+    const ids = new Array<string>(this.length).fill('')
+    for (const [id, row] of this.#ids) ids[row] = id
+    for (const [row, id] of ids.entries()) {
+      if (id !== '') continue
+      let own = String(row)
+      while (this.#ids.has(own)) own = `row-${own}`
+      ids[row] = own
+    }
+    return ids
+  }
+
+  #sparse(values: ReadonlyMap<number, number>): Float64Array | undefined {
+    if (values.size === 0) return undefined
+    const column = new Float64Array(this.length).fill(Number.NaN)
+    for (const [row, value] of values) column[row] = value
+    return column
+  }
+
+  /** Calendar times become times since the first arrival. */
+  #toStart(arrivedAt: Float64Array, cancelledAt: Float64Array | undefined): void {
+    if (this.#origin === undefined) return
+    const ends = this.#files.map((_, i) => this.#files[i + 1]?.from ?? this.length)
+    let first = Number.POSITIVE_INFINITY
+    const eachRow = (visit: (row: number) => void): void => {
+      for (const [i, file] of this.#files.entries()) {
+        if (file.calendar) for (let row = file.from; row < ends[i]!; row++) visit(row)
+      }
+    }
+    eachRow((row) => {
+      if (arrivedAt[row]! < first) first = arrivedAt[row]!
+    })
+    eachRow((row) => {
+      arrivedAt[row] = arrivedAt[row]! - first
+      if (cancelledAt) cancelledAt[row] = cancelledAt[row]! - first
+    })
+    this.note('calendar times are counted from the first arrival.')
+  }
+
+  /**
+   * Takes the time from turns that the one before releases, refuses those that nothing releases, and
+   * returns the keys to sort by: a turn without a time stays behind its predecessor and its neighbour.
+   */
+  #releaseTurns(
+    arrivedAt: Float64Array,
+    thinkTime: Float64Array | undefined,
+    session: Labels | undefined,
+  ): Float64Array {
+    if (!thinkTime && !session) return arrivedAt
+    const keys = arrivedAt.slice()
+    const last = new Float64Array(session?.names.length ?? 0).fill(Number.NaN)
+    let before = 0
+    for (let row = 0; row < keys.length; row++) {
+      const code = session?.codes[row] ?? -1
+      const previous = code < 0 ? Number.NaN : last[code]!
+      const think = thinkTime?.[row] ?? Number.NaN
+      if (Number.isNaN(previous)) this.#checkFirst(row, arrivedAt[row]!, code)
+      else if (!Number.isNaN(think)) {
+        keys[row] = Math.max(before, previous)
+        arrivedAt[row] = Number.NaN
+      }
+      if (Number.isNaN(previous) && thinkTime && !Number.isNaN(think)) {
+        thinkTime[row] = Number.NaN
+        this.note('think times of first turns were left out: no turn comes before them.')
+      }
+      before = keys[row]!
+      if (code >= 0) last[code] = before
+    }
+    return keys
+  }
+
+  #checkFirst(row: number, arrivedAt: number, code: number): void {
+    if (!Number.isNaN(arrivedAt)) return
+    const why =
+      code < 0
+        ? 'the row has no session whose previous turn could release it'
+        : 'it is the first turn of its session'
+    throw new Problem(
+      'TRACE_BAD_VALUE',
+      `${this.#place(row)}: the row has a think time and no arrival time, but ${why}; give it an arrival time.`,
+    )
+  }
+
+  #checkTurns(trace: Trace, order: Uint32Array | undefined): void {
+    const {turn, session} = trace
+    if (!turn || !session) return
+    const last = new Int32Array(session.names.length).fill(-1)
+    for (let i = 0; i < trace.length; i++) {
+      const row = order?.[i] ?? i
+      const code = session.codes[row]!
+      if (code < 0 || turn[row]! < 0) continue
+      if (turn[row]! <= last[code]!) {
+        throw new Problem(
+          'TRACE_BAD_VALUE',
+          `${this.#place(row)}: turn ${turn[row]} of session "${session.names[code]}" comes after turn ${last[code]}; the turns of a session must rise in order of arrival.`,
+        )
+      }
+      last[code] = turn[row]!
+    }
+  }
+}
+
+/** Splits `prefix_group` and `prefix_tokens` into levels; one number means one group, blanks and all. */
+export function prefixLevels(group: string, tokens: string): PrefixLevel[] {
+  const reaches = tokens.split(' ').map(Number)
+  const names = reaches.length === 1 ? [group] : group.split(' ')
+  return reaches.map((reach, i) => ({name: names[i] ?? '', tokens: reach}))
+}
+
+/** Row numbers in order of their keys, stably; undefined when they are in order already. */
+function sortedOrder(keys: Float64Array): Uint32Array | undefined {
+  let sorted = true
+  for (let i = 1; i < keys.length && sorted; i++) sorted = keys[i]! >= keys[i - 1]!
+  if (sorted) return undefined
+  const order = new Uint32Array(keys.length)
+  for (let i = 0; i < order.length; i++) order[i] = i
+  return order.sort((a, b) => keys[a]! - keys[b]! || a - b)
+}

@@ -1,0 +1,264 @@
+/** The columns that CSV formats are made of, and how a header is matched to them. */
+import {Problem} from '../errors.js'
+import {idOfHex} from './block-ids.js'
+import type {Draft} from './draft.js'
+import type {CsvHeader, FailedRows} from './formats/format.js'
+import {durationOf, nameOf, refuse, type Spot, signedNumber, timeOf, wholeNumber} from './spot.js'
+import {parseDateTime, type UnitDigits} from './time-parts.js'
+
+/** What the byte scanner can read by itself; anything else goes through the general reader. */
+export type Scan = 'input' | 'output' | 'time' | 'datetime' | 'none'
+
+export interface Cell extends Spot {
+  /** Unit of this column, from the end of its name. */
+  readonly digits: UnitDigits
+  /** Tokens per block of this column, from the end of its name. */
+  readonly span: number
+  readonly failed: FailedRows
+}
+
+export interface CsvColumn {
+  /** Our name of it: in messages and in --columns. */
+  readonly name: string
+  /** Names that files give it, in lower case, without a unit at the end. */
+  readonly aliases: readonly string[]
+  readonly need: 'required' | 'optional'
+  readonly scan: Scan
+  /** Short names for --columns. */
+  readonly short?: string
+  /** An empty cell is left alone instead of handed to `set`. */
+  readonly empty?: 'absent'
+  set(draft: Draft, text: string, cell: Cell): void
+}
+
+export const inputColumn = (...aliases: readonly string[]): CsvColumn => ({
+  name: 'input_tokens',
+  short: 'input',
+  aliases,
+  need: 'required',
+  scan: 'input',
+  set(draft, text, cell) {
+    draft.input = wholeNumber(text, cell, cell.failed === 'drop' ? 0 : 1)
+  },
+})
+
+export const outputColumn = (...aliases: readonly string[]): CsvColumn => ({
+  name: 'output_tokens',
+  short: 'output',
+  aliases,
+  need: 'required',
+  scan: 'output',
+  set(draft, text, cell) {
+    draft.output = wholeNumber(text, cell, cell.failed === 'drop' ? 0 : 1)
+  },
+})
+
+export const arrivalColumn = (...aliases: readonly string[]): CsvColumn => ({
+  name: 'arrived_at',
+  short: 'arrival',
+  aliases,
+  need: 'required',
+  scan: 'time',
+  set(draft, text, cell) {
+    timeOf(text, cell, cell.digits, draft.arrival)
+  },
+})
+
+export const dateTimeColumn = (...aliases: readonly string[]): CsvColumn => ({
+  ...arrivalColumn(...aliases),
+  scan: 'datetime',
+  set(draft, text, cell) {
+    if (!parseDateTime(draft.arrival, text))
+      refuse(cell, text, 'it must be a time like 2023-11-16 18:15:46.6805900')
+  },
+})
+
+const optional = (
+  name: string,
+  short: string,
+  set: CsvColumn['set'],
+  ...aliases: readonly string[]
+): CsvColumn => ({
+  name,
+  short,
+  aliases: [name, ...aliases],
+  need: 'optional',
+  scan: 'none',
+  empty: 'absent',
+  set,
+})
+
+export const modelColumn = (...aliases: readonly string[]): CsvColumn =>
+  optional(
+    'model',
+    'model',
+    (draft, text) => {
+      draft.model = text
+    },
+    ...aliases,
+  )
+
+export const sessionColumn = (...aliases: readonly string[]): CsvColumn =>
+  optional(
+    'session_id',
+    'session',
+    (draft, text) => {
+      draft.session = text
+    },
+    ...aliases,
+  )
+
+const hashes = /^[0-9a-f]{1,16}$/i
+
+const blockHashes: CsvColumn['set'] = (draft, text, cell) => {
+  const words = text.split(' ')
+  const wrong = words.find((word) => !hashes.test(word))
+  if (wrong !== undefined)
+    refuse(cell, wrong, 'hashes must be hexadecimal of up to 16 digits, one space between them')
+  draft.span = cell.span
+  draft.ids = words.map(idOfHex)
+}
+
+const groupTokens: CsvColumn['set'] = (draft, text, cell) => {
+  const reaches = text.split(' ').map((word) => wholeNumber(word, cell, 1))
+  if (reaches.some((reach, i) => i > 0 && reach <= reaches[i - 1]!))
+    refuse(cell, text, 'the reaches of nested groups must rise')
+  draft.groupTokens = text
+}
+
+/** The optional columns of our own CSV. */
+export const optionalColumns: readonly CsvColumn[] = [
+  {
+    name: 'request_id',
+    short: 'id',
+    aliases: ['request_id'],
+    need: 'optional',
+    scan: 'none',
+    set(draft, text, cell) {
+      draft.id = nameOf(text, cell)
+    },
+  },
+  modelColumn(),
+  sessionColumn('session'),
+  optional('turn', 'turn', (draft, text, cell) => {
+    draft.turn = wholeNumber(text, cell, 0)
+  }),
+  optional('think_time', 'think', (draft, text, cell) => {
+    draft.think = durationOf(text, cell, cell.digits)
+  }),
+  optional('priority', 'priority', (draft, text, cell) => {
+    draft.priority = signedNumber(text, cell)
+  }),
+  optional('predicted_output_tokens', 'predicted', (draft, text, cell) => {
+    draft.predicted = wholeNumber(text, cell, 1)
+  }),
+  optional('prefix_group', 'group', (draft, text) => {
+    draft.group = text
+  }),
+  optional('prefix_tokens', 'group-tokens', groupTokens),
+  optional('block_hashes', 'hashes', blockHashes),
+  optional('known_tokens', 'known', (draft, text, cell) => {
+    draft.known = wholeNumber(text, cell, 0)
+  }),
+  optional('cancelled_at', 'cancel', (draft, text, cell) => {
+    timeOf(text, cell, cell.digits, draft.cancel)
+  }),
+]
+
+/** A column of a file: which of ours it is (none: it rides along), and how its name says it is counted. */
+export interface BoundColumn {
+  readonly index: number
+  readonly header: string
+  readonly column: CsvColumn | undefined
+  readonly digits: UnitDigits
+  readonly span: number
+}
+
+const unitOf = /_(s|ms|us|ns)$/
+const digitsOf: Readonly<Record<string, UnitDigits>> = {s: 0, ms: 3, us: 6, ns: 9}
+
+const normal = (name: string): string => name.trim().toLowerCase()
+
+/** A header's name without unit or block size, the unit, and the block size. */
+function dissect(header: string): {base: string; digits: UnitDigits; span: number} {
+  const name = normal(header)
+  const unit = unitOf.exec(name)?.[1]
+  const blocks = /^(block_hashes)_(\d+)$/.exec(name)
+  if (blocks) return {base: blocks[1]!, digits: 0, span: Number(blocks[2])}
+  return {
+    base: unit === undefined ? name : name.slice(0, -unit.length - 1),
+    digits: digitsOf[unit ?? 's'] ?? 0,
+    span: 16,
+  }
+}
+
+const isNamed = (column: CsvColumn, header: string): boolean =>
+  column.aliases.includes(normal(header)) || column.aliases.includes(dissect(header).base)
+
+/** True when a header holds a column under one of its names. */
+export function holds(header: CsvHeader, column: CsvColumn): boolean {
+  return header.columns.some((name) => isNamed(column, name))
+}
+
+/** Binds the columns of a header; TRACE_MISSING_COLUMN when a required one is not there. */
+export function bindColumns(
+  file: string,
+  header: CsvHeader,
+  columns: readonly CsvColumn[],
+  mapping: ReadonlyMap<string, string>,
+): BoundColumn[] {
+  const bound: (CsvColumn | undefined)[] = header.columns.map(() => undefined)
+  const known = new Set(columns.flatMap(({name, short}) => [name, short ?? name]))
+  for (const key of mapping.keys()) {
+    if (!known.has(key)) {
+      throw new Problem(
+        'FLAG_BAD_VALUE',
+        `--columns: there is no column "${key}" to map; it can be ${columns.map((column) => column.short ?? column.name).join(', ')}.`,
+      )
+    }
+  }
+  for (const column of columns) {
+    const index = indexOf(file, header, column, mapping)
+    if (index < 0 && column.need === 'required') missing(file, header, column)
+    if (index >= 0) bound[index] = column
+  }
+  return header.columns.map((name, index) => ({
+    index,
+    header: name,
+    column: bound[index],
+    ...dissect(name),
+  }))
+}
+
+function indexOf(
+  file: string,
+  header: CsvHeader,
+  column: CsvColumn,
+  mapping: ReadonlyMap<string, string>,
+): number {
+  const mapped = mapping.get(column.name) ?? mapping.get(column.short ?? column.name)
+  if (mapped === undefined) {
+    for (const alias of column.aliases) {
+      const index = header.columns.findIndex(
+        (name) => normal(name) === alias || dissect(name).base === alias,
+      )
+      if (index >= 0) return index
+    }
+    return -1
+  }
+  const index = header.columns.findIndex((name) => normal(name) === normal(mapped))
+  if (index >= 0) return index
+  throw new Problem(
+    'TRACE_MISSING_COLUMN',
+    `${file}:${header.line}: --columns takes ${column.name} from "${mapped}", which the file does not have; it has ${header.columns.join(', ')}.`,
+  )
+}
+
+function missing(file: string, header: CsvHeader, column: CsvColumn): never {
+  const short = column.short ?? column.name
+  throw new Problem(
+    'TRACE_MISSING_COLUMN',
+    `${file}:${header.line}: there is no column ${column.name} (or ${column.aliases.filter((name) => name !== column.name).join(', ')}); the file has ${header.columns.join(', ')}.`,
+    {suggestions: [`say which column it is: --columns ${short}=NAME`]},
+  )
+}

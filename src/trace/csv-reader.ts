@@ -1,0 +1,253 @@
+/** CSV of any kind into a builder: the scanner while it can, csv-parse from there on. */
+import {Readable} from 'node:stream'
+import {Problem} from '../errors.js'
+import {type BoundColumn, bindColumns, type Cell} from './csv-columns.js'
+import {placeOfCell, textFrom} from './csv-place.js'
+import {CsvScanner} from './csv-scan.js'
+import {clearDraft, emptyDraft} from './draft.js'
+import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
+import type {Lines, Source} from './source.js'
+import {refuse} from './spot.js'
+import type {UnitDigits} from './time-parts.js'
+
+/** Which way to go; tests compare both. */
+export type CsvWay = 'fastest' | 'general'
+
+/** The cell that is being read, whatever it is: one object per file. */
+class MovingCell implements Cell {
+  readonly failed: Cell['failed']
+  readonly #file: string
+  readonly #delimiter: string
+  #bound: BoundColumn | undefined
+  /** Where the row begins. */
+  line = 0
+
+  constructor(file: string, delimiter: string, failed: Cell['failed']) {
+    this.#file = file
+    this.#delimiter = delimiter
+    this.failed = failed
+  }
+
+  at(bound: BoundColumn): this {
+    this.#bound = bound
+    return this
+  }
+
+  get name(): string {
+    return this.#bound!.header
+  }
+
+  get digits(): UnitDigits {
+    return this.#bound!.digits
+  }
+
+  get span(): number {
+    return this.#bound!.span
+  }
+
+  where(): string {
+    // Only a wrong cell asks, so its column is looked up in the file instead of kept for every row.
+    const text = textFrom(this.#file, this.line)
+    const {line, column} = placeOfCell(text, this.#bound!.index, this.#delimiter)
+    return `${this.#file}:${this.line + line}:${column}`
+  }
+}
+
+/** Line breaks within a cell: only a quoted one can hold them. */
+const lineBreaks = (cell: string): number => (cell.includes('\n') ? cell.split('\n').length - 1 : 0)
+
+/** A cell without blanks around it; most have none, so look before cutting. */
+function trimmed(text: string): string {
+  const first = text.charCodeAt(0)
+  return first <= 32 || text.charCodeAt(text.length - 1) <= 32 ? text.trim() : text
+}
+
+/** Reads the rows of `source` into the builder of `context`. */
+export async function readCsv(
+  source: Source,
+  {header, format}: {readonly header: CsvHeader; readonly format: CsvFormat},
+  context: ReadContext,
+  way: CsvWay = 'fastest',
+): Promise<void> {
+  const columns = bindColumns(context.file, header, format.columns, context.mapping)
+  const failed = format.failed ?? context.failed
+  const general = new GeneralReader(columns, {header, format, failed}, context)
+  const layout = {delimiter: header.delimiter, line: header.line + 1}
+  const scans = way === 'fastest' && !header.quoted && CsvScanner.canRead(columns, format.extras)
+  const lines = source.lines(header.bodyOffset, context.torn)
+  if (!scans) return general.read(lines, layout.line)
+  const scanner = new CsvScanner(columns, layout, context.builder)
+  for (;;) {
+    const {value, done} = await lines.next()
+    if (done) return
+    const stopped = scanner.scan(value)
+    if (stopped < value.to) {
+      const rest = {...value, from: stopped}
+      return general.read(followedBy(rest, lines), scanner.line)
+    }
+  }
+}
+
+async function* followedBy(first: Lines, rest: AsyncIterable<Lines>): AsyncGenerator<Lines> {
+  yield first
+  yield* rest
+}
+
+interface RowRules {
+  readonly header: CsvHeader
+  readonly format: CsvFormat
+  readonly failed: Cell['failed']
+}
+
+/** csv-parse, with our rules for every row. */
+class GeneralReader {
+  readonly #columns: readonly BoundColumn[]
+  readonly #rules: RowRules
+  readonly #context: ReadContext
+  readonly #cell: MovingCell
+  readonly #draft = emptyDraft()
+  #dropped = 0
+
+  constructor(columns: readonly BoundColumn[], rules: RowRules, context: ReadContext) {
+    this.#columns = columns
+    this.#rules = rules
+    this.#context = context
+    this.#cell = new MovingCell(context.file, rules.header.delimiter, rules.failed)
+  }
+
+  async read(lines: AsyncIterable<Lines>, firstLine: number): Promise<void> {
+    const {parse} = await import('csv-parse')
+    const {delimiter} = this.#rules.header
+    // No `info`, `raw` or `trim`: each makes csv-parse several times slower, and none is needed.
+    const parser = parse({
+      delimiter,
+      record_delimiter: ['\r\n', '\n'],
+      relax_column_count: true,
+    })
+    const bytes = Readable.from(copies(lines))
+    bytes.on('error', (error) => parser.destroy(error))
+    bytes.pipe(parser)
+    this.#cell.line = firstLine
+    try {
+      for await (const record of parser as AsyncIterable<readonly string[]>) {
+        if (record.length > 1 || trimmed(record[0]!) !== '') this.#row(record)
+        this.#cell.line++
+        for (const cell of record) this.#cell.line += lineBreaks(cell)
+      }
+    } catch (error) {
+      throw this.#translated(error, firstLine)
+    }
+    if (this.#dropped > 0) {
+      this.#context.builder.note(
+        `${this.#context.file}: ${this.#dropped} rows without output tokens (failed requests) were left out.`,
+      )
+    }
+  }
+
+  #row(record: readonly string[]): void {
+    if (record.length !== this.#columns.length) this.#ragged(record)
+    const draft = clearDraft(this.#draft)
+    for (const bound of this.#columns) {
+      const {column, index} = bound
+      const text = trimmed(record[index]!)
+      if (column === undefined || (text === '' && column.empty === 'absent')) continue
+      if (text === '' && column.name === 'arrived_at') continue
+      column.set(draft, text, this.#cell.at(bound))
+    }
+    if (this.#rules.failed === 'drop' && draft.output === 0) {
+      this.#dropped++
+      return
+    }
+    this.#together(record)
+    this.#context.builder.add(draft, this.#cell.line)
+    if (this.#rules.format.extras === 'ignore') return
+    for (const {column, header, index} of this.#columns)
+      if (column === undefined) this.#context.builder.addExtra(header, trimmed(record[index]!))
+  }
+
+  /** Rules that bind several cells of a row. */
+  #together(record: readonly string[]): void {
+    const draft = this.#draft
+    if (draft.input === 0)
+      refuse(this.#spot('input_tokens'), '0', 'it must be a whole number of at least 1')
+    if (Number.isNaN(draft.arrival.seconds) && draft.think === undefined)
+      refuse(
+        this.#spot('arrived_at'),
+        '',
+        'a row needs it unless it has a session and a think time',
+      )
+    if (draft.group !== undefined && draft.groupTokens === undefined)
+      refuse(
+        this.#spot('prefix_group'),
+        draft.group,
+        'it needs prefix_tokens: how many tokens the group shares',
+      )
+    if (draft.groupTokens !== undefined) this.#checkReach(this.#spot('prefix_tokens'))
+    if (draft.span > 0) this.#checkHashes(this.#spot('block_hashes'), record)
+  }
+
+  #spot(name: string): Cell {
+    return this.#cell.at(this.#columns.find(({column}) => column?.name === name)!)
+  }
+
+  #checkReach(reach: Cell): void {
+    const draft = this.#draft
+    const text = draft.groupTokens!
+    const reaches = text.split(' ')
+    if (draft.group === undefined)
+      refuse(reach, text, 'it needs prefix_group: the name of what is shared')
+    if (reaches.length > 1 && reaches.length !== draft.group.split(' ').length)
+      refuse(reach, text, `it must hold one number per name in "${draft.group}"`)
+    const total = draft.input + draft.output
+    if (Number(reaches.at(-1)) > total)
+      refuse(reach, text, `it must not exceed the ${total} tokens of prompt and output`)
+  }
+
+  #checkHashes(hashes: Cell, record: readonly string[]): void {
+    const draft = this.#draft
+    if (hashes.span < 1) refuse(hashes, hashes.name, 'the block size in its name must be positive')
+    const total = draft.input + draft.output
+    const known = draft.known ?? draft.ids.length * hashes.span
+    const most = Math.ceil(total / hashes.span)
+    if (known > total || draft.ids.length > most || known > draft.ids.length * hashes.span) {
+      const index = this.#columns.findIndex(({column}) => column?.name === 'block_hashes')
+      refuse(
+        hashes,
+        record[index],
+        `${draft.ids.length} blocks of ${hashes.span} tokens do not fit the ${total} tokens of prompt and output`,
+      )
+    }
+  }
+
+  #ragged(record: readonly string[]): never {
+    const {file} = this.#context
+    const {line} = this.#cell
+    const expected = this.#columns.length
+    const torn = record.length < expected && !textFrom(file, line).includes('\n')
+    throw new Problem(
+      torn ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
+      `${file}:${line}:1: the row has ${record.length} cells where the header has ${expected}${torn ? ', and the file ends in the middle of it' : ''}.`,
+      {
+        suggestions: torn
+          ? ['remove the last line or fetch the file again']
+          : ['quote cells that hold the delimiter'],
+      },
+    )
+  }
+
+  #translated(error: unknown, firstLine: number): unknown {
+    if (!(error instanceof Error) || !('code' in error) || !('lines' in error)) return error
+    const lines = Number(error.lines)
+    const open = error.code === 'CSV_QUOTE_NOT_CLOSED'
+    return new Problem(
+      open ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
+      `${this.#context.file}:${firstLine + lines - 1}:1: ${open ? 'a quoted cell is not closed before the file ends' : 'a quote stands inside a cell that does not begin with one'}.`,
+      {suggestions: ['double a quote that belongs to the text: ""'], cause: error},
+    )
+  }
+}
+
+/** Runs of lines as buffers of their own: a stream may still hold one when the next is read. */
+async function* copies(lines: AsyncIterable<Lines>): AsyncGenerator<Buffer> {
+  for await (const {bytes, from, to} of lines) yield Buffer.from(bytes.subarray(from, to))
+}

@@ -1,0 +1,78 @@
+/** What a trace format is: how it is recognised, read and, where it can hold a trace, written. */
+import type {TraceBuilder} from '../builder.js'
+import type {CsvColumn} from '../csv-columns.js'
+import type {TornTail} from '../source.js'
+import type {Trace} from '../trace.js'
+
+/** What the first bytes of a file say. */
+export type Head =
+  | {readonly kind: 'csv'; readonly header: CsvHeader}
+  | {readonly kind: 'json'; readonly keys: readonly string[]}
+
+export interface CsvHeader {
+  readonly columns: readonly string[]
+  readonly delimiter: string
+  readonly line: number
+  /** Where the rows begin, in bytes after a byte order mark. */
+  readonly bodyOffset: number
+  /** A quote character is in the sampled head. */
+  readonly quoted: boolean
+}
+
+/** How rows without output are taken: requests that failed in the measured system. */
+export type FailedRows = 'error' | 'drop'
+
+export interface ReadContext {
+  readonly file: string
+  readonly torn: TornTail
+  readonly failed: FailedRows
+  /** Our name of a column → the file's name of it, from --columns. */
+  readonly mapping: ReadonlyMap<string, string>
+  readonly builder: TraceBuilder
+}
+
+/** What a written file cannot say is named in `lost`. */
+export interface Written {
+  readonly lines: Iterable<string>
+  readonly lost: readonly string[]
+}
+
+interface FormatCommon {
+  readonly name: string
+  /** One line for messages and docs: how the file looks. */
+  readonly looks: string
+  recognises(head: Head): boolean
+  write?(trace: Trace): Written
+}
+
+export interface CsvFormat extends FormatCommon {
+  readonly kind: 'csv'
+  readonly columns: readonly CsvColumn[]
+  /** Unknown columns are kept in `extra`. */
+  readonly extras: 'keep' | 'ignore'
+  readonly failed?: FailedRows
+}
+
+export interface JsonLinesFormat extends FormatCommon {
+  readonly kind: 'jsonl'
+  /** Handles one line; called with a fresh function per file, for what lines share. */
+  reader(context: ReadContext): (row: JsonRow) => void
+}
+
+export interface JsonFormat extends FormatCommon {
+  readonly kind: 'json'
+  read(document: JsonObject, context: ReadContext): void
+}
+
+export type TraceFormat = CsvFormat | JsonLinesFormat | JsonFormat
+
+export interface JsonObject {
+  readonly [key: string]: unknown
+}
+
+export interface JsonRow {
+  readonly object: JsonObject
+  readonly line: number
+  /** The place of a key of this line, for messages. */
+  spot(key: string): {where(): string; readonly name: string}
+}

@@ -1,0 +1,135 @@
+/** JSON lines, one object each, and files that are one JSON document. */
+import {Problem} from '../errors.js'
+import type {
+  JsonFormat,
+  JsonLinesFormat,
+  JsonObject,
+  JsonRow,
+  ReadContext,
+} from './formats/format.js'
+import type {Source} from './source.js'
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Where V8 says that parsing stopped, from 0; at the end when it only says that the text ended. */
+function stoppedAt(error: unknown, text: string): number {
+  const position = /at position (\d+)/.exec(String(error))?.[1]
+  return position === undefined || /end of JSON/.test(String(error))
+    ? text.length
+    : Number(position)
+}
+
+class LineRow implements JsonRow {
+  readonly object: JsonObject
+  readonly line: number
+  readonly #file: string
+
+  constructor(file: string, line: number, object: JsonObject) {
+    this.#file = file
+    this.line = line
+    this.object = object
+  }
+
+  spot(key: string): {where(): string; readonly name: string} {
+    return {name: key, where: () => `${this.#file}:${this.line}`}
+  }
+}
+
+/** Reads every line of `source` with `format`. */
+export async function readJsonLines(
+  source: Source,
+  format: JsonLinesFormat,
+  context: ReadContext,
+): Promise<void> {
+  const take = format.reader(context)
+  let line = 0
+  for await (const {bytes, from, to} of source.lines(0, context.torn)) {
+    for (let start = from; start < to; ) {
+      const newline = bytes.indexOf(10, start)
+      const ended = newline >= 0 && newline < to
+      const end = ended ? newline : to
+      const text = bytes.toString('utf8', start, end)
+      line++
+      start = end + 1
+      if (text.trim() !== '')
+        take(new LineRow(context.file, line, parseLine(text, `${context.file}:${line}`, ended)))
+    }
+  }
+}
+
+function parseLine(text: string, place: string, ended: boolean): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    const at = stoppedAt(error, text)
+    const torn = at >= text.trimEnd().length || /Unterminated/.test(String(error))
+    const where = `${place}:${Math.min(at, text.length) + 1}`
+    if (torn) {
+      throw new Problem(
+        'TRACE_TRUNCATED',
+        `${where}: the line ends in the middle of a JSON object${ended ? '' : ', and so does the file'}.`,
+        {suggestions: ['remove the line or fetch the file again'], cause: error},
+      )
+    }
+    throw new Problem('TRACE_BAD_VALUE', `${where}: the line is not JSON.`, {cause: error})
+  }
+  if (isObject(value)) return value
+  throw new Problem('TRACE_BAD_VALUE', `${place}:1: the line must be a JSON object.`)
+}
+
+/** Reads a file that is one JSON document. */
+export async function readJson(
+  source: Source,
+  format: JsonFormat,
+  context: ReadContext,
+): Promise<void> {
+  const parts: Buffer[] = []
+  for await (const {bytes, from, to} of source.lines(0, 'error'))
+    parts.push(Buffer.from(bytes.subarray(from, to)))
+  const text = Buffer.concat(parts).toString('utf8')
+  let document: unknown
+  try {
+    document = JSON.parse(text)
+  } catch (error) {
+    const at = stoppedAt(error, text)
+    const before = text.slice(0, at)
+    const line = before.split('\n').length
+    const column = at - before.lastIndexOf('\n')
+    const torn = at >= text.trimEnd().length
+    throw new Problem(
+      torn ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
+      `${context.file}:${line}:${column}: ${torn ? 'the file ends in the middle of the JSON document' : 'the file is not one JSON document'}.`,
+      {cause: error},
+    )
+  }
+  if (!isObject(document))
+    throw new Problem('TRACE_BAD_VALUE', `${context.file}:1:1: the file must be a JSON object.`)
+  format.read(document, context)
+}
+
+/** A key that must be there; TRACE_MISSING_COLUMN names those that are. */
+export function required(row: JsonRow, key: string): unknown {
+  const value = row.object[key]
+  if (value !== undefined) return value
+  throw new Problem(
+    'TRACE_MISSING_COLUMN',
+    `${row.spot(key).where()}: there is no key "${key}"; the object has ${Object.keys(row.object).join(', ')}.`,
+  )
+}
+
+/** An array of whole numbers, or undefined when the key is absent; `what` is said of a wrong one. */
+export function wholeNumbers(row: JsonRow, key: string): readonly number[] | undefined {
+  const value = row.object[key]
+  if (value === undefined || value === null) return undefined
+  const numbers = Array.isArray(value) ? (value as readonly unknown[]) : undefined
+  const wrong = numbers?.findIndex((item) => !(Number.isSafeInteger(item) && Number(item) >= 0))
+  if (numbers !== undefined && wrong === -1) return numbers as readonly number[]
+  const which = numbers === undefined ? key : `${key}[${wrong}]`
+  const shown = numbers === undefined ? JSON.stringify(value) : JSON.stringify(numbers[wrong!])
+  throw new Problem(
+    'TRACE_BAD_VALUE',
+    `${row.spot(key).where()}: ${which} is ${shown.slice(0, 40)}: it must be ${numbers === undefined ? 'an array of whole numbers' : 'a whole number of at least 0'}.`,
+  )
+}

@@ -1,0 +1,125 @@
+/** Files → Trace. */
+import {closest} from '../edit-distance.js'
+import {Problem} from '../errors.js'
+import {TraceBuilder} from './builder.js'
+import {type CsvWay, readCsv} from './csv-reader.js'
+import type {FailedRows, Head, ReadContext, TraceFormat} from './formats/format.js'
+import {llmsimCsv} from './formats/llmsim-csv.js'
+import {formatNames, formatOf, traceFormats} from './formats/registry.js'
+import {readJson, readJsonLines} from './json-reader.js'
+import {sniff} from './sniff.js'
+import {Source, type TornTail, traceFiles} from './source.js'
+import type {Trace} from './trace.js'
+import {type TransformOptions, transformTrace} from './transform.js'
+
+export interface ReadOptions extends TransformOptions {
+  /** Name of a format; sniffed from the content when absent. */
+  readonly format?: string
+  /** Our name of a column (long or short) → the file's. */
+  readonly columns?: ReadonlyMap<string, string>
+  /** Rows without output tokens: an error, unless they are to be dropped. */
+  readonly failed?: FailedRows
+  /** A last line without its newline: read (and refused when torn), or dropped while it is being recorded. */
+  readonly torn?: TornTail
+  /** The way through CSV; for comparison only. */
+  readonly csvWay?: CsvWay
+}
+
+/**
+ * Reads files and folders as one trace, in order of arrival, then applies the transformations of
+ * `options`. Throws a Problem (TRACE_…) that names file, line and column or key.
+ */
+export async function readTrace(
+  paths: readonly string[],
+  options: ReadOptions = {},
+): Promise<Trace> {
+  const forced = options.format === undefined ? undefined : formatNamed(options.format)
+  const builder = new TraceBuilder()
+  const files = await traceFiles(paths)
+  for (const file of files) {
+    const before = builder.length
+    await readFile(file, forced, builder, options)
+    if (builder.length === before) throw empty(file)
+  }
+  if (files.length === 0) throw new Problem('TRACE_NOT_FOUND', 'No trace was named.')
+  return transformTrace(builder.finish(), options)
+}
+
+function formatNamed(name: string): TraceFormat {
+  const format = formatOf(name)
+  if (format) return format
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--format: there is no trace format "${name}"; it can be ${formatNames.join(', ')}.`,
+    {suggestions: closest(name, formatNames, 3)},
+  )
+}
+
+const empty = (file: string): Problem =>
+  new Problem('TRACE_EMPTY', `${file}: the trace has no requests.`, {
+    suggestions: ['see whether the file was written to its end'],
+  })
+
+async function readFile(
+  file: string,
+  forced: TraceFormat | undefined,
+  builder: TraceBuilder,
+  options: ReadOptions,
+): Promise<void> {
+  const source = await Source.open(file)
+  try {
+    const head = sniff(file, source.head)
+    const mapping = options.columns ?? new Map()
+    const format = forced ?? recognise(file, head, mapping)
+    const context: ReadContext = {
+      file,
+      torn: options.torn ?? 'error',
+      failed: options.failed ?? 'error',
+      mapping,
+      builder,
+    }
+    builder.beginFile(file, format.name)
+    if ((format.kind === 'csv') !== (head.kind === 'csv')) throw mismatch(file, format, head.kind)
+    if (format.kind === 'csv' && head.kind === 'csv')
+      await readCsv(source, {header: head.header, format}, context, options.csvWay)
+    else if (format.kind === 'jsonl') await readJsonLines(source, format, context)
+    else if (format.kind === 'json') await readJson(source, format, context)
+  } finally {
+    await source.close()
+  }
+}
+
+const mismatch = (file: string, format: TraceFormat, kind: Head['kind']): Problem =>
+  new Problem(
+    'TRACE_FORMAT_UNKNOWN',
+    `${file}:1:1: --format ${format.name} is ${format.looks}, but the file is ${kind === 'csv' ? 'not JSON' : 'JSON'}.`,
+    {suggestions: ['leave --format out: the format is recognised by the content']},
+  )
+
+function recognise(file: string, head: Head, mapping: ReadonlyMap<string, string>): TraceFormat {
+  const format = traceFormats.find((candidate) => candidate.recognises(head))
+  if (format) return format
+  if (head.kind === 'csv' && mapping.size > 0) return llmsimCsv
+  const seen =
+    head.kind === 'json'
+      ? `a JSON object with the keys ${head.keys.slice(0, 12).join(', ') || '(none)'}`
+      : headerSeen(head.header.columns)
+  const place = head.kind === 'csv' ? head.header.line : 1
+  throw new Problem(
+    'TRACE_FORMAT_UNKNOWN',
+    `${file}:${place}:1: the format is not known: the file begins with ${seen}; known are ${traceFormats.map(({name, looks}) => `${name} (${looks})`).join('; ')}.`,
+    {
+      suggestions:
+        head.kind === 'csv'
+          ? ['name its columns: --columns arrival=NAME,input=NAME,output=NAME']
+          : ['name the format: --format NAME'],
+    },
+  )
+}
+
+function headerSeen(columns: readonly string[]): string {
+  const numbers = columns.every((name) => /^[\d.\s:+-]*$/.test(name))
+  const shown = columns.slice(0, 12).join(', ')
+  const short = shown.length > 120 ? `${shown.slice(0, 119)}…` : shown
+  return numbers ? `a row of numbers (${short}) where a header belongs` : `the line ${short}`
+}

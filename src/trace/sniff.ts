@@ -1,0 +1,90 @@
+/** What the head of a file says about its format: a CSV header, or the keys of the first JSON object. */
+import {Problem} from '../errors.js'
+import type {CsvHeader, Head} from './formats/format.js'
+
+const delimiters = [',', ';', '\t'] as const
+
+/** Splits one line of CSV, quotes included. */
+export function splitCsvLine(line: string, delimiter: string): string[] {
+  const cells: string[] = []
+  let cell = ''
+  let quoted = false
+  for (let i = 0; i < line.length; i++) {
+    const char = line[i]!
+    if (char === '"' && quoted && line[i + 1] === '"') {
+      cell += '"'
+      i++
+    } else if (char === '"') quoted = !quoted
+    else if (char === delimiter && !quoted) {
+      cells.push(cell)
+      cell = ''
+    } else cell += char
+  }
+  cells.push(cell)
+  return cells.map((text) => text.trim())
+}
+
+/** The keys at the top level of the first object in `text`, which may end anywhere. */
+export function topLevelKeys(text: string): string[] {
+  const keys: string[] = []
+  let depth = 0
+  let i = 0
+  while (i < text.length) {
+    const char = text[i]!
+    if (char === '"') {
+      const end = endOfString(text, i)
+      const after = /^\s*:/.test(text.slice(end + 1, end + 20))
+      if (depth === 1 && after) keys.push(text.slice(i + 1, end))
+      i = end
+    } else if (char === '{' || char === '[') depth++
+    else if (char === '}' || char === ']') {
+      depth--
+      if (depth === 0) return keys
+    }
+    i++
+  }
+  return keys
+}
+
+const endOfString = (text: string, start: number): number => {
+  for (let i = start + 1; i < text.length; i++) {
+    if (text[i] === '\\') i++
+    else if (text[i] === '"') return i
+  }
+  return text.length
+}
+
+/** Reads the head of a file (bytes without a byte order mark). */
+export function sniff(file: string, bytes: Buffer): Head {
+  const text = bytes.toString('utf8')
+  const start = text.search(/\S/)
+  const first = text[start]
+  if (first === '{') return {kind: 'json', keys: topLevelKeys(text.slice(start))}
+  if (first === '[') {
+    throw new Problem(
+      'TRACE_FORMAT_UNKNOWN',
+      `${file}:1:1: the file is a JSON array, which no known trace format is.`,
+      {suggestions: ['write one object per line (JSONL)', 'write CSV']},
+    )
+  }
+  return {kind: 'csv', header: csvHeader(text, bytes)}
+}
+
+function csvHeader(text: string, bytes: Buffer): CsvHeader {
+  let line = 1
+  let from = 0
+  for (;;) {
+    const end = text.indexOf('\n', from)
+    const row = text.slice(from, end < 0 ? text.length : end)
+    if (row.trim() === '' && end >= 0) {
+      line++
+      from = end + 1
+      continue
+    }
+    const counts = delimiters.map((delimiter) => row.split(delimiter).length)
+    const delimiter = delimiters[counts.indexOf(Math.max(...counts))]!
+    const columns = splitCsvLine(row.trim(), delimiter)
+    const bodyOffset = Buffer.byteLength(text.slice(0, end < 0 ? text.length : end + 1))
+    return {columns, delimiter, line, bodyOffset, quoted: bytes.includes(34, bodyOffset)}
+  }
+}

@@ -1,0 +1,92 @@
+/** The place of a value in a trace file, and the rules that values of every format obey. */
+import {Problem} from '../errors.js'
+import {isNumber, parseTime, setNumber, type TimeParts, type UnitDigits} from './time-parts.js'
+
+/** Points at one value; moved along as a file is read, and asked for its place only when it is wrong. */
+export interface Spot {
+  /** `file:line:column` (CSV) or `file:line` (JSON). */
+  where(): string
+  /** The column or key, as the file has it. */
+  readonly name: string
+}
+
+export const maxTokens = 2 ** 31 - 1
+
+const show = (value: unknown): string => {
+  if (value === undefined) return 'missing'
+  if (value === '') return 'empty'
+  const text = typeof value === 'string' ? `"${value}"` : (JSON.stringify(value) ?? 'missing')
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text
+}
+
+/** Throws TRACE_BAD_VALUE: place, name, value and the rule that it breaks. */
+export function refuse(
+  spot: Spot,
+  value: unknown,
+  rule: string,
+  suggestions: readonly string[] = [],
+): never {
+  const message = `${spot.where()}: ${spot.name} is ${show(value)}: ${rule}.`
+  throw new Problem('TRACE_BAD_VALUE', message, {suggestions})
+}
+
+const numberOf = (value: unknown): number => {
+  if (typeof value === 'number') return value
+  return typeof value === 'string' && isNumber(value) ? Number(value) : Number.NaN
+}
+
+/** A whole number from `least` to 2^31 − 1; `12.0` counts as whole. */
+export function wholeNumber(value: unknown, spot: Spot, least: number): number {
+  const number = numberOf(value)
+  if (Number.isInteger(number) && number >= least && number <= maxTokens) return number
+  const rule =
+    number > maxTokens
+      ? `it must be at most ${maxTokens}`
+      : `it must be a whole number of at least ${least}`
+  const hint =
+    number === 0 && least === 1 ? ['leave rows without output out with --drop-failed'] : []
+  return refuse(spot, value, rule, hint)
+}
+
+/** A whole number of either sign. */
+export function signedNumber(value: unknown, spot: Spot): number {
+  const number = numberOf(value)
+  if (Number.isInteger(number) && Math.abs(number) <= maxTokens) return number
+  return refuse(spot, value, 'it must be a whole number')
+}
+
+/** Reads a time into `out`; `unit` is what the value counts. */
+export function timeOf(
+  value: unknown,
+  spot: Spot,
+  digits: UnitDigits,
+  out: TimeParts = {seconds: 0, nanos: 0},
+): TimeParts {
+  const read =
+    typeof value === 'number' ? Number.isFinite(value) : typeof value === 'string' && value !== ''
+  if (read && typeof value === 'number') setNumber(out, value, digits)
+  else if (!read || !parseTime(out, value as string, digits))
+    refuse(spot, value, `it must be a number of ${unitNames[digits]}`)
+  if (out.seconds < 0) refuse(spot, value, 'a time must not be negative')
+  return out
+}
+
+export const unitNames: Readonly<Record<UnitDigits, string>> = {
+  0: 'seconds',
+  3: 'milliseconds',
+  6: 'microseconds',
+  9: 'nanoseconds',
+}
+
+/** A duration in ns. */
+export function durationOf(value: unknown, spot: Spot, digits: UnitDigits): number {
+  const parts = timeOf(value, spot, digits)
+  return parts.seconds * 1e9 + parts.nanos
+}
+
+/** A name: text that is not empty, or a whole number (files write session ids both ways). */
+export function nameOf(value: unknown, spot: Spot): string {
+  if (typeof value === 'string' && value !== '') return value
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value)
+  return refuse(spot, value, 'it must be a name')
+}
