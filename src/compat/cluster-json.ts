@@ -55,7 +55,12 @@ const overrides = {
 } as const satisfies Record<string, keyof InstanceSettings>
 
 /** Keys that change what is simulated in ways this version does not have. */
-const notBuilt = ['placement', 'enable_local_offloading', 'enable_attn_offloading', 'enable_sub_batch_interleaving']
+const notBuilt = [
+  'placement',
+  'enable_local_offloading',
+  'enable_attn_offloading',
+  'enable_sub_batch_interleaving',
+]
 const ignored = ['enable_block_copy']
 const instanceKeys = [
   'model_name',
@@ -132,7 +137,8 @@ class Node {
 
   list(key: string): Node[] {
     const value = this.get(key)
-    if (!Array.isArray(value) || value.length === 0) throw this.fault(key, 'must be a list that is not empty')
+    if (!Array.isArray(value) || value.length === 0)
+      throw this.fault(key, 'must be a list that is not empty')
     const path = [this.path, key].filter(Boolean).join('.')
     return value.map((item, i) => new Node(this.file, `${path}[${i}]`, item))
   }
@@ -143,7 +149,8 @@ export function readClusterFile(file: string): ClusterFile {
   const root = new Node(file, '', parse(file))
   const notes: string[] = []
   const nodes = root.list('nodes')
-  if (root.get('cxl_mem') !== undefined) notes.push(`${file}: cxl_mem is not used by any instance and ignored.`)
+  if (root.get('cxl_mem') !== undefined)
+    notes.push(`${file}: cxl_mem is not used by any instance and ignored.`)
   if (nodes.some((node) => node.get('power') !== undefined)) {
     notes.push(`${file}: the power section is ignored; energy is not modelled yet.`)
   }
@@ -173,7 +180,9 @@ function parse(file: string): unknown {
   try {
     text = readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new Problem('CLUSTER_BAD_FILE', `${file}: there is no such file, or it cannot be read.`, {cause})
+    throw new Problem('CLUSTER_BAD_FILE', `${file}: there is no such file, or it cannot be read.`, {
+      cause,
+    })
   }
   try {
     return JSON.parse(text)
@@ -181,8 +190,14 @@ function parse(file: string): unknown {
     const position = Number(/position (\d+)/.exec((cause as Error).message)?.[1] ?? Number.NaN)
     const before = Number.isNaN(position) ? '' : text.slice(0, position)
     const line = before.split('\n').length
-    const place = Number.isNaN(position) ? file : `${file}:${line}:${before.length - before.lastIndexOf('\n')}`
-    throw new Problem('CLUSTER_BAD_FILE', `${place}: this is not JSON: ${(cause as Error).message}.`, {cause})
+    const place = Number.isNaN(position)
+      ? file
+      : `${file}:${line}:${before.length - before.lastIndexOf('\n')}`
+    throw new Problem(
+      'CLUSTER_BAD_FILE',
+      `${place}: this is not JSON: ${(cause as Error).message}.`,
+      {cause},
+    )
   }
 }
 
@@ -200,13 +215,16 @@ const unbuilt = (node: Node, key: string, what: string): Problem =>
 
 function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory']): ClusterInstance {
   for (const key of instance.keys()) {
-    if (!instanceKeys.includes(key)) throw instance.fault(key, `is not known here (known: ${instanceKeys.join(', ')})`)
+    if (!instanceKeys.includes(key))
+      throw instance.fault(key, `is not known here (known: ${instanceKeys.join(', ')})`)
     const value = instance.get(key)
     const isOff = value === false || value === null || value === undefined
     if (notBuilt.includes(key) && !isOff) throw unbuilt(instance, key, `"${key}"`)
   }
-  if ((instance.get('pd_type') ?? null) !== null) throw unbuilt(instance, 'pd_type', 'prefill/decode disaggregation')
-  if ((instance.get('dp_group') ?? null) !== null) throw unbuilt(instance, 'dp_group', 'a data-parallel group')
+  if ((instance.get('pd_type') ?? null) !== null)
+    throw unbuilt(instance, 'pd_type', 'prefill/decode disaggregation')
+  if ((instance.get('dp_group') ?? null) !== null)
+    throw unbuilt(instance, 'dp_group', 'a data-parallel group')
   const pp = instance.size('pp_size') ?? 1
   if (pp > 1) throw unbuilt(instance, 'pp_size', 'pipeline parallelism')
   const npus = instance.size('num_npus')
@@ -215,8 +233,10 @@ function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory'])
     throw instance.fault('num_npus', `is ${npus}, but tp_size · pp_size is ${tp}`)
   }
   const memory = instance.object('npu_mem')
-  const utilization = memory.get('mem_util') === undefined ? undefined : memory.number('mem_util', 'positive')
-  if (utilization !== undefined && utilization > 1) throw memory.fault('mem_util', 'must be at most 1, as in 0.9')
+  const utilization =
+    memory.get('mem_util') === undefined ? undefined : memory.number('mem_util', 'positive')
+  if (utilization !== undefined && utilization > 1)
+    throw memory.fault('mem_util', 'must be at most 1, as in 0.9')
   return {
     path: instance.path,
     modelName: instance.text('model_name'),
@@ -238,7 +258,12 @@ function readSettings(instance: Node): InstanceSettings {
   for (const [key, name] of Object.entries(overrides)) {
     const value = instance.get(key)
     if (value === undefined || value === null) continue
-    const wanted = key.startsWith('enable_') || key === 'reserve_full_isl' ? 'boolean' : key.endsWith('dtype') ? 'string' : 'number'
+    const wanted =
+      key.startsWith('enable_') || key === 'reserve_full_isl'
+        ? 'boolean'
+        : key.endsWith('dtype')
+          ? 'string'
+          : 'number'
     if (typeof value !== wanted) throw instance.fault(key, `must be a ${wanted}`)
     settings[name] = value
   }

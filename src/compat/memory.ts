@@ -27,7 +27,10 @@ export function compatMemory(request: CompatMemoryRequest): CompatMemory {
   const group = model.groups[0]!
   const {attention} = group
   if (attention.kind !== 'grouped') {
-    throw new Problem('MODEL_UNSUPPORTED', `--compat llmservingsim does not know latent attention (${model.id}).`)
+    throw new Problem(
+      'MODEL_UNSUPPORTED',
+      `--compat llmservingsim does not know latent attention (${model.id}).`,
+    )
   }
   const layers = model.groups.reduce((sum, {count}) => sum + count, 0)
   const kv = attention.keyValueHeads * attention.headDim

@@ -25,7 +25,10 @@ const silentHost: HostTerms = {
 }
 
 /** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID */
-export async function chooseLatency(instance: Instance, request: RunRequest): Promise<StepTimeModel> {
+export async function chooseLatency(
+  instance: Instance,
+  request: RunRequest,
+): Promise<StepTimeModel> {
   const {latency, profiles} = request
   if (latency === 'profile' || (latency === 'auto' && profiles !== undefined)) {
     const bundle = profiles === undefined ? undefined : bundleOf(instance, profiles)
@@ -34,9 +37,13 @@ export async function chooseLatency(instance: Instance, request: RunRequest): Pr
   }
   const {hardware, link, model, tp, ep, settings} = instance
   if (hardware === undefined) {
-    throw new Problem('LATENCY_UNAVAILABLE', `${instance.hardwareName} is not in the catalogue, so only a profile could serve it.`, {
-      suggestions: ['--profiles DIR with a bundle of this device', 'llmsim hardware list'],
-    })
+    throw new Problem(
+      'LATENCY_UNAVAILABLE',
+      `${instance.hardwareName} is not in the catalogue, so only a profile could serve it.`,
+      {
+        suggestions: ['--profiles DIR with a bundle of this device', 'llmsim hardware list'],
+      },
+    )
   }
   return rooflineModel({
     model,
@@ -70,18 +77,29 @@ function bundleOf(instance: Instance, root: string): string | undefined {
 
 function noBundle(instance: Instance, root: string | undefined): Problem {
   if (root === undefined) {
-    return new Problem('LATENCY_UNAVAILABLE', '--latency profile needs --profiles DIR with the bundles.', {
-      suggestions: ['--profiles DIR', '--latency roofline'],
-    })
+    return new Problem(
+      'LATENCY_UNAVAILABLE',
+      '--latency profile needs --profiles DIR with the bundles.',
+      {
+        suggestions: ['--profiles DIR', '--latency roofline'],
+      },
+    )
   }
   const {hardwareName, model, tp} = instance
   const path = join(root, hardwareName, ...model.id.split('/'), variantOf(instance), `tp${tp}`)
   return new Problem('LATENCY_UNAVAILABLE', `--latency profile: there is no bundle ${path}.`, {
-    suggestions: ['--latency roofline, which needs no profile', 'Another --tp, --model or --dtype that was profiled.'],
+    suggestions: [
+      '--latency roofline, which needs no profile',
+      'Another --tp, --model or --dtype that was profiled.',
+    ],
   })
 }
 
-async function profileModel(instance: Instance, request: RunRequest, path: string): Promise<StepTimeModel> {
+async function profileModel(
+  instance: Instance,
+  request: RunRequest,
+  path: string,
+): Promise<StepTimeModel> {
   const {model, tp, ep, hardwareName} = instance
   const group = model.groups[0]!
   const {experts} = group.mlp
@@ -93,7 +111,8 @@ async function profileModel(instance: Instance, request: RunRequest, path: strin
     )
   }
   const bundle = await readBundle(path, tp)
-  const collectives = request.compat === undefined ? measuredCollectives(instance) : ringOf(instance)
+  const collectives =
+    request.compat === undefined ? measuredCollectives(instance) : ringOf(instance)
   const times = new ProfileTimes(
     {
       bundle,
@@ -108,10 +127,16 @@ async function profileModel(instance: Instance, request: RunRequest, path: strin
   const copies =
     request.compat === undefined
       ? undefined
-      : hostCopies(instance.machine?.instance.hostMemory ?? defaultHostMemory, tp, elementBytes(instance))
+      : hostCopies(
+          instance.machine?.instance.hostMemory ?? defaultHostMemory,
+          tp,
+          elementBytes(instance),
+        )
   return {
     source: 'profile',
-    stepTime: copies ? (shape) => times.at(shape) + copies(shape) : (shape) => times.at(shape) + host,
+    stepTime: copies
+      ? (shape) => times.at(shape) + copies(shape)
+      : (shape) => times.at(shape) + host,
     provenance: [
       {term: 'layers', from: 'profile', detail: `${path} (vLLM ${bundle.vllmVersion})`},
       ...(tp > 1 ? [collectives.provenance] : []),
@@ -120,13 +145,18 @@ async function profileModel(instance: Instance, request: RunRequest, path: strin
   }
 }
 
-function notesOf(times: ProfileTimes, bundle: {sweptTokens: number; sweptSequences: number}, {engine}: RunRequest): string[] {
+function notesOf(
+  times: ProfileTimes,
+  bundle: {sweptTokens: number; sweptSequences: number},
+  {engine}: RunRequest,
+): string[] {
   const notes: string[] = []
   if (times.missing.length > 0) {
     notes.push(`The profile has no times for ${times.missing.join(', ')}: they cost nothing here.`)
   }
   const isBeyond =
-    (engine.maxNumBatchedTokens ?? 0) > bundle.sweptTokens || (engine.maxNumSeqs ?? 0) > bundle.sweptSequences
+    (engine.maxNumBatchedTokens ?? 0) > bundle.sweptTokens ||
+    (engine.maxNumSeqs ?? 0) > bundle.sweptSequences
   if (isBeyond) {
     notes.push(
       `The profile was measured up to ${bundle.sweptTokens} tokens and ${bundle.sweptSequences} sequences a step; larger steps are extrapolated.`,
@@ -139,9 +169,13 @@ function notesOf(times: ProfileTimes, bundle: {sweptTokens: number; sweptSequenc
 function measuredCollectives({tp, link, model}: Instance) {
   if (tp === 1) return {collectives: noCollectives, provenance: none}
   const chosen = allReduceOn(link, tp, 'measured')
-  const allReduce = (tokens: number) => Math.round(chosen.coefficients(tokens * model.hiddenSize * 2))
+  const allReduce = (tokens: number) =>
+    Math.round(chosen.coefficients(tokens * model.hiddenSize * 2))
   const collectives: Collectives = {allReduce, dispatch: () => 0, combine: allReduce}
-  return {collectives, provenance: {term: 'all-reduce', from: chosen.from, detail: chosen.detail} as const}
+  return {
+    collectives,
+    provenance: {term: 'all-reduce', from: chosen.from, detail: chosen.detail} as const,
+  }
 }
 
 const none = {term: 'all-reduce', from: 'class default', detail: 'one device'} as const

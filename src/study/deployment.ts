@@ -63,7 +63,10 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     })),
     policy,
     price: priceOf(engines),
-    notes: [...notes, ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes]))],
+    notes: [
+      ...notes,
+      ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes])),
+    ],
   }
 }
 

@@ -30,7 +30,11 @@ function defaultLimits({hardware}: Instance, compat: RunRequest['compat']) {
 const unlimited = (limit: number): number => (limit === 0 ? Number.MAX_SAFE_INTEGER : limit)
 
 /** @throws Problem MODEL_TOO_LARGE, FLAG_CONFLICT, FLAG_BAD_VALUE */
-export function settleEngine(instance: Instance, request: RunRequest, policy: SchedulingPolicy): SettledEngine {
+export function settleEngine(
+  instance: Instance,
+  request: RunRequest,
+  policy: SchedulingPolicy,
+): SettledEngine {
   const {settings, model} = instance
   const isCompat = request.compat !== undefined
   const limits = defaultLimits(instance, request.compat)
@@ -61,9 +65,13 @@ export function settleEngine(instance: Instance, request: RunRequest, policy: Sc
   }
   if (!isCompat) checkLimits(settings, config)
   if (isCompat && settings.asyncScheduling) {
-    throw new Problem('FLAG_CONFLICT', '--async-scheduling and --compat llmservingsim: that simulator schedules synchronously.', {
-      suggestions: ['Leave one of the two out.'],
-    })
+    throw new Problem(
+      'FLAG_CONFLICT',
+      '--async-scheduling and --compat llmservingsim: that simulator schedules synchronously.',
+      {
+        suggestions: ['Leave one of the two out.'],
+      },
+    )
   }
   return {config, gpuMemoryUtilization, memory: blocks.memory, blocksFrom: blocks.from, notes}
 }
@@ -78,7 +86,8 @@ interface Sizes {
 function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
   const {settings, model, tp, ep, hardware, machine} = instance
   const override = settings.numGpuBlocksOverride
-  if (override !== undefined) return {count: override, memory: undefined, from: '--num-gpu-blocks-override'}
+  if (override !== undefined)
+    return {count: override, memory: undefined, from: '--num-gpu-blocks-override'}
   if (request.compat !== undefined) {
     const plan = compatMemory({
       model,
@@ -112,12 +121,21 @@ export function elementBytes({model}: Instance): number {
   return dtype === 'fp8' || dtype === 'int8' ? 1 : 2
 }
 
-function modelLength(settings: EngineSettings, ofModel: number, tokensInBlocks: number, notes: string[]): number {
+function modelLength(
+  settings: EngineSettings,
+  ofModel: number,
+  tokensInBlocks: number,
+  notes: string[],
+): number {
   const {maxModelLen: asked} = settings
   if (asked !== undefined && asked > ofModel) {
-    throw new Problem('FLAG_CONFLICT', `--max-model-len ${asked} is more than the ${ofModel} positions of the model.`, {
-      suggestions: [`--max-model-len ${ofModel}`],
-    })
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--max-model-len ${asked} is more than the ${ofModel} positions of the model.`,
+      {
+        suggestions: [`--max-model-len ${ofModel}`],
+      },
+    )
   }
   const wanted = asked ?? ofModel
   if (wanted <= tokensInBlocks) return wanted
@@ -126,7 +144,12 @@ function modelLength(settings: EngineSettings, ofModel: number, tokensInBlocks: 
 }
 
 /** Without chunked prefill a step must take the longest prompt whole; vLLM then raises its own default. */
-function chunkless(settings: EngineSettings, limit: number, maxModelLen: number, notes: string[]): number {
+function chunkless(
+  settings: EngineSettings,
+  limit: number,
+  maxModelLen: number,
+  notes: string[],
+): number {
   if (settings.enableChunkedPrefill !== false || limit >= maxModelLen) return limit
   if (maxModelLen === Number.MAX_SAFE_INTEGER) return limit
   if (settings.maxNumBatchedTokens !== undefined) {
@@ -136,7 +159,9 @@ function chunkless(settings: EngineSettings, limit: number, maxModelLen: number,
       {suggestions: [`--max-num-batched-tokens ${maxModelLen}`, `--max-model-len ${limit}`]},
     )
   }
-  notes.push(`max_num_batched_tokens is ${maxModelLen}, the longest prompt, as chunked prefill is off.`)
+  notes.push(
+    `max_num_batched_tokens is ${maxModelLen}, the longest prompt, as chunked prefill is off.`,
+  )
   return maxModelLen
 }
 
@@ -146,6 +171,11 @@ function checkLimits(settings: EngineSettings, config: EngineConfig): void {
   throw new Problem(
     'FLAG_CONFLICT',
     `--max-num-batched-tokens ${maxNumBatchedTokens} is less than max_num_seqs ${maxNumSeqs}: a step could not serve every seat.`,
-    {suggestions: [`--max-num-seqs ${maxNumBatchedTokens}`, `--max-num-batched-tokens ${maxNumSeqs}`]},
+    {
+      suggestions: [
+        `--max-num-seqs ${maxNumBatchedTokens}`,
+        `--max-num-batched-tokens ${maxNumSeqs}`,
+      ],
+    },
   )
 }

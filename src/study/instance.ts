@@ -1,6 +1,7 @@
 /** One engine to be: where its model, device and settings come from, whichever file or flag named them. */
-import type {Hardware, Link} from '../catalogue/hardware-shape.js'
+
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
+import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
 import {type FoundModel, loadModel} from '../catalogue/models.js'
 import {type WeightFormat, weightFormats, withWeightFormat} from '../catalogue/weight-format.js'
@@ -33,7 +34,9 @@ export interface Placement {
 
 /** The engines that a request describes. @throws Problem for whatever does not exist or does not divide */
 export async function placeInstances(request: RunRequest): Promise<Placement> {
-  return request.cluster === undefined ? fromFlags(request) : fromClusterFile(request, request.cluster)
+  return request.cluster === undefined
+    ? fromFlags(request)
+    : fromClusterFile(request, request.cluster)
 }
 
 async function fromFlags(request: RunRequest): Promise<Placement> {
@@ -47,9 +50,13 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
   const found = await loadModel(request.model)
   const model = inFormat(found.model, request.engine.dtype)
   if (layout.dp > 1 && model.groups.some((group) => group.mlp.experts !== null)) {
-    throw new Problem('NOT_BUILT', `--dp ${layout.dp}: data-parallel ranks of a model with experts are not built yet.`, {
-      suggestions: [`--instances ${layout.dp} (independent engines)`],
-    })
+    throw new Problem(
+      'NOT_BUILT',
+      `--dp ${layout.dp}: data-parallel ranks of a model with experts are not built yet.`,
+      {
+        suggestions: [`--instances ${layout.dp} (independent engines)`],
+      },
+    )
   }
   const instance: Instance = {
     hardwareName: hardware.id,
@@ -64,21 +71,30 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
   }
   const engines = layout.instances * layout.dp
   const notes = [...found.notes]
-  if (layout.dp > 1) notes.push(`--dp ${layout.dp}: ranks of a dense model are independent engines.`)
+  if (layout.dp > 1)
+    notes.push(`--dp ${layout.dp}: ranks of a dense model are independent engines.`)
   return {instances: Array.from({length: engines}, () => instance), layout, notes}
 }
 
 async function fromClusterFile(request: RunRequest, path: string): Promise<Placement> {
   const given = Object.entries(request.layout).find(([, size]) => size !== undefined)
   if (given) {
-    throw new Problem('FLAG_CONFLICT', `--${given[0]} and --cluster: the cluster file already says how devices are used.`, {
-      suggestions: [`Leave --${given[0]} out, or change ${path}.`],
-    })
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--${given[0]} and --cluster: the cluster file already says how devices are used.`,
+      {
+        suggestions: [`Leave --${given[0]} out, or change ${path}.`],
+      },
+    )
   }
   if (request.hardware !== undefined) {
-    throw new Problem('FLAG_CONFLICT', '--hardware and --cluster: the cluster file already names the hardware.', {
-      suggestions: ['Leave one of the two out.'],
-    })
+    throw new Problem(
+      'FLAG_CONFLICT',
+      '--hardware and --cluster: the cluster file already names the hardware.',
+      {
+        suggestions: ['Leave one of the two out.'],
+      },
+    )
   }
   const file = readClusterFile(path)
   const instances: Instance[] = []
@@ -97,14 +113,20 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
   }
 }
 
-async function instanceOf(request: RunRequest, file: ClusterFile, instance: ClusterInstance): Promise<Instance> {
+async function instanceOf(
+  request: RunRequest,
+  file: ClusterFile,
+  instance: ClusterInstance,
+): Promise<Instance> {
   const found = await loadModel(instance.modelName)
   const {dtype, kvCacheDtype, ...limits} = instance.settings
   const settings: EngineSettings = {
     ...request.engine,
     ...limits,
     ...(dtype === undefined ? {} : {dtype: formatOf(dtype, `${instance.path}.dtype`)}),
-    ...(kvCacheDtype === undefined ? {} : {kvCacheDtype: kvFormatOf(kvCacheDtype, `${instance.path}.kv_cache_dtype`)}),
+    ...(kvCacheDtype === undefined
+      ? {}
+      : {kvCacheDtype: kvFormatOf(kvCacheDtype, `${instance.path}.kv_cache_dtype`)}),
     gpuMemoryUtilization: instance.memory.utilization ?? request.engine.gpuMemoryUtilization,
   }
   const model = inFormat(found.model, settings.dtype)
@@ -124,7 +146,10 @@ async function instanceOf(request: RunRequest, file: ClusterFile, instance: Clus
 }
 
 /** Under --compat with a profile the device need not be in the catalogue: the cluster file says all there is. */
-async function knownHardware(request: RunRequest, instance: ClusterInstance): Promise<Hardware | undefined> {
+async function knownHardware(
+  request: RunRequest,
+  instance: ClusterInstance,
+): Promise<Hardware | undefined> {
   try {
     return await loadHardware(instance.hardware)
   } catch (error) {
@@ -137,7 +162,10 @@ async function knownHardware(request: RunRequest, instance: ClusterInstance): Pr
 const withMemory = (hardware: Hardware, {memory}: ClusterInstance): Hardware => ({
   ...hardware,
   memoryGib: memory.sizeGib,
-  usableBytes: Math.min(memory.sizeGib * 2 ** 30, (hardware.usableBytes / hardware.memoryGib) * memory.sizeGib),
+  usableBytes: Math.min(
+    memory.sizeGib * 2 ** 30,
+    (hardware.usableBytes / hardware.memoryGib) * memory.sizeGib,
+  ),
   bandwidthGbS: memory.bandwidthGb,
 })
 
@@ -150,7 +178,10 @@ function formatOf(name: string, place: string): WeightFormat {
   const format = spelledOut[name] ?? name
   const known = weightFormats.find((candidate) => candidate === format)
   if (known) return known
-  throw new Problem('CLUSTER_BAD_FILE', `${place} must be one of bfloat16, float16, fp8, int8, got "${name}".`)
+  throw new Problem(
+    'CLUSTER_BAD_FILE',
+    `${place} must be one of bfloat16, float16, fp8, int8, got "${name}".`,
+  )
 }
 
 function kvFormatOf(name: string, place: string): 'auto' | 'fp8' {

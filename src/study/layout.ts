@@ -31,14 +31,16 @@ export function resolveLayout(request: LayoutRequest): Layout {
   for (const axis of axes) checkSize(axis, request[axis])
   const {pp = 1, dp = 1, ep = 1} = request
   checkBuilt(request)
-  const npu =
-    request.npu ?? (request.tp ?? 1) * pp * dp * (request.instances ?? 1)
+  const npu = request.npu ?? (request.tp ?? 1) * pp * dp * (request.instances ?? 1)
   const tp = request.tp ?? quotient(npu, {pp, dp, instances: request.instances ?? 1})
   const instances = request.instances ?? quotient(npu, {tp, pp, dp})
   if (tp * pp * dp * instances !== npu) {
     const product = `tp ${tp} · pp ${pp} · dp ${dp} · instances ${instances} = ${tp * pp * dp * instances}`
     throw new Problem('PARALLELISM_INVALID', `--npu ${npu}: ${product}, which is not ${npu}.`, {
-      suggestions: [`--npu ${tp * pp * dp * instances}`, 'Leave one of these flags out: it follows.'],
+      suggestions: [
+        `--npu ${tp * pp * dp * instances}`,
+        'Leave one of these flags out: it follows.',
+      ],
     })
   }
   return {npu, tp, pp, dp, ep, instances}
@@ -46,7 +48,10 @@ export function resolveLayout(request: LayoutRequest): Layout {
 
 function checkSize(axis: string, size: number | undefined): void {
   if (size === undefined || (Number.isSafeInteger(size) && size >= 1)) return
-  throw new Problem('FLAG_BAD_VALUE', `--${axis} must be a whole number of at least 1, got ${size}.`)
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--${axis} must be a whole number of at least 1, got ${size}.`,
+  )
 }
 
 function checkBuilt({pp, npu}: LayoutRequest): void {
@@ -63,7 +68,11 @@ function quotient(npu: number, others: Readonly<Record<string, number>>): number
   if (npu % product === 0) return npu / product
   const named = entries.map(([axis, size]) => `${axis} ${size}`).join(' · ')
   const below = Math.floor(npu / product) * product
-  throw new Problem('PARALLELISM_INVALID', `--npu ${npu} is not a multiple of ${named} = ${product}.`, {
-    suggestions: [...(below > 0 ? [`--npu ${below}`] : []), `--npu ${below + product}`],
-  })
+  throw new Problem(
+    'PARALLELISM_INVALID',
+    `--npu ${npu} is not a multiple of ${named} = ${product}.`,
+    {
+      suggestions: [...(below > 0 ? [`--npu ${below}`] : []), `--npu ${below + product}`],
+    },
+  )
 }

@@ -1,0 +1,185 @@
+/** The flags that describe what is simulated, and the request they make. Names are vLLM's where vLLM has one. */
+import {Flags} from '@oclif/core'
+import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
+import {routers} from '../cluster/router.js'
+import {Problem} from '../errors.js'
+import {defaultModel, latencySources, type RunRequest} from '../study/run-request.js'
+
+const size = (helpGroup: string, summary: string, min = 1) =>
+  Flags.integer({helpGroup, helpValue: 'N', summary, min})
+
+const choice = (helpGroup: string, summary: string) =>
+  Flags.boolean({helpGroup, allowNo: true, summary})
+
+export const engineFlags = {
+  model: Flags.string({
+    helpGroup: 'MODEL',
+    default: defaultModel,
+    helpValue: 'ID|PATH',
+    summary: 'Hugging Face id, or path of a config.json.',
+  }),
+  dtype: Flags.option({
+    helpGroup: 'MODEL',
+    options: [...weightFormats] as const,
+    summary: "Format of the weights (default: the checkpoint's).",
+  })(),
+  'kv-cache-dtype': Flags.option({
+    helpGroup: 'MODEL',
+    options: ['auto', 'fp8'] as const,
+    summary: 'Format of the KV cache (default: auto, as the weights are computed).',
+  })(),
+
+  link: Flags.string({
+    helpGroup: 'HARDWARE',
+    helpValue: 'NAME',
+    summary: 'Link between devices (default: the first of the hardware file).',
+  }),
+  npu: size('HARDWARE', 'Accelerators in all. Alone: one tensor-parallel engine over all.'),
+  tp: size('HARDWARE', 'Tensor-parallel degree of an engine.'),
+  pp: size('HARDWARE', 'Pipeline stages of an engine.'),
+  dp: size('HARDWARE', 'Data-parallel ranks.'),
+  ep: size('HARDWARE', 'Expert-parallel degree.'),
+  instances: size('HARDWARE', 'Independent engines.'),
+  router: Flags.string({
+    helpGroup: 'HARDWARE',
+    default: 'least-requests',
+    summary: `How requests are spread over engines: ${Object.keys(routers).join(', ')}.`,
+  }),
+  cluster: Flags.string({
+    helpGroup: 'HARDWARE',
+    helpValue: 'FILE',
+    summary: 'LLMServingSim cluster JSON instead of --hardware.',
+  }),
+
+  policy: Flags.string({
+    helpGroup: 'ENGINE',
+    default: 'fcfs',
+    helpValue: 'NAME|FILE',
+    summary: 'fcfs, priority, sjf, or a module of your own (docs/policies.md).',
+  }),
+  'max-num-seqs': size('ENGINE', 'Seats (default: 1024 on ≥ 70 GiB devices but A100, else 256).'),
+  'max-num-batched-tokens': size('ENGINE', 'Tokens a step (default: 8192 there, else 2048).'),
+  'max-model-len': size('ENGINE', "Longest request (default: the model's, as blocks allow)."),
+  'gpu-memory-utilization': Flags.custom<number>({
+    helpGroup: 'ENGINE',
+    helpValue: 'SHARE',
+    summary: 'Share of the memory to use (default: 0.9).',
+    parse: async (text) => shareOf(text),
+  })(),
+  'block-size': size('ENGINE', 'Tokens in a KV block (default: 16).'),
+  'num-gpu-blocks-override': size('ENGINE', 'KV blocks, instead of what memory holds.'),
+  'long-prefill-token-threshold': size(
+    'ENGINE',
+    'Most prompt tokens of a request a step (0: any).',
+    0,
+  ),
+  'enable-prefix-caching': choice('ENGINE', 'Reuse the KV of shared prefixes (default: on).'),
+  'enable-chunked-prefill': choice('ENGINE', 'Split long prompts over steps (default: on).'),
+  'async-scheduling': choice('ENGINE', 'Plan a step while the one before runs (default: on).'),
+
+  latency: Flags.option({
+    helpGroup: 'LATENCY',
+    options: latencySources,
+    default: 'auto' as const,
+    summary: 'Source of step times; auto: a profile where --profiles has one.',
+  })(),
+  profiles: Flags.string({
+    helpGroup: 'LATENCY',
+    helpValue: 'DIR',
+    summary: "Folder of LLMServingSim's profile bundles.",
+  }),
+  'front-end': Flags.option({
+    helpGroup: 'LATENCY',
+    options: ['http', 'in-process', 'none'] as const,
+    default: 'http' as const,
+    summary: 'How requests reach the engine.',
+  })(),
+  compat: Flags.option({
+    helpGroup: 'LATENCY',
+    options: ['llmservingsim'] as const,
+    summary: "Replay that simulator's clock, artefacts included (docs/compat.md).",
+  })(),
+  seed: Flags.integer({
+    helpGroup: 'GLOBAL',
+    default: 0,
+    min: 0,
+    summary: 'Seed of whatever is random.',
+  }),
+}
+
+function shareOf(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value > 0 && value <= 1) return value
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--gpu-memory-utilization ${text}: it must be above 0 and at most 1.`,
+    {
+      suggestions: ['--gpu-memory-utilization 0.9'],
+    },
+  )
+}
+
+/** What oclif makes of `engineFlags`. */
+export interface EngineFlagValues {
+  readonly model: string
+  readonly dtype?: WeightFormat | undefined
+  readonly 'kv-cache-dtype'?: 'auto' | 'fp8' | undefined
+  readonly link?: string | undefined
+  readonly npu?: number | undefined
+  readonly tp?: number | undefined
+  readonly pp?: number | undefined
+  readonly dp?: number | undefined
+  readonly ep?: number | undefined
+  readonly instances?: number | undefined
+  readonly router: string
+  readonly cluster?: string | undefined
+  readonly policy: string
+  readonly 'max-num-seqs'?: number | undefined
+  readonly 'max-num-batched-tokens'?: number | undefined
+  readonly 'max-model-len'?: number | undefined
+  readonly 'gpu-memory-utilization'?: number | undefined
+  readonly 'block-size'?: number | undefined
+  readonly 'num-gpu-blocks-override'?: number | undefined
+  readonly 'long-prefill-token-threshold'?: number | undefined
+  readonly 'enable-prefix-caching'?: boolean | undefined
+  readonly 'enable-chunked-prefill'?: boolean | undefined
+  readonly 'async-scheduling'?: boolean | undefined
+  readonly latency: RunRequest['latency']
+  readonly profiles?: string | undefined
+  readonly 'front-end': RunRequest['frontEnd']
+  readonly compat?: 'llmservingsim' | undefined
+  readonly seed: number
+}
+
+/** The request that the flags make, on one kind of hardware. */
+export function runRequestOf(flags: EngineFlagValues, hardware: string | undefined): RunRequest {
+  const {model, link, npu, tp, pp, dp, ep, instances, router, cluster, policy} = flags
+  return {
+    model,
+    hardware,
+    link,
+    layout: {npu, tp, pp, dp, ep, instances},
+    engine: {
+      maxNumSeqs: flags['max-num-seqs'],
+      maxNumBatchedTokens: flags['max-num-batched-tokens'],
+      longPrefillTokenThreshold: flags['long-prefill-token-threshold'],
+      blockSize: flags['block-size'],
+      maxModelLen: flags['max-model-len'],
+      numGpuBlocksOverride: flags['num-gpu-blocks-override'],
+      gpuMemoryUtilization: flags['gpu-memory-utilization'],
+      enablePrefixCaching: flags['enable-prefix-caching'],
+      enableChunkedPrefill: flags['enable-chunked-prefill'],
+      asyncScheduling: flags['async-scheduling'],
+      dtype: flags.dtype,
+      kvCacheDtype: flags['kv-cache-dtype'],
+    },
+    latency: flags.latency,
+    profiles: flags.profiles,
+    cluster,
+    compat: flags.compat,
+    policy,
+    router,
+    frontEnd: flags['front-end'],
+    seed: flags.seed,
+  }
+}

@@ -1,0 +1,121 @@
+import {Args, Flags} from '@oclif/core'
+import {BaseCommand} from '../base-command.js'
+import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
+import {renderDevices} from '../report/device-table.js'
+import {ProgressLine} from '../report/progress.js'
+import {parseSlo} from '../report/slo.js'
+import {styleFor} from '../report/style.js'
+import {renderRun} from '../report/tables.js'
+import {parseWarmup} from '../report/warmup.js'
+import {type FinishedRun, type JobResult, runJob} from '../study/job.js'
+
+export default class Simulate extends BaseCommand {
+  static override summary = 'Replay a trace on modelled hardware and print what would happen.'
+  static override description =
+    'Batching, memory and step times follow vLLM; docs/scheduler.md and docs/latency.md say how. Several files or a folder are read as one trace.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> traces/chat.csv --hardware RTX3090 --npu 4',
+    '<%= config.bin %> <%= command.id %> traces/chat.csv --hardware RTX4090,A100,H100 --slo ttft=500ms,tpot=50ms',
+    '<%= config.bin %> <%= command.id %> traces/code.csv --hardware H100 --model Qwen/Qwen3-32B --policy sjf',
+    '<%= config.bin %> <%= command.id %> traces/chat.csv --hardware L40S --concurrency 32 --json',
+  ]
+  static override strict = false
+  static override args = {
+    trace: Args.string({description: 'File or folder of requests.', required: true}),
+  }
+  static override flags = {
+    hardware: Flags.string({
+      helpGroup: 'HARDWARE',
+      helpValue: 'NAME,…',
+      summary: 'Accelerator, or several to compare; see "hardware list".',
+    }),
+    ...engineFlags,
+    ...traceFlags,
+    concurrency: Flags.integer({
+      helpGroup: 'TRACE',
+      helpValue: 'N',
+      min: 1,
+      summary: 'N clients take the requests in order; arrival times are ignored.',
+    }),
+    slo: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: 'BOUNDS',
+      summary: 'Bounds for goodput, such as ttft=500ms,tpot=50ms.',
+    }),
+    warmup: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: '60s|500',
+      summary: 'Start to leave out of statistics: a time, or requests.',
+    }),
+    out: Flags.string({helpGroup: 'OUTPUT', helpValue: 'DIR', summary: 'Folder for the run.'}),
+    save: Flags.boolean({
+      helpGroup: 'OUTPUT',
+      allowNo: true,
+      default: true,
+      summary: 'Keep the run in .llmsim/runs.',
+    }),
+    steps: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: 'FILE',
+      summary: 'Write every step as CSV.',
+    }),
+    itl: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: 'FILE',
+      summary: 'Write every token gap as CSV.',
+    }),
+    check: Flags.boolean({helpGroup: 'OUTPUT', summary: 'Assert the invariants of the result.'}),
+  }
+
+  async run(): Promise<unknown> {
+    const startedAt = performance.now()
+    const {argv, flags} = await this.parse(Simulate)
+    const devices = flags.hardware?.split(',').map((name) => name.trim()) ?? [undefined]
+    const progress = new ProgressLine(process.stderr)
+    const result = await runJob({
+      traces: argv.map(String),
+      readOptions: readOptionsOf(flags),
+      requests: devices.map((device) => runRequestOf(flags, device)),
+      concurrency: flags.concurrency,
+      slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
+      warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),
+      check: flags.check,
+      store: flags.save ? {out: flags.out, startedAt: new Date()} : undefined,
+      steps: flags.steps,
+      itl: flags.itl,
+      version: this.config.version,
+      onProgress: (left, requests) => progress.show(left, requests),
+    })
+    progress.clear()
+    const wall = (performance.now() - startedAt) / 1000
+    if (this.jsonEnabled()) return asJson(result, wall)
+    await this.#print(result)
+    return undefined
+  }
+
+  async #print({trace, runs, devices}: JobResult): Promise<void> {
+    const style = await styleFor(process.stdout, process.env)
+    if (devices.length > 1) this.log(await renderDevices(devices, style))
+    else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
+    for (const run of runs) {
+      const {steps} = run.summary
+      const counts = `${trace.length} requests, ${run.tokens} tokens, ${steps} steps`
+      this.logToStderr(`simulated ${counts} in ${run.engineSeconds.toFixed(2)} s`)
+      if (run.folder !== undefined) this.logToStderr(`run kept in ${run.folder}`)
+    }
+  }
+}
+
+const jsonOf = ({config, summary}: FinishedRun) => ({config, summary})
+
+function asJson({runs, devices}: JobResult, wall: number): unknown {
+  const engine = runs.reduce((sum, run) => sum + run.engineSeconds, 0)
+  const timing = {wall_s: wall, engine_s: engine}
+  if (devices.length === 1) return {...jsonOf(runs[0]!), timing}
+  const rows = devices.map(({device, result}) => {
+    if (!result.fits) return {device, fits: false, reason: result.reason}
+    return {device, fits: true, ...jsonOf(runs.find((run) => run.summary === result.summary)!)}
+  })
+  return {devices: rows, timing}
+}

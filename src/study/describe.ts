@@ -1,0 +1,109 @@
+/** What was built, in words for people and as the `config` of a run. */
+import type {Trace} from '../trace/trace.js'
+import type {DeployedEngine, Deployment} from './deployment.js'
+
+const thousands = (value: number): string =>
+  value.toLocaleString('en-US', {maximumFractionDigits: 0})
+const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1)
+
+/** Lines for the head of the tables: the trace, the engines, their memory, where each time comes from, notes. */
+export function describeRun(trace: Trace, deployment: Deployment, traceName: string): string[] {
+  const kinds = new Map<string, {engine: DeployedEngine; count: number}>()
+  for (const engine of deployment.engines) {
+    const line = engineLine(engine)
+    const kind = kinds.get(line) ?? {engine, count: 0}
+    kind.count++
+    kinds.set(line, kind)
+  }
+  const engines = [...kinds].flatMap(([line, {engine, count}]) => [
+    `${count > 1 ? `${count} × ` : ''}${line}`,
+    memoryLine(engine),
+    ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
+  ])
+  const {compat} = deployment.request
+  return [
+    traceLine(trace, traceName),
+    ...engines,
+    ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
+    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
+  ]
+}
+
+function traceLine(trace: Trace, name: string): string {
+  const mean = (column: Int32Array) => column.reduce((sum, value) => sum + value, 0) / trace.length
+  const lengths = `mean ${thousands(mean(trace.inputTokens))} in, ${thousands(mean(trace.outputTokens))} out`
+  return `trace ${name}: ${thousands(trace.length)} requests (${trace.format}), ${lengths}`
+}
+
+function engineLine({instance, settled}: DeployedEngine): string {
+  const {hardwareName, model, tp, ep, link} = instance
+  const {maxNumSeqs, maxNumBatchedTokens, depth, policy} = settled.config
+  const devices =
+    tp === 1
+      ? hardwareName
+      : `${tp} × ${hardwareName} (tp ${tp}${ep > 1 ? `, ep ${ep}` : ''}${link ? `, ${link.name}` : ''})`
+  const weights = model.quantization?.method ?? model.dtype
+  const seats = maxNumSeqs === Number.MAX_SAFE_INTEGER ? 'any number of' : thousands(maxNumSeqs)
+  const schedule = depth === 1 ? 'synchronous' : 'asynchronous'
+  return `${model.id} (${weights}) on ${devices}: ${seats} seats, ${thousands(maxNumBatchedTokens)} tokens a step, ${policy.name}, ${schedule}`
+}
+
+function memoryLine({settled}: DeployedEngine): string {
+  const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
+  const blocks = `${thousands(config.numGpuBlocks)} KV blocks of ${config.blockSize} tokens`
+  if (memory === undefined) return `memory: ${blocks} (${blocksFrom})`
+  const parts = [
+    `weights ${gigabytes(memory.weights.total)}`,
+    `activations ${gigabytes(memory.activationBytes)}`,
+    `runtime ${gigabytes(memory.runtimeBytes)}`,
+  ]
+  return `memory: ${gpuMemoryUtilization} × ${gigabytes(memory.memoryBytes)} GB − ${parts.join(' − ')} = ${gigabytes(memory.kvBytes)} GB: ${blocks}`
+}
+
+/** The resolved configuration, as it stands in run.json: no machine paths, nothing that changes between equal runs. */
+export function configOf(trace: Trace, deployment: Deployment, traceName: string) {
+  const {request, layout} = deployment
+  return {
+    trace: {name: traceName, format: trace.format, requests: trace.length},
+    layout,
+    router: request.router,
+    policy: request.policy,
+    compat: request.compat ?? null,
+    front_end: request.frontEnd,
+    seed: request.seed,
+    engines: deployment.engines.map(engineConfig),
+    notes: [...trace.notes, ...deployment.notes],
+  }
+}
+
+function engineConfig({instance, settled, latency}: DeployedEngine) {
+  const {config, memory, gpuMemoryUtilization} = settled
+  const unlimited = (value: number) => (value === Number.MAX_SAFE_INTEGER ? null : value)
+  return {
+    hardware: instance.hardwareName,
+    link: instance.link?.name ?? null,
+    model: instance.model.id,
+    dtype: instance.model.quantization?.method ?? instance.model.dtype,
+    kv_cache_dtype: instance.settings.kvCacheDtype ?? 'auto',
+    tp: instance.tp,
+    ep: instance.ep,
+    max_num_seqs: unlimited(config.maxNumSeqs),
+    max_num_batched_tokens: unlimited(config.maxNumBatchedTokens),
+    long_prefill_token_threshold: config.longPrefillTokenThreshold,
+    max_model_len: unlimited(config.maxModelLen),
+    block_size: config.blockSize,
+    num_gpu_blocks: config.numGpuBlocks,
+    gpu_memory_utilization: gpuMemoryUtilization,
+    enable_prefix_caching: config.enablePrefixCaching,
+    enable_chunked_prefill: config.enableChunkedPrefill,
+    async_scheduling: config.depth > 1,
+    memory_bytes: memory && {
+      device: memory.memoryBytes,
+      weights: memory.weights.total,
+      activation: memory.activationBytes,
+      runtime: memory.runtimeBytes,
+      kv: memory.kvBytes,
+    },
+    latency: {source: latency.source, provenance: latency.provenance},
+  }
+}
