@@ -331,6 +331,14 @@ const cases: readonly Case[] = [
     says: ':3: turn 0 of session "a" comes after turn 1; the turns of a session must rise in order of arrival.',
   },
   {
+    what: 'a mapping of columns for JSON',
+    name: 'mapped.jsonl',
+    content: mooncake,
+    options: {columns: new Map([['input', 'x']])},
+    code: 'FLAG_CONFLICT',
+    says: /^: --columns maps the columns of CSV files, and this one is mooncake: JSONL/,
+  },
+  {
     what: 'a bench result of averages only',
     name: 'averages.json',
     content: '{"total_input_tokens": 5, "request_throughput": 1.5}',
