@@ -3,7 +3,7 @@
  * Only the file asked for is read; an alias costs a look into the others.
  */
 import {readdir, readFile} from 'node:fs/promises'
-import {basename, dirname, extname, resolve} from 'node:path'
+import {basename, dirname, extname, relative, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
@@ -213,6 +213,6 @@ const placeOf = async (text: string, path: readonly string[]): Promise<string> =
 }
 
 const shownPath = (path: string): string => {
-  const here = `${process.cwd()}/`
-  return path.startsWith(here) ? path.slice(here.length) : path
+  const fromHere = relative('', path)
+  return fromHere.startsWith('..') ? path : fromHere
 }

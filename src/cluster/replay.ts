@@ -86,12 +86,10 @@ class Driver implements RequestSink {
     for (;;) {
       const next = Math.min(arrivals.nextAt(), cancels.nextAt())
       this.cluster.advanceTo(next - 1)
-      // Something that just ended may have released an earlier arrival.
-      if (arrivals.nextAt() < next) continue
-      if (next === never) {
-        if (this.cluster.nextEventAt() === never) return
-        continue
-      }
+      // Something that just ended released an arrival: an earlier one, or a later one, before which the
+      // cluster stopped short of `next`.
+      if (arrivals.nextAt() < next || this.cluster.nextEventAt() < next) continue
+      if (next === never) return
       while (arrivals.nextAt() === next) this.#submit(arrivals.take(), next)
       while (cancels.nextAt() === next) this.#cancel(cancels.take(), next)
     }

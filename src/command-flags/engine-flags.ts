@@ -55,7 +55,7 @@ export const engineFlags = {
     helpGroup: 'ENGINE',
     default: 'fcfs',
     helpValue: 'NAME|FILE',
-    summary: 'fcfs, priority, sjf, or a module of your own (docs/policies.md).',
+    summary: 'fcfs, priority, sjf, or a module of your own (docs/scheduler.md).',
   }),
   'max-num-seqs': size('ENGINE', 'Seats (default: 1024 on ≥ 70 GiB devices but A100, else 256).'),
   'max-num-batched-tokens': size('ENGINE', 'Tokens a step (default: 8192 there, else 2048).'),

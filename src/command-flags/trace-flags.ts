@@ -29,8 +29,9 @@ export const traceFlags = {
   columns: Flags.string({
     helpGroup,
     helpValue: 'MAP',
-    summary: 'Which columns of a CSV are what: input=prompt_len,arrival=ts_ms.',
-    description: 'A name that ends in _ns, _us, _ms or _s says the unit of a time (default: s).',
+    summary: 'Columns of a CSV by their names: input=prompt_len,…',
+    description:
+      'As in --columns arrival=ts_ms,input=prompt_len,output=gen_len. A time is in the unit that its name ends in (_ns, _us, _ms, _s), else in seconds.',
   }),
   from: number('from', 'S')({summary: 'Leave out what arrives before this second.'}),
   to: number('to', 'S')({summary: 'Leave out what arrives at this second or later.'}),

@@ -2,6 +2,7 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
+import {Problem} from '../errors.js'
 import {renderDevices} from '../report/device-table.js'
 import {ProgressLine} from '../report/progress.js'
 import {parseSlo} from '../report/slo.js'
@@ -20,9 +21,12 @@ export default class Simulate extends BaseCommand {
     '<%= config.bin %> <%= command.id %> traces/code.csv --hardware H100 --model Qwen/Qwen3-32B --policy sjf',
     '<%= config.bin %> <%= command.id %> traces/chat.csv --hardware L40S --concurrency 32 --json',
   ]
-  static override strict = false
   static override args = {
-    trace: Args.string({description: 'File or folder of requests.', required: true}),
+    trace: Args.string({
+      description: 'file or folder; several are read as one',
+      required: true,
+      multiple: true,
+    }),
   }
   static override flags = {
     hardware: Flags.string({
@@ -46,14 +50,18 @@ export default class Simulate extends BaseCommand {
     warmup: Flags.string({
       helpGroup: 'OUTPUT',
       helpValue: '60s|500',
-      summary: 'Start to leave out of statistics: a time, or requests.',
+      summary: 'Leave out the first 60 s, or the first 500 requests.',
     }),
-    out: Flags.string({helpGroup: 'OUTPUT', helpValue: 'DIR', summary: 'Folder for the run.'}),
+    out: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: 'DIR',
+      summary: 'Folder for the run, instead of one in .llmsim/runs.',
+    }),
     save: Flags.boolean({
       helpGroup: 'OUTPUT',
       allowNo: true,
       default: true,
-      summary: 'Keep the run in .llmsim/runs.',
+      summary: 'Keep the run, for "report" (default: yes).',
     }),
     steps: Flags.string({
       helpGroup: 'OUTPUT',
@@ -70,11 +78,12 @@ export default class Simulate extends BaseCommand {
 
   async run(): Promise<unknown> {
     const startedAt = performance.now()
-    const {argv, flags} = await this.parse(Simulate)
-    const devices = flags.hardware?.split(',').map((name) => name.trim()) ?? [undefined]
+    const {args, flags} = await this.parse(Simulate)
+    if (flags.out !== undefined && !flags.save) throw outWithoutRun()
+    const devices = flags.hardware === undefined ? [undefined] : devicesOf(flags.hardware)
     const progress = new ProgressLine(process.stderr)
     const result = await runJob({
-      traces: argv.map(String),
+      traces: args.trace,
       readOptions: readOptionsOf(flags),
       requests: devices.map((device) => runRequestOf(flags, device)),
       concurrency: flags.concurrency,
@@ -94,9 +103,9 @@ export default class Simulate extends BaseCommand {
     return undefined
   }
 
-  async #print({trace, runs, devices}: JobResult): Promise<void> {
+  async #print({trace, runs, devices, header}: JobResult): Promise<void> {
     const style = await styleFor(process.stdout, process.env)
-    if (devices.length > 1) this.log(await renderDevices(devices, style))
+    if (devices.length > 1) this.log(await renderDevices(devices, header, style))
     else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
     for (const run of runs) {
       const {steps} = run.summary
@@ -106,6 +115,24 @@ export default class Simulate extends BaseCommand {
     }
   }
 }
+
+/** `H100, A100` → two names. */
+function devicesOf(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim())
+  if (!names.includes('')) return names
+  throw new Problem('FLAG_BAD_VALUE', `--hardware "${text}": a name is empty.`, {
+    suggestions: [`--hardware ${names.filter(Boolean).join(',') || 'H100'}`],
+  })
+}
+
+const outWithoutRun = (): Problem =>
+  new Problem(
+    'FLAG_CONFLICT',
+    '--out and --no-save: one names a folder for the run, the other keeps none.',
+    {
+      suggestions: ['Leave one of the two out.'],
+    },
+  )
 
 const jsonOf = ({config, summary}: FinishedRun) => ({config, summary})
 

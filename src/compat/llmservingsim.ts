@@ -2,7 +2,6 @@
  * LLMServingSim's clock (casys-kaist/LLMServingSim, snapshot of August 2026), artefacts included: what
  * `--compat llmservingsim` switches on, as hooks for cluster, engine and latency. docs/compat.md.
  */
-import type {ClockHooks} from '../cluster/replica.js'
 import type {EngineListener} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {Collectives} from '../latency/profile/profile.js'
@@ -23,9 +22,12 @@ export const defaults = {
 
 /**
  * An idle engine sees arrivals only on a grid of ticks that starts at the last event; the first event of a run
- * is the first arrival or the first log line, whichever is earlier.
+ * is the first arrival or the first log line, whichever is earlier. The cluster takes it as its clock hooks.
  */
-export function pollingClock(logIntervalNs: Ns): ClockHooks {
+export function pollingClock(logIntervalNs: Ns): {
+  noticeAt(idleSince: Ns, at: Ns): Ns
+  firstIdle(firstArrival: Ns): Ns
+} {
   return {
     noticeAt: (idleSince, at) =>
       at <= idleSince

@@ -1,6 +1,7 @@
 /** `--hardware A,B,C`: one row per device. */
 import {dollars, figure, share} from './figures.js'
-import {layTable, type Style, shorten, wrap} from './style.js'
+import {boundsText, type Goodput} from './measures.js'
+import {type Column, layTable, type Style, shorten, wrap} from './style.js'
 import type {Summary} from './summary.js'
 
 /** A device of a comparison: its run, or why there was none. */
@@ -13,45 +14,86 @@ export interface DeviceRow {
 
 const boundNames = {kv: 'KV', seats: 'seats', budget: 'budget', none: 'step time'} as const
 
-/** One row per device; what does not fit says why below the table. */
-export async function renderDevices(devices: readonly DeviceRow[], style: Style): Promise<string> {
-  const columns = [
-    {title: 'device'},
-    {title: 'fits'},
-    {title: 'TTFT p99'},
-    {title: 'TPOT p99'},
-    {title: 'goodput'},
-    {title: 'busy'},
-    {title: '$/1M out'},
-    {title: 'bound by', align: 'left'} as const,
-  ]
-  const units = ['', '', 'ms', 'ms', 'req/s', '', '', '']
-  const rows = devices.map(({device, result}) => {
-    const name = shorten(device, 13)
-    if (!result.fits) return [name, 'no', '–', '–', '–', '–', '–', '–']
-    const {summary} = result
-    // Without an SLO every completed request is good.
-    const good = summary.goodput ?? summary.throughput
-    const growing = summary.steady_state?.growing ? '*' : ''
-    return [
-      name,
-      'yes',
-      figure(summary.ttft_ms.p99),
-      figure(summary.tpot_ms.p99),
-      figure(good.requests_per_s),
-      share(summary.utilisation),
-      dollars(summary.cost?.usd_per_1m_output_tokens ?? null),
-      `${boundNames[summary.bound]}${growing}`,
-    ]
-  })
+/**
+ * One row per device; what does not fit says why below the table, and what the columns mean.
+ * `header`: what was compared, one fact a line.
+ */
+export async function renderDevices(
+  devices: readonly DeviceRow[],
+  header: readonly string[],
+  style: Style,
+): Promise<string> {
+  const summaries = devices.flatMap(({result}) => (result.fits ? [result.summary] : []))
+  const slo = summaries.find(({goodput}) => goodput !== undefined)?.goodput
+  const head = header.flatMap((line) => wrap(line).map(style.faint))
+  const growing = summaries.some((summary) => summary.steady_state?.growing)
   const reasons = devices.flatMap(({device, result}) =>
     result.fits ? [] : wrap(`${device}: ${result.reason}`),
   )
-  const growing = devices.some(({result}) => result.fits && result.summary.steady_state?.growing)
+  const table = await layTable(
+    columnsWith(slo),
+    [unitsWith(slo), ...devices.map((row) => cellsOf(row, slo))],
+    style,
+  )
   const lines = [
-    ...(await layTable(columns, [units, ...rows], style)),
+    ...head,
+    ...(head.length > 0 ? [''] : []),
+    ...table,
+    '',
+    ...wrap(legend(slo)).map(style.faint),
     ...(growing ? [style.warning('* queue still growing: no steady state')] : []),
     ...reasons.map(style.warning),
   ]
   return lines.join('\n')
+}
+
+const columnsWith = (slo: Goodput | undefined): Column[] => [
+  {title: 'device'},
+  {title: 'fits'},
+  {title: 'TTFT p99'},
+  {title: 'TPOT p99'},
+  {title: 'goodput'},
+  ...(slo ? [{title: 'met'}] : []),
+  {title: 'busy'},
+  {title: '$/1M out'},
+  {title: 'bound by', align: 'left'},
+]
+
+const unitsWith = (slo: Goodput | undefined): string[] => [
+  '',
+  '',
+  'ms',
+  'ms',
+  'req/s',
+  ...(slo ? [''] : []),
+  '',
+  '',
+  '',
+]
+
+function cellsOf({device, result}: DeviceRow, slo: Goodput | undefined): string[] {
+  const name = shorten(device, slo ? 12 : 17)
+  if (!result.fits) return [name, 'no', ...Array.from({length: slo ? 7 : 6}, () => '–')]
+  const {summary} = result
+  // Without an SLO every completed request is good.
+  const good = summary.goodput ?? summary.throughput
+  const growing = summary.steady_state?.growing ? '*' : ''
+  return [
+    name,
+    'yes',
+    figure(summary.ttft_ms.p99),
+    figure(summary.tpot_ms.p99),
+    figure(good.requests_per_s),
+    ...(slo ? [share(summary.goodput?.attainment ?? null)] : []),
+    share(summary.utilisation),
+    dollars(summary.cost?.usd_per_1m_output_tokens ?? null),
+    `${boundNames[summary.bound]}${growing}`,
+  ]
+}
+
+function legend(slo: Goodput | undefined): string {
+  const goodput = slo
+    ? `goodput, met: requests within ${boundsText(slo)}`
+    : 'goodput: completed requests (no --slo)'
+  return `${goodput}; busy: share of the run in which a step ran; bound by: what requests waited for, or else only the time of the steps`
 }

@@ -83,7 +83,7 @@ function saturated(
     ' seats',
     ` seats${bound === 'seats' ? limit : ''}`,
   )
-  const tail = bound === 'budget' ? `: prompts waited for the token budget${limit}, ` : ': '
+  const tail = bound === 'budget' ? `: prompts waited for the token budget${limit}; ` : ': '
   return `${name}${tail}${full}${preempted(engines)}; requests were held back for ${share(heldShare)} of busy time`
 }
 
@@ -97,15 +97,23 @@ function notSaturated(engines: readonly EngineTotals[], heldShare: number): stri
     sum(engines, (e) => e.blocksNs),
     sum(engines, (e) => e.blocks * e.busyNs),
   )
+  const waited = 'request waited for a seat, blocks or the token budget'
   const queue =
-    heldShare > 0 ? `held back for only ${share(heldShare)} of busy time` : 'nothing ever queued'
-  return `not saturated, latency is step time: ${queue}; ${fullness(engines, running, blocks)}${preempted(engines)}`
+    heldShare > 0 ? `a ${waited} for only ${share(heldShare)} of busy time` : `no ${waited}`
+  return `not saturated, latency is step time: ${queue}; on average ${fullness(engines, running, blocks)}${preempted(engines)}`
 }
 
 /** Fewer arrivals than this say nothing about growth. */
 const fewestArrivals = 30
 /** Growth of the queueing delay, in seconds per second, that is taken for real: an overload of 5 %. */
 const growthFloor = 0.05
+
+/** Requests of a run, and which of them came without waiting for another (default: all). */
+export interface OpenRequests {
+  readonly trace: RequestColumns
+  readonly outcomes: Outcomes
+  readonly isOpen?: ((row: number) => boolean) | undefined
+}
 
 interface Thirds {
   readonly start: number
@@ -116,15 +124,15 @@ interface Thirds {
 
 /**
  * Whether the queue grew over the span of arrivals: the queueing delay rises from third to third, by at
- * least `growthFloor` of the time between them, and more was asked than served. Undefined where the
- * question makes no sense: too few arrivals, or all at once.
+ * least `growthFloor` of the time between them, and more was asked than served. Only requests that came by
+ * themselves tell: a turn or a client that waits for an answer slows down with the system. Undefined where
+ * the question makes no sense: too few such arrivals, or all at once.
  */
 export function findSteadyState(
-  trace: RequestColumns,
-  outcomes: Outcomes,
+  {trace, outcomes, isOpen = () => true}: OpenRequests,
   engines: number,
 ): SteadyState | undefined {
-  const thirds = delayByThird(outcomes)
+  const thirds = delayByThird(outcomes, isOpen)
   if (thirds === undefined) return undefined
   const {start, span, delay} = thirds
   const asked = askedTokens(trace, outcomes) / (span / 1e9)
@@ -144,7 +152,7 @@ export function findSteadyState(
   }
 }
 
-function delayByThird(outcomes: Outcomes): Thirds | undefined {
+function delayByThird(outcomes: Outcomes, isOpen: (row: number) => boolean): Thirds | undefined {
   let start = Number.POSITIVE_INFINITY
   let end = Number.NEGATIVE_INFINITY
   let last = Number.NEGATIVE_INFINITY
@@ -152,10 +160,11 @@ function delayByThird(outcomes: Outcomes): Thirds | undefined {
   for (let row = 0; row < outcomes.length; row++) {
     const at = outcomes.arrivedAt[row]!
     if (Number.isNaN(at)) continue
+    last = Math.max(last, at, outcomes.finishedAt[row]! || at)
+    if (!isOpen(row)) continue
     arrivals += 1
     start = Math.min(start, at)
     end = Math.max(end, at)
-    last = Math.max(last, at, outcomes.finishedAt[row]! || at)
   }
   const span = end - start
   if (arrivals < fewestArrivals || span <= 0) return undefined
@@ -164,7 +173,7 @@ function delayByThird(outcomes: Outcomes): Thirds | undefined {
   for (let row = 0; row < outcomes.length; row++) {
     const at = outcomes.arrivedAt[row]!
     // Rejected on arrival: it never stood in the queue.
-    if (Number.isNaN(at) || outcomes.reasons.has(row)) continue
+    if (Number.isNaN(at) || !isOpen(row) || outcomes.reasons.has(row)) continue
     const third = Math.min(2, Math.floor(((at - start) / span) * 3))
     const left = outcomes.scheduledAt[row]!
     waits[third]! += (Number.isNaN(left) ? outcomes.finishedAt[row]! || last : left) - at

@@ -44,6 +44,12 @@ export interface Goodput {
   readonly output_tokens_per_s: number | null
 }
 
+/** `TTFT ≤ 500 ms, TPOT ≤ 50 ms`. */
+export const boundsText = ({slo}: Goodput): string =>
+  Object.entries(slo)
+    .map(([name, ms]) => `${name.replace('_ms', '').toUpperCase()} ≤ ${ms} ms`)
+    .join(', ')
+
 export interface Measures {
   readonly throughput: Throughput
   readonly ttft_ms: Spread

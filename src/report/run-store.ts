@@ -56,7 +56,7 @@ export const timeStamp = (at: Date): string => at.toISOString().replace(/[-:]|\.
 export function slugOf(about: readonly string[]): string {
   const words = about.map((part) =>
     basename(part)
-      .replace(/\.[a-z]+(\.gz)?$/i, '')
+      .replaceAll(/\.[a-z]+(\.gz)?(?=\+|$)/gi, '')
       .toLowerCase()
       .replace(/[^a-z0-9.]+/g, '-')
       .replace(/^[-.]+|[-.]+$/g, ''),
@@ -142,7 +142,7 @@ function findFolder(run: string, root: string): string {
     if (!statSync(path).isDirectory()) {
       if (basename(path) === 'run.json') return dirname(path)
       throw new Problem('RUN_NOT_FOUND', `${path} is a file; a run is a folder with a run.json.`, {
-        suggestions: [dirname(path)],
+        suggestions: existsSync(join(dirname(path), 'run.json')) ? [dirname(path)] : [],
       })
     }
     if (existsSync(join(path, 'run.json'))) return path

@@ -36,7 +36,8 @@ export async function styleFor(
 export function wrap(text: string, width: number = pageWidth, indent = '  '): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(' ')) {
+  // A number and its per cent stay together.
+  for (const word of text.split(/ (?!%)/)) {
     if (line !== '' && `${line} ${word}`.length > width) {
       lines.push(line)
       line = indent + word

@@ -19,6 +19,8 @@ export interface RunResult extends RequestResults {
   readonly engines: readonly EngineTotals[]
   /** Whether the trace says which prefixes are shared; without that nothing can hit. */
   readonly prefixIdentity: boolean
+  /** Whether a row came without waiting for another to end; absent: all did. */
+  readonly isOpen?: ((row: number) => boolean) | undefined
   /** Gaps of the requests that count, where a warm-up is left out; absent: those of all engines. */
   readonly gaps?: WeightedSamples | undefined
 }
@@ -63,6 +65,12 @@ export interface WarmupSummary {
   readonly itl_leaves_out: string | null
 }
 
+export interface Rejection {
+  readonly requests: number
+  /** What the engine said of the first of them. */
+  readonly reason: string
+}
+
 export interface Summary extends Measures {
   readonly requests: RequestCounts
   /** First arrival → last finish of the whole run. */
@@ -77,6 +85,8 @@ export interface Summary extends Measures {
   readonly held_back: number | null
   readonly cause: string
   readonly steady_state: SteadyState | null
+  /** Why requests were rejected, the most frequent rule first; absent: none was. */
+  readonly rejections?: readonly Rejection[]
   readonly engines: readonly EngineSummary[]
   readonly warmup?: WarmupSummary
   readonly cost?: Cost
@@ -117,10 +127,23 @@ export function summarise(run: RunResult, options: SummaryOptions = {}): Summary
     steps: total((e) => e.steps),
     utilisation: mean(perEngine.map((e) => e.utilisation)),
     ...findCause(engines),
-    steady_state: findSteadyState(run.trace, outcomes, engines.length) ?? null,
+    steady_state: findSteadyState(run, engines.length) ?? null,
+    ...(outcomes.reasons.size > 0 && {rejections: rejectionsOf(outcomes)}),
     ...rest,
     engines: perEngine,
   }
+}
+
+/** Reasons differ in their numbers; what is left without them is the rule. */
+function rejectionsOf({reasons}: RunResult['outcomes']): Rejection[] {
+  const rules = new Map<string, {requests: number; reason: string}>()
+  for (const [, reason] of [...reasons].sort(([a], [b]) => a - b)) {
+    const rule = reason.replaceAll(/\d+/g, '')
+    const known = rules.get(rule)
+    if (known) known.requests += 1
+    else rules.set(rule, {requests: 1, reason})
+  }
+  return [...rules.values()].sort((a, b) => b.requests - a.requests)
 }
 
 /** The same, of what the outcomes alone tell. `itlLeavesOut`: the warm-up that the caller's ITL leaves out. */

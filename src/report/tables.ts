@@ -2,7 +2,7 @@
 
 import {count, dollars, figure, seconds, share} from './figures.js'
 import type {GroupSummary} from './groups.js'
-import {type Goodput, type Spread, spreadFields} from './measures.js'
+import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import type {Cost, Summary} from './summary.js'
 
@@ -58,6 +58,10 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
   ]
   return [
     ['requests', requestsFact(summary)],
+    ...(summary.rejections ?? []).map(
+      ({requests, reason}) =>
+        ['rejected', `${count(requests)}${requests > 1 ? ', the first' : ''}: ${reason}`] as const,
+    ),
     ['throughput', rates.join(', ')],
     ...(goodput ? [['goodput', goodputFact(goodput)] as const] : []),
     ['KV cache', kvFact(summary)],
@@ -88,17 +92,14 @@ function requestsFact({requests, duration_s}: Summary): string {
 }
 
 function goodputFact(goodput: Goodput): string {
-  const bounds = Object.entries(goodput.slo).map(
-    ([name, ms]) => `${name.replace('_ms', '').toUpperCase()} ≤ ${ms} ms`,
-  )
   const rates = `${figure(goodput.requests_per_s)} req/s, ${figure(goodput.output_tokens_per_s)} tok/s out`
   const met = `${count(goodput.requests)} requests (${share(goodput.attainment)})`
-  return `${rates}: ${met} met ${bounds.join(', ')}`
+  return `${rates}: ${met} met ${boundsText(goodput)}`
 }
 
 function kvFact({kv, requests}: Summary): string {
   const preemptions = requests.preemptions === 1 ? 'preemption' : 'preemptions'
-  return `${count(kv.blocks)} blocks, peak ${share(kv.peak_usage)}; ${count(requests.preemptions)} ${preemptions}`
+  return `${count(kv.blocks)} blocks, at most ${share(kv.peak_usage)} in use; ${count(requests.preemptions)} ${preemptions}`
 }
 
 function prefixFact({prefix_cache}: Summary): string {
@@ -111,7 +112,7 @@ function prefixFact({prefix_cache}: Summary): string {
 
 function engineFact({steps, utilisation, engines}: Summary): string {
   const who = engines.length === 1 ? '' : `${engines.length} engines, `
-  return `${who}${count(steps)} steps, busy ${share(utilisation)} of the time`
+  return `${who}${count(steps)} steps, one running ${share(utilisation)} of the time`
 }
 
 function costFact(cost: Cost): string {

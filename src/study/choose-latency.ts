@@ -1,4 +1,5 @@
 /** `--latency`: which step-time source serves an engine. A source that was named serves or fails, it never falls back. */
+import {existsSync} from 'node:fs'
 import {join} from 'node:path'
 import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
 import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
@@ -30,6 +31,11 @@ export async function chooseLatency(
   request: RunRequest,
 ): Promise<StepTimeModel> {
   const {latency, profiles} = request
+  if (profiles !== undefined && !existsSync(profiles)) {
+    throw new Problem('PROFILE_BAD_FILE', `--profiles ${profiles}: there is no such folder.`, {
+      suggestions: ['the folder that holds <hardware>/<org>/<model>/<variant>/tp<N>'],
+    })
+  }
   if (latency === 'profile' || (latency === 'auto' && profiles !== undefined)) {
     const bundle = profiles === undefined ? undefined : bundleOf(instance, profiles)
     if (bundle !== undefined) return profileModel(instance, request, bundle)

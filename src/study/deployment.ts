@@ -1,4 +1,5 @@
 /** A request for a run made whole: engines with their settings and step times, and the words to describe them. */
+import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import type {ReplicaConfig} from '../cluster/cluster.js'
@@ -38,7 +39,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
       suggestions: Object.keys(routers).map((name) => `--router ${name}`),
     })
   }
-  const policy = await loadPolicy(request.policy, (path) => pathToFileURL(resolve(path)).href)
+  const policy = await loadPolicy(request.policy, moduleUrl)
   const {instances, layout, notes} = await placeInstances(request)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
@@ -68,6 +69,14 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
       ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes])),
     ],
   }
+}
+
+/** Node's own message would name files of llmsim. */
+function moduleUrl(path: string): string {
+  if (existsSync(path)) return pathToFileURL(resolve(path)).href
+  throw new Problem('POLICY_BAD_MODULE', `--policy ${path}: there is no such file.`, {
+    suggestions: ['--policy fcfs', 'the path of a module, from the folder you are in'],
+  })
 }
 
 function frontEndOf({compat, frontEnd}: RunRequest) {

@@ -22,10 +22,28 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
   ])
   const {compat} = deployment.request
   return [
-    traceLine(trace, traceName),
+    `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
+  ]
+}
+
+/** The head of a comparison: the trace, a line or two for each device, notes of all. */
+export function describeDevices(
+  trace: Trace,
+  deployments: readonly Deployment[],
+  traceName: string,
+): string[] {
+  const notes = deployments.flatMap(({engines, notes}) => {
+    const device = engines[0]!.instance.hardwareName
+    return notes.map((note) => (note.includes(device) ? note : `${device}: ${note}`))
+  })
+  return [
+    traceLine(trace, traceName),
+    ...(deployments[0] ? [modelText(deployments[0].engines[0]!)] : []),
+    ...deployments.map(deviceLine),
+    ...[...trace.notes, ...notes].map((note) => `note: ${note}`),
   ]
 }
 
@@ -35,18 +53,45 @@ function traceLine(trace: Trace, name: string): string {
   return `trace ${name}: ${thousands(trace.length)} requests (${trace.format}), ${lengths}`
 }
 
-function engineLine({instance, settled}: DeployedEngine): string {
-  const {hardwareName, model, tp, ep, link} = instance
-  const {maxNumSeqs, maxNumBatchedTokens, depth, policy} = settled.config
-  const devices =
-    tp === 1
-      ? hardwareName
-      : `${tp} × ${hardwareName} (tp ${tp}${ep > 1 ? `, ep ${ep}` : ''}${link ? `, ${link.name}` : ''})`
+function engineLine(engine: DeployedEngine): string {
+  const {model} = engine.instance
   const weights = model.quantization?.method ?? model.dtype
-  const seats = maxNumSeqs === Number.MAX_SAFE_INTEGER ? 'any number of' : thousands(maxNumSeqs)
-  const schedule = depth === 1 ? 'synchronous' : 'asynchronous'
-  return `${model.id} (${weights}) on ${devices}: ${seats} seats, ${thousands(maxNumBatchedTokens)} tokens a step, ${policy.name}, ${schedule}`
+  return `${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
 }
+
+const modelText = (engine: DeployedEngine): string => {
+  const {model} = engine.instance
+  return `${model.id} (${model.quantization?.method ?? model.dtype}), ${scheduleText(engine)}`
+}
+
+/** A device of a comparison: its limits, and which terms of its step time come from where. */
+function deviceLine({engines}: Deployment): string {
+  const engine = engines[0]!
+  const terms = new Map<string, string[]>()
+  for (const {term, from} of engine.latency.provenance)
+    terms.set(from, [...(terms.get(from) ?? []), term])
+  const sources = [...terms].map(([from, names]) => `${from}: ${names.join(', ')}`)
+  const many = engines.length > 1 ? `${engines.length} × ` : ''
+  return [`${many}${devicesText(engine)}: ${limitsText(engine)}`, ...sources].join('; ')
+}
+
+function devicesText({instance}: DeployedEngine): string {
+  const {hardwareName, tp, ep, link} = instance
+  if (tp === 1) return hardwareName
+  const cut = [`tp ${tp}`, ...(ep > 1 ? [`ep ${ep}`] : []), ...(link ? [link.name] : [])]
+  return `${tp} × ${hardwareName} (${cut.join(', ')})`
+}
+
+function limitsText({settled}: DeployedEngine): string {
+  const {maxNumSeqs, maxNumBatchedTokens} = settled.config
+  const seats = maxNumSeqs === Number.MAX_SAFE_INTEGER ? 'any number of' : thousands(maxNumSeqs)
+  const isUnlimited = maxNumBatchedTokens === Number.MAX_SAFE_INTEGER
+  const budget = isUnlimited ? 'any number of' : thousands(maxNumBatchedTokens)
+  return `${seats} seats, ${budget} tokens a step`
+}
+
+const scheduleText = ({settled}: DeployedEngine): string =>
+  `${settled.config.policy.name}, ${settled.config.depth === 1 ? 'synchronous' : 'asynchronous'}`
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled

@@ -10,7 +10,7 @@ import type {Warmup} from '../report/warmup.js'
 import {type ReadOptions, readTrace} from '../trace/read.js'
 import type {Trace} from '../trace/trace.js'
 import {type Deployment, deploy} from './deployment.js'
-import {configOf, describeRun} from './describe.js'
+import {configOf, describeDevices, describeRun} from './describe.js'
 import type {RunRequest} from './run-request.js'
 import {type Simulation, simulate} from './simulate.js'
 
@@ -47,27 +47,58 @@ export interface JobResult {
   readonly runs: readonly FinishedRun[]
   /** For a comparison: every device, also those that could not run it. */
   readonly devices: readonly DeviceRow[]
+  /** What was compared, one fact a line. */
+  readonly header: readonly string[]
 }
 
 /** @throws Problem for bad input; with several devices, one that does not fit is a row and not an error */
 export async function runJob(job: Job): Promise<JobResult> {
   if (job.requests.length > 1) checkComparison(job)
   const trace = await readTrace([...job.traces], job.readOptions)
+  const plans = await deployAll(job)
   const runs: FinishedRun[] = []
   const devices: DeviceRow[] = []
+  for (const plan of plans) {
+    if ('reason' in plan) {
+      devices.push({device: plan.device, result: {fits: false, reason: plan.reason}})
+      continue
+    }
+    const run = runOne(job, trace, plan)
+    runs.push(run)
+    devices.push({device: run.device, result: {fits: true, summary: run.summary}})
+  }
+  const fitting = plans.flatMap((plan) => ('reason' in plan ? [] : [plan]))
+  return {trace, runs, devices, header: describeDevices(trace, fitting, nameOf(job.traces))}
+}
+
+/** All of them before the first is simulated: a mistake in the last name must not cost the runs before it. */
+async function deployAll(job: Job): Promise<(Deployment | Misfit)[]> {
+  const plans: (Deployment | Misfit)[] = []
+  const seen = new Set<string>()
   for (const request of job.requests) {
-    const device = request.hardware ?? 'cluster'
     try {
-      const run = await runOne(job, trace, request)
-      runs.push(run)
-      devices.push({device: run.device, result: {fits: true, summary: run.summary}})
+      const deployment = await deploy(request)
+      const device = deployment.engines[0]!.instance.hardwareName
+      if (seen.has(device)) throw namedTwice(device)
+      seen.add(device)
+      plans.push(deployment)
     } catch (error) {
       if (job.requests.length === 1 || !isMisfit(error)) throw error
-      devices.push({device, result: {fits: false, reason: error.message}})
+      plans.push({device: request.hardware ?? 'cluster', reason: error.message})
     }
   }
-  return {trace, runs, devices}
+  return plans
 }
+
+interface Misfit {
+  readonly device: string
+  readonly reason: string
+}
+
+const namedTwice = (device: string): Problem =>
+  new Problem('FLAG_BAD_VALUE', `--hardware names ${device} twice: one row says it all.`, {
+    suggestions: ['Name each device once.'],
+  })
 
 /** What makes one device of a comparison unfit, as opposed to a mistake in the command. */
 const isMisfit = (error: unknown): error is Problem =>
@@ -83,8 +114,7 @@ function checkComparison(job: Job): void {
   }
 }
 
-async function runOne(job: Job, trace: Trace, request: RunRequest): Promise<FinishedRun> {
-  const deployment = await deploy(request)
+function runOne(job: Job, trace: Trace, deployment: Deployment): FinishedRun {
   const device = deployment.engines[0]!.instance.hardwareName
   const traceName = nameOf(job.traces)
   const simulation = simulateInto(job, trace, deployment)

@@ -66,13 +66,10 @@ function quotient(npu: number, others: Readonly<Record<string, number>>): number
   const entries = Object.entries(others).filter(([, size]) => size > 1)
   const product = entries.reduce((all, [, size]) => all * size, 1)
   if (npu % product === 0) return npu / product
-  const named = entries.map(([axis, size]) => `${axis} ${size}`).join(' · ')
+  const factors = entries.map(([axis, size]) => `${axis} ${size}`).join(' · ')
+  const named = entries.length > 1 ? `${factors} = ${product}` : factors
   const below = Math.floor(npu / product) * product
-  throw new Problem(
-    'PARALLELISM_INVALID',
-    `--npu ${npu} is not a multiple of ${named} = ${product}.`,
-    {
-      suggestions: [...(below > 0 ? [`--npu ${below}`] : []), `--npu ${below + product}`],
-    },
-  )
+  throw new Problem('PARALLELISM_INVALID', `--npu ${npu} is not a multiple of ${named}.`, {
+    suggestions: [...(below > 0 ? [`--npu ${below}`] : []), `--npu ${below + product}`],
+  })
 }

@@ -55,9 +55,22 @@ export function simulate(request: SimulateRequest): Simulation {
     ...(request.onProgress ? {onProgress: request.onProgress} : {}),
   })
   const engineSeconds = (performance.now() - startedAt) / 1000
-  const run = {trace, ...result, prefixIdentity: trace.prefix !== undefined, ...gaps.recorded()}
+  const run = {
+    trace,
+    ...result,
+    prefixIdentity: trace.prefix !== undefined,
+    isOpen: openRows(request),
+    ...gaps.recorded(),
+  }
   if (request.check) checkRun(run)
   return {run, summary: summarise(run, {slo, warmup, price: deployment.price}), engineSeconds}
+}
+
+/** Rows that came by themselves: not those of a closed loop, nor turns that waited for the one before. */
+function openRows({trace, concurrency}: SimulateRequest): (row: number) => boolean {
+  const {thinkTime} = trace
+  if (concurrency !== undefined) return () => false
+  return (row) => thinkTime === undefined || Number.isNaN(thinkTime[row]!)
 }
 
 function simulationOf(

@@ -38,10 +38,18 @@ async function unreadable(path: string, error: unknown): Promise<Problem> {
   })
 }
 
+const noStandardInput = (): Problem =>
+  new Problem(
+    'TRACE_NOT_FOUND',
+    '-: a trace is read from files and folders, not from standard input.',
+    {suggestions: ['write it to a file first, and name that']},
+  )
+
 /** The files of `paths`: those of a folder sorted by name, hidden ones and other endings left out. */
 export async function traceFiles(paths: readonly string[]): Promise<string[]> {
   const files: string[] = []
   for (const path of paths) {
+    if (path === '-') throw noStandardInput()
     const info = await stat(path).catch(async (error) => {
       throw await unreadable(path, error)
     })

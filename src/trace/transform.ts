@@ -33,6 +33,8 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
   check('to', to, 'positive')
   check('limit', limit, 'positive')
   if (limit !== undefined && !Number.isInteger(limit))
+    throw new Problem('FLAG_BAD_VALUE', `--limit: ${limit} is not a whole number of requests.`)
+  if (limit !== undefined && !Number.isInteger(limit))
     throw new Problem('FLAG_BAD_VALUE', `--limit: ${limit} is not a whole number.`)
   check('time-scale', timeScale, 'positive')
   check('rate', rate, 'positive')
@@ -46,6 +48,11 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
   if (rate !== undefined) out = toRate(out, rate)
   return out
 }
+
+const spanText = (from: number, to: number): string =>
+  to === Number.POSITIVE_INFINITY
+    ? `at --from ${from} s or later`
+    : `between --from ${from} and --to ${to} s`
 
 /** The first row of the session of every row; its own number where it has none. */
 function firstRows(trace: Trace): Float64Array {
@@ -73,7 +80,7 @@ export function window(trace: Trace, from: number, to: number): Trace {
     const last = trace.arrivedAt.findLast((time) => !Number.isNaN(time)) ?? 0
     throw new Problem(
       'TRACE_EMPTY',
-      `No request arrives between --from ${from} and --to ${to} s; the trace reaches from ${trace.arrivedAt[0]! / 1e9} to ${last / 1e9} s.`,
+      `No request arrives ${spanText(from, to)}; the trace reaches from ${trace.arrivedAt[0]! / 1e9} to ${last / 1e9} s.`,
     )
   }
   return mapTimes(selectRows(trace, rows), (ns) => ns - start)

@@ -65,9 +65,15 @@ describe('the cause of a run', () => {
     })
     const {bound, cause} = findCause([idle])
     assert.equal(bound, 'none')
-    assert.match(cause, /^not saturated.*only 4\.0 % of busy time; 5 of 256 seats, 12 % of blocks$/)
+    assert.match(
+      cause,
+      /^not saturated.*only 4\.0 % of busy time; on average 5 of 256 seats, 12 % of blocks$/,
+    )
     const never = findCause([{...idle, heldBack: {seats: 0, blocks: 0, budget: 0}}])
-    assert.match(never.cause, /nothing ever queued/)
+    assert.match(
+      never.cause,
+      /no request waited for a seat, blocks or the token budget; on average/,
+    )
   })
 
   it('of a run without steps says so', () => {
@@ -87,8 +93,7 @@ function queueRun(arrivals: readonly number[], serviceMs: number) {
     free = scheduled + serviceMs
     return {arrived, scheduled, first: scheduled + 1, finished: free, input: 900, output: 100}
   })
-  const {trace, outcomes} = buildRun(rows)
-  return findSteadyState(trace, outcomes, 1)
+  return findSteadyState(buildRun(rows), 1)
 }
 
 const every = (gap: number, count: number): number[] =>
@@ -149,13 +154,36 @@ describe('steady state', () => {
     assert.equal(queueRun(every(10, 20), 100), undefined)
   })
 
+  it('is a question of those alone that came by themselves', () => {
+    const rows = every(100, 600).map((arrived, i): Row => {
+      // Every second request waits longer and longer, the others are served at once.
+      const scheduled = arrived + (i % 2 === 0 ? i * 50 : 0)
+      return {arrived, scheduled, first: scheduled + 1, finished: scheduled + 2, input: 100}
+    })
+    const run = buildRun(rows)
+    const growing = (isOpen: (row: number) => boolean) =>
+      findSteadyState({...run, isOpen}, 1)?.growing
+    assert.equal(
+      growing((row) => row % 2 === 0),
+      true,
+    )
+    assert.equal(
+      growing((row) => row % 2 === 1),
+      false,
+    )
+    assert.equal(
+      growing(() => false),
+      undefined,
+    )
+  })
+
   it('counts what was never scheduled as waiting to the end', () => {
     const rows = every(100, 300).map((arrived, i): Row => {
       if (i < 60) return {arrived, scheduled: arrived, first: arrived + 5, finished: arrived + 90}
       return {arrived, status: 3, finished: arrived + 600 * i}
     })
-    const {trace, outcomes} = buildRun(rows)
-    assert.equal(findSteadyState(trace, outcomes, 2)!.growing, true)
-    assert.match(findSteadyState(trace, outcomes, 2)!.warning!, /the 2 engines sustain/)
+    const state = findSteadyState(buildRun(rows), 2)!
+    assert.equal(state.growing, true)
+    assert.match(state.warning!, /the 2 engines sustain/)
   })
 })

@@ -5,6 +5,7 @@ import {requestFields} from '#llmsim/report/request-files.js'
 import {parseSlo} from '#llmsim/report/slo.js'
 import {summarise} from '#llmsim/report/summary.js'
 import {parseWarmup} from '#llmsim/report/warmup.js'
+import {status} from '#llmsim/stats/outcomes.js'
 import {buildRun, sixRequests} from './build-run.js'
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/results.md'), 'utf8')
@@ -29,6 +30,7 @@ function paths(value: unknown, path: string): string[] {
 describe('docs/results.md', () => {
   const rows = Array.from({length: 60}, (_, i) => ({
     ...sixRequests[0]!,
+    ...(i === 0 && {status: status.rejected, reason: 'too long'}),
     arrived: i * 10,
     scheduled: i * 100,
     first: i * 100 + 1,

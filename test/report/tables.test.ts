@@ -7,6 +7,7 @@ import {plainStyle, shorten, styleFor, wrap} from '#llmsim/report/style.js'
 import {type Summary, summarise} from '#llmsim/report/summary.js'
 import {renderGroups, renderRun} from '#llmsim/report/tables.js'
 import {parseWarmup} from '#llmsim/report/warmup.js'
+import {status} from '#llmsim/stats/outcomes.js'
 import {buildRun, engine, gapsOf, sixRequests} from './build-run.js'
 
 const assertFits = (text: string): void => {
@@ -81,11 +82,12 @@ E2E     780   800  1,520  1,760  1,952  2,000
 queue   126  20.0    340    420    484    500
 
 requests    5 of 6 completed in 4.00 s, 1 rejected
+rejected    1: longer than max_model_len
 throughput  1.25 req/s, 12.5 tok/s in, 18.8 tok/s out
 goodput     1.00 req/s, 16.0 tok/s out: 4 requests (67 %) met TTFT ≤ 400 ms
-KV cache    100 blocks, peak 96 %; 2 preemptions
+KV cache    100 blocks, at most 96 % in use; 2 preemptions
 prefix hits 25 % of prompt tokens
-engine      1,234 steps, busy 75 % of the time
+engine      1,234 steps, one running 75 % of the time
 cost        $29.63 per 1M output tokens (1 device at $2.00/h)
 
 KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
@@ -107,7 +109,7 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
       {device: 'A-VERY-LONG-DEVICE-NAME-80GB', result: {fits: true, summary: extreme()}},
       {device: 'RTX3090', result: {fits: false, reason: 'weights need 141 GB '.repeat(9)}},
     ] as const
-    assertFits(await renderDevices(devices, plainStyle))
+    assertFits(await renderDevices(devices, header, plainStyle))
   })
 
   it('say that a trace without prefix identity gets no hits', async () => {
@@ -150,15 +152,51 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
         {device: 'H100', result: {fits: true, summary}},
         {device: 'A10', result: {fits: false, reason: 'the weights need 30 GiB, it has 24 GiB'}},
       ],
+      ['trace chat.csv'],
       plainStyle,
     )
     assert.equal(
       text,
-      `device  fits  TTFT p99  TPOT p99  goodput  busy  $/1M out  bound by
+      `trace chat.csv
+
+device  fits  TTFT p99  TPOT p99  goodput  busy  $/1M out  bound by
                     ms        ms    req/s
 H100     yes       592      59.4     1.25  25 %    $29.63  step time
 A10       no         –         –        –     –         –  –
+
+goodput: completed requests (no --slo); busy: share of the run in which a step
+  ran; bound by: what requests waited for, or else only the time of the steps
 A10: the weights need 30 GiB, it has 24 GiB`,
+    )
+  })
+
+  it('of devices say which share met the bounds, and what the bounds are', async () => {
+    const summary = summarise(buildRun(sixRequests), {slo: parseSlo('ttft=400ms')})
+    const text = await renderDevices(
+      [{device: 'H100', result: {fits: true, summary}}],
+      [],
+      plainStyle,
+    )
+    assert.match(text, /goodput +met +busy/)
+    assert.match(text, /^H100 .* 67 % /m)
+    assert.match(text, /^goodput, met: requests within TTFT ≤ 400 ms; /m)
+  })
+
+  it('say of what was rejected how much, and why', async () => {
+    const rows = ['total 9 > 8', 'total 12 > 8', 'no blocks'].map((reason, i) => ({
+      ...sixRequests[0]!,
+      arrived: i,
+      status: status.rejected,
+      reason,
+    }))
+    const summary = summarise(buildRun(rows))
+    assert.deepEqual(summary.rejections, [
+      {requests: 2, reason: 'total 9 > 8'},
+      {requests: 1, reason: 'no blocks'},
+    ])
+    assert.match(
+      await renderRun(summary, [], plainStyle),
+      /\nrejected {4}2, the first: total 9 > 8\nrejected {4}1: no blocks\n/,
     )
   })
 
