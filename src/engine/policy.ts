@@ -89,6 +89,10 @@ async function importPolicy(name: string, url: string): Promise<Partial<Scheduli
     return module.default ?? module
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
-    throw new Problem('POLICY_BAD_MODULE', `${name}: it could not be loaded: ${reason}`, {cause})
+    throw new Problem(
+      'POLICY_BAD_MODULE',
+      `${name}: it could not be loaded: ${reason?.replace(/\.?$/, '.')}`,
+      {cause},
+    )
   }
 }

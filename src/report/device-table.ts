@@ -72,7 +72,7 @@ const unitsWith = (slo: Goodput | undefined): string[] => [
 ]
 
 function cellsOf({device, result}: DeviceRow, slo: Goodput | undefined): string[] {
-  const name = shorten(device, slo ? 12 : 17)
+  const name = shorten(device, slo ? 10 : 17)
   if (!result.fits) return [name, 'no', ...Array.from({length: slo ? 7 : 6}, () => '–')]
   const {summary} = result
   // Without an SLO every completed request is good.
