@@ -4,6 +4,7 @@ import {existsSync} from 'node:fs'
 import {chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
+import {Config} from '@oclif/core'
 import {expect} from 'chai'
 import {commandExists, root, spawnProgram} from './support/cli.js'
 
@@ -73,6 +74,26 @@ describe('README.md', () => {
     ).deep.equal([])
   })
 
+  it('shows what its commands print, but for the digits', async () => {
+    const shape = (text: string): string => text.replaceAll(/[\d.,–]+/g, '0').replaceAll(/ +/g, ' ')
+    const shown = [...readme.matchAll(/^```text\n([\s\S]*?)^```$/gm)].map((match) => match[1]!)
+    const env = {NO_COLOR: '1'}
+    const run = async (...argv: string[]): Promise<string> =>
+      (
+        await spawnProgram(
+          process.execPath,
+          [`${root}bin/run.js`, 'simulate', ...argv, '--no-save'],
+          {cwd: folder, env},
+        )
+      ).stdout
+    const main = await run('traces/chat.csv', '--hardware', 'RTX3090', '--npu', '4')
+    const slo = ['--slo', 'ttft=500ms,tpot=50ms']
+    const devices = await run('traces/chat.csv', '--hardware', 'RTX4090,A100,H100', ...slo)
+    expect(shown.length).equal(2)
+    expect(shape(shown[0]!)).equal(shape(main))
+    expect(shape(devices)).include(shape(shown[1]!))
+  })
+
   for (const {line, script} of blocks) {
     if (tooLong.has(script.trim())) continue
     it(`line ${line}: ${script.trim().split('\n').join('; ')}`, async function () {
@@ -91,6 +112,19 @@ describe('README.md', () => {
       expect(stdout).not.equal('')
     })
   }
+})
+
+describe('docs/simulate.md', () => {
+  it('has every flag of the command, and no other', async () => {
+    const page = await readFile(`${root}docs/simulate.md`, 'utf8')
+    const cells = [...page.matchAll(/^\| (`--[^|]+) \|/gm)].map((match) => match[1]!)
+    const listed = cells.flatMap((cell) =>
+      [...cell.matchAll(/--([a-z-]+)/g)].map(([, name]) => name),
+    )
+    const {commands} = await Config.load({root, ignoreManifest: true})
+    const flags = Object.keys(commands.find(({id}) => id === 'simulate')!.flags)
+    expect(listed.sort()).deep.equal(flags.sort())
+  })
 })
 
 describe('the documentation', () => {

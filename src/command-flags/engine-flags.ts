@@ -36,13 +36,14 @@ export const engineFlags = {
   }),
   npu: size('HARDWARE', 'Accelerators in all. Alone: one tensor-parallel engine over all.'),
   tp: size('HARDWARE', 'Tensor-parallel degree of an engine.'),
-  pp: size('HARDWARE', 'Pipeline stages of an engine.'),
+  pp: size('HARDWARE', 'Pipeline stages of an engine (above 1: not built yet).'),
   dp: size('HARDWARE', 'Data-parallel ranks.'),
-  ep: size('HARDWARE', 'Expert-parallel degree.'),
+  ep: size('HARDWARE', 'Devices over which experts are spread.'),
   instances: size('HARDWARE', 'Independent engines.'),
   router: Flags.string({
     helpGroup: 'HARDWARE',
     default: 'least-requests',
+    helpValue: 'NAME',
     summary: `How requests are spread over engines: ${Object.keys(routers).join(', ')}.`,
   }),
   cluster: Flags.string({
@@ -58,7 +59,10 @@ export const engineFlags = {
     summary: 'fcfs, priority, sjf, or a module of your own (docs/scheduler.md).',
   }),
   'max-num-seqs': size('ENGINE', 'Seats (default: 1024 on ≥ 70 GiB devices but A100, else 256).'),
-  'max-num-batched-tokens': size('ENGINE', 'Tokens a step (default: 8192 there, else 2048).'),
+  'max-num-batched-tokens': size(
+    'ENGINE',
+    'Tokens a step (default: 8192 where seats are 1024, else 2048).',
+  ),
   'max-model-len': size('ENGINE', "Longest request (default: the model's, as blocks allow)."),
   'gpu-memory-utilization': Flags.custom<number>({
     helpGroup: 'ENGINE',
@@ -100,10 +104,11 @@ export const engineFlags = {
     summary: "Replay that simulator's clock, artefacts included (docs/compat.md).",
   })(),
   seed: Flags.integer({
-    helpGroup: 'GLOBAL',
+    helpGroup: 'OUTPUT',
+    helpValue: 'N',
     default: 0,
     min: 0,
-    summary: 'Seed of whatever is random.',
+    summary: 'Seed of whatever is random; kept with the run (default: 0).',
   }),
 }
 

@@ -426,9 +426,8 @@ describe('what arrives', () => {
   })
 
   it('sessions claim it only where more of them begin than are served', async () => {
-    const seats = ['--max-num-seqs', '4']
-    expect(await growing(chat, '--hardware', 'H100', ...seats)).equal(false)
-    expect(await growing(chat, '--hardware', 'RTX3090', ...seats)).equal(true)
+    expect(await growing(chat, '--hardware', 'H100', '--max-num-seqs', '6')).equal(false)
+    expect(await growing(chat, '--hardware', 'H100', '--max-num-seqs', '4')).equal(true)
   })
 })
 
