@@ -33,8 +33,6 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
   check('to', to, 'positive')
   check('limit', limit, 'positive')
   if (limit !== undefined && !Number.isInteger(limit))
-    throw new Problem('FLAG_BAD_VALUE', `--limit: ${limit} is not a whole number of requests.`)
-  if (limit !== undefined && !Number.isInteger(limit))
     throw new Problem('FLAG_BAD_VALUE', `--limit: ${limit} is not a whole number.`)
   check('time-scale', timeScale, 'positive')
   check('rate', rate, 'positive')
