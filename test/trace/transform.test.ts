@@ -69,7 +69,11 @@ describe('transforming a trace', () => {
     [{timeScale: Number.NaN}, 'FLAG_BAD_VALUE', '--time-scale: NaN is not a number above 0.'],
     [{rate: -3}, 'FLAG_BAD_VALUE', '--rate: -3 is not a number above 0.'],
     [{from: 3, to: 2}, 'FLAG_CONFLICT', '--to 2 must be later than --from 3.'],
-    [{from: 100}, 'TRACE_EMPTY', /^No request arrives at --from 100 s or later; .* from 0 to 8 s\.$/],
+    [
+      {from: 100},
+      'TRACE_EMPTY',
+      /^No request arrives at --from 100 s or later; .* from 0 to 8 s\.$/,
+    ],
     [{to: 1, rate: 2}, 'FLAG_CONFLICT', /^--rate 2 cannot be reached: all requests/],
   ]
   for (const [options, code, says] of wrong) {
