@@ -186,7 +186,8 @@ function ringOf(instance: Instance) {
   const ring = machine?.file.link ?? {bandwidthGb: link?.gbPerS ?? 16, latencyNs: 0}
   const collectives = ringCollectives({
     link: ring,
-    memoryBandwidthGb: machine?.instance.memory.bandwidthGb ?? hardware!.bandwidthGbS,
+    // Its network knows one memory bandwidth, that of the first instance.
+    memoryBandwidthGb: machine?.file.instances[0]?.memory.bandwidthGb ?? hardware!.bandwidthGbS,
     tp,
     ep,
     hiddenSize: model.hiddenSize,
