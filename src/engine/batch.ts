@@ -40,13 +40,24 @@ export class Batch {
 
   clear(sequence: number): void {
     this.sequence = sequence
-    Object.assign(this.shape, blank)
+    const {shape} = this
+    shape.tokens = 0
+    shape.sequences = 0
+    shape.prefills = 0
+    shape.prefillTokens = 0
+    shape.prefillContext = 0
+    shape.prefillWork = 0
+    shape.decodes = 0
+    shape.decodeContext = 0
+    shape.decodeContextMin = 0
+    shape.decodeContextMax = 0
+    shape.paddedTokens = 0
     this.regular = 0
-    this.joiners.length = 0
-    this.stragglers.length = 0
-    this.finishing.length = 0
-    this.departing.length = 0
     this.preempted = 0
+    empty(this.joiners)
+    empty(this.stragglers)
+    empty(this.finishing)
+    empty(this.departing)
   }
 
   /** A chunk of `n` tokens behind `context` computed ones; one token is a decode to every kernel. */
@@ -95,4 +106,7 @@ export class Batch {
   }
 }
 
-const blank = emptyShape()
+/** Setting the length of an array that is empty already is a slow path of V8, and most lists are. */
+const empty = (list: number[]): void => {
+  if (list.length > 0) list.length = 0
+}

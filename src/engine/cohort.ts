@@ -94,6 +94,7 @@ export class Cohort {
   /** Members that fill a shared block in the next step, as slots; the caller may say that one has no more to fill. */
   forEachFiller(visit: (slot: number) => 'more' | 'last'): void {
     const list = this.#fillers[this.#phase(-(this.step + 1))]!
+    if (list.length === 0) return
     let kept = 0
     for (const filler of list) {
       this.work++

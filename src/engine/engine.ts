@@ -182,7 +182,7 @@ export class Engine implements EngineView {
     }
     for (const slot of batch.departing) requests.lastTokenAt[slot] = now
     this.#work += batch.departing.length + batch.stragglers.length + batch.joiners.length
-    this.finished.length = 0
+    if (this.finished.length > 0) this.finished.length = 0
     if (batch.finishing.length === 0) return
     this.#seats.finish(batch)
     this.finished.push(...batch.finishing)
@@ -287,7 +287,7 @@ export class Engine implements EngineView {
     )
     batch.regular = members - stragglers.length
     for (const slot of stragglers) this.#seats.pickStraggler(slot, batch)
-    stragglers.length = 0
+    if (stragglers.length > 0) stragglers.length = 0
     this.#takeDecodeBlocks(prefilling)
     if (prefilling.length > 0) {
       for (const slot of prefilling.slice()) this.#seats.commitChunk(slot, batch, now)
@@ -330,7 +330,7 @@ export class Engine implements EngineView {
     const {cohort} = this.#seats
     this.#pool.take(cohort.needBlock())
     const enterers = this.#enterers
-    enterers.length = 0
+    if (enterers.length > 0) enterers.length = 0
     cohort.forEachFiller((slot) => {
       enterers.push(slot)
       const filled = (cohort.context(slot) + 1) / this.config.blockSize

@@ -120,7 +120,7 @@ export class Seats {
   seal(batch: Batch): void {
     const {cohort} = this
     for (const slot of this.leftOut) this.#leaveOut(slot)
-    this.leftOut.length = 0
+    if (this.leftOut.length > 0) this.leftOut.length = 0
     while (cohort.nextEnd() === cohort.step) {
       this.work++
       this.#drain(cohort.takeEnd(), batch)

@@ -19,6 +19,28 @@ const finalise = (value: number): number => {
 
 const rotate = (value: number, by: number): number => (value << by) | (value >>> (32 - by))
 
+// The two lanes of the id that is being made. Kept here, because ids are made by the million.
+let a = 0
+let b = 0
+
+function begin(previous: number): void {
+  a = ((previous % two32) | 0) ^ 0x2545_f491
+  b = (Math.floor(previous / two32) | 0) ^ 0x9e37_79b9
+}
+
+function feed(value: number): void {
+  const low = value | 0
+  const high = Math.floor(value / two32) | 0
+  a = Math.imul(rotate(a ^ Math.imul(low, 0xcc9e_2d51), 15) + b, 0x1b87_3593) + 0x52dc_e729
+  b = Math.imul(rotate(b ^ Math.imul(low + high, 0x38b3_4ae5), 13) + a, 0x85eb_ca77) + high
+}
+
+function end(): number {
+  const x = finalise(a ^ rotate(b, 16))
+  const y = finalise(b + x)
+  return (y & highMask) * two32 + ((x ^ y) >>> 0)
+}
+
 /** The id of a block: of the id before it and the values `from … to` of `tokens`. */
 export function chainId(
   previous: number,
@@ -26,30 +48,23 @@ export function chainId(
   from: number,
   to: number,
 ): number {
-  let a = ((previous % two32) | 0) ^ 0x2545_f491
-  let b = (Math.floor(previous / two32) | 0) ^ 0x9e37_79b9
-  for (let i = from; i < to; i++) {
-    const token = tokens[i]!
-    const low = token | 0
-    const high = Math.floor(token / two32) | 0
-    a = Math.imul(rotate(a ^ Math.imul(low, 0xcc9e_2d51), 15) + b, 0x1b87_3593) + 0x52dc_e729
-    b = Math.imul(rotate(b ^ Math.imul(low + high, 0x38b3_4ae5), 13) + a, 0x85eb_ca77) + high
-  }
-  const x = finalise(a ^ rotate(b, 16))
-  const y = finalise(b + x)
-  return (y & highMask) * two32 + ((x ^ y) >>> 0)
+  begin(previous)
+  for (let i = from; i < to; i++) feed(tokens[i]!)
+  return end()
 }
 
 /** The id of a name, to start a chain from. */
 export function nameId(name: string): number {
-  const codes = new Uint32Array(name.length)
-  for (let i = 0; i < name.length; i++) codes[i] = name.charCodeAt(i)
-  return chainId(name.length, codes, 0, codes.length)
+  begin(name.length)
+  for (let i = 0; i < name.length; i++) feed(name.charCodeAt(i))
+  return end()
 }
 
 /** The id of number `k` under `base`: for things that are counted, not read. */
 export function derivedId(base: number, k: number): number {
-  return chainId(base, [k], 0, 1)
+  begin(base)
+  feed(k)
+  return end()
 }
 
 /** Chained ids of every full block of `tokens`. */
@@ -78,7 +93,7 @@ export function idsOfGroups(levels: readonly PrefixLevel[]): number[] {
   const ids: number[] = []
   let base = 0
   for (const [depth, {name, tokens}] of levels.entries()) {
-    base = chainId(base, [nameId(name)], 0, 1)
+    base = derivedId(base, nameId(name))
     const innermost = depth === levels.length - 1
     const blocks = innermost ? Math.ceil(tokens / blockTokens) : Math.floor(tokens / blockTokens)
     for (let k = ids.length; k < blocks; k++) ids.push(derivedId(base, k))

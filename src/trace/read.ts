@@ -80,6 +80,11 @@ async function readFile(
     }
     builder.beginFile(file, format.name)
     if ((format.kind === 'csv') !== (head.kind === 'csv')) throw mismatch(file, format, head.kind)
+    if (format.kind !== 'csv' && mapping.size > 0)
+      throw new Problem(
+        'FLAG_CONFLICT',
+        `${file}: --columns maps the columns of CSV files, and this one is ${format.name}: ${format.looks}.`,
+      )
     if (format.kind === 'csv' && head.kind === 'csv')
       await readCsv(source, {header: head.header, format}, context, options.csvWay)
     else if (format.kind === 'jsonl') await readJsonLines(source, format, context)

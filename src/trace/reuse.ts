@@ -1,4 +1,5 @@
 /** How much of the prompts of a trace a cache that forgets nothing would hold. */
+import {IdTable} from './id-table.js'
 import type {PrefixColumn, Trace} from './trace.js'
 
 /** Block size at which reuse is counted, as engines cache by default. */
@@ -14,13 +15,13 @@ export interface ReuseInfo {
 }
 
 /** Id → how many tokens of its span somebody has left in the cache. */
-type Held = Map<number, number>
+type Held = IdTable
 
 /** Tokens of row `row`, up to `reach`, that are held from the start on. */
 function foundIn(held: Held, {spanTokens, offsets, ids}: PrefixColumn, row: number, reach: number) {
   let found = 0
   for (let at = offsets[row]!; at < offsets[row + 1]! && found < reach; at++) {
-    const part = Math.min(held.get(ids[at]!) ?? 0, reach - found)
+    const part = Math.min(held.get(ids[at]!), reach - found)
     found += part
     if (part < spanTokens) break
   }
@@ -31,7 +32,7 @@ function leaveIn(held: Held, {spanTokens, offsets, ids, knownTokens}: PrefixColu
   let left = knownTokens[row]!
   for (let at = offsets[row]!; at < offsets[row + 1]!; at++, left -= spanTokens) {
     const part = Math.min(spanTokens, left)
-    if (part > (held.get(ids[at]!) ?? 0)) held.set(ids[at]!, part)
+    if (part > held.get(ids[at]!)) held.set(ids[at]!, part)
   }
 }
 
@@ -42,7 +43,7 @@ function leaveIn(held: Held, {spanTokens, offsets, ids, knownTokens}: PrefixColu
 export function reuseOf(trace: Trace): ReuseInfo | null {
   const {prefix} = trace
   if (!prefix) return null
-  const held: Held = new Map()
+  const held: Held = new IdTable()
   let reused = 0
   let prompts = 0
   for (let row = 0; row < trace.length; row++) {

@@ -32,6 +32,8 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
   check('from', from, 'may-be-zero')
   check('to', to, 'positive')
   check('limit', limit, 'positive')
+  if (limit !== undefined && !Number.isInteger(limit))
+    throw new Problem('FLAG_BAD_VALUE', `--limit: ${limit} is not a whole number.`)
   check('time-scale', timeScale, 'positive')
   check('rate', rate, 'positive')
   if (from !== undefined && to !== undefined && to <= from)

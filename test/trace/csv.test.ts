@@ -94,6 +94,12 @@ describe('CSV traces', () => {
     expect([...nanos.arrivedAt]).deep.equal([0, 1])
   })
 
+  it('rounds below a nanosecond, half up, and reads exponents', async () => {
+    const times = ['0.00000000049', '0.0000000005', '0.00000000149', '2e-9', '1.9999999996']
+    const trace = await read(`${header}\n${times.map((time) => `${time},1,1\n`).join('')}`)
+    expect([...trace.arrivedAt]).deep.equal([0, 1, 1, 2, 2e9])
+  })
+
   it('drops failed requests when it is told to', async () => {
     const trace = await read(`${header}\n0,1,1\n1,5,0\n2,1,1\n`, {failed: 'drop'})
     expect(trace.length).equal(2)

@@ -113,9 +113,9 @@ const cases: readonly Case[] = [
   {
     what: 'a wrong value behind blank lines, CRLF and quotes',
     content:
-      'note,arrived_at,input_tokens,output_tokens\r\n"two\nlines, quoted",0,1,1\r\n\r\n"a ""b"", c",1,x,1\r\n',
+      'note,arrived_at,input_tokens,output_tokens\r\n"three\nlines,\nquoted",0,1,1\r\n\r\n"a ""b"", c",1,x,1\r\n',
     code: 'TRACE_BAD_VALUE',
-    says: `:5:16: input_tokens is "x": ${whole}`,
+    says: `:6:16: input_tokens is "x": ${whole}`,
   },
   {
     what: 'duplicate ids',
@@ -313,6 +313,18 @@ const cases: readonly Case[] = [
     says: ':2:10: prefix_tokens is "16": it must not exceed the 15 tokens of prompt and output.',
   },
   {
+    what: 'nested prefixes that do not grow',
+    content: 'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens\n0,40,5,g h,32 32\n',
+    code: 'TRACE_BAD_VALUE',
+    says: ':2:12: prefix_tokens is "32 32": the reaches of nested groups must rise.',
+  },
+  {
+    what: 'more nested prefixes than names',
+    content: 'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens\n0,40,5,g,16 32\n',
+    code: 'TRACE_BAD_VALUE',
+    says: ':2:10: prefix_tokens is "16 32": it must hold one number per name in "g".',
+  },
+  {
     what: 'a prefix without its length',
     content: 'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens\n0,10,5,g,\n',
     code: 'TRACE_BAD_VALUE',
@@ -329,6 +341,14 @@ const cases: readonly Case[] = [
     content: 'arrived_at,input_tokens,output_tokens,session_id,turn\n0,1,1,a,1\n1,1,1,a,0\n',
     code: 'TRACE_BAD_VALUE',
     says: ':3: turn 0 of session "a" comes after turn 1; the turns of a session must rise in order of arrival.',
+  },
+  {
+    what: 'a mapping of columns for JSON',
+    name: 'mapped.jsonl',
+    content: mooncake,
+    options: {columns: new Map([['input', 'x']])},
+    code: 'FLAG_CONFLICT',
+    says: /^: --columns maps the columns of CSV files, and this one is mooncake: JSONL/,
   },
   {
     what: 'a bench result of averages only',

@@ -185,6 +185,21 @@ describe('trace formats', () => {
     expect(new Set(rows.flatMap((row) => row.hash_ids)).size).equal(6)
   })
 
+  it('writes a Mooncake block as shared only when all of it is known to be', async () => {
+    const text =
+      'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens\n' +
+      '0,600,1,g,505\n1,600,1,g,505\n2,600,1,h,512\n3,600,1,h,513\n'
+    const trace = await readTrace([file('edge.csv', text)])
+    const path = file('edge.jsonl')
+    await writeTrace(trace, path, 'mooncake')
+    const [a, b, c, d] = readFileSync(path, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).hash_ids[0])
+    expect(a).not.equal(b)
+    expect(c).equal(d)
+  })
+
   it('says what a format cannot hold, and refuses turns where it has no place for them', async () => {
     const sessions = await readTrace([fixture('llmservingsim.jsonl')])
     let message = ''

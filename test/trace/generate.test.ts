@@ -91,7 +91,13 @@ describe('generated traces', () => {
     })
 
     it('a rate of requests, also when they come in sessions', async () => {
-      const trace = await generate({requests: many, turns: 'uniform:1,5', rate: 3})
+      const trace = await generate({
+        requests: many,
+        turns: 'uniform:1,5',
+        rate: 3,
+        input: 'fixed:20',
+        output: 'fixed:9',
+      })
       within(traceInfo(trace).rate.mean!, 3)
       within(traceInfo(trace).sessions!.turns_mean, 3)
     })

@@ -24,6 +24,12 @@ describe('what a trace is like', () => {
     expect(info.sessions).equal(null)
   })
 
+  it('takes arrivals a whole second apart for two busiest seconds, not one', async () => {
+    const text = 'arrived_at,input_tokens,output_tokens\n0,1,1\n1,1,1\n2,1,1\n'
+    const {rate} = traceInfo(await readTrace([file('apart.csv', text)]))
+    expect([rate.peak_1s, rate.burstiness_cv]).deep.equal([1, 0])
+  })
+
   it('counts reuse by hand: groups', async () => {
     const text =
       'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens\n' +
@@ -61,6 +67,14 @@ describe('what a trace is like', () => {
     // The second shares 100 tokens (96), the fourth 300 (288), the fifth 512 + 88 (592 + 8: 592).
     expect(info.reuse!.prompt_share).equal((96 + 288 + 592) / 2300)
     expect(info.reuse!.unique_blocks).equal(12 + 32 + 32 + 4)
+  })
+
+  it('reuses nothing behind a block that is not there', async () => {
+    const text =
+      'arrived_at,input_tokens,output_tokens,block_hashes\n0,40,1,aa bb\n1,40,1,cc bb\n2,40,1,cc\n'
+    const {reuse} = traceInfo(await readTrace([file('hole.csv', text)]))
+    expect(reuse!.prompt_share).equal(16 / 120)
+    expect(reuse!.unique_blocks).equal(3)
   })
 
   it('cuts blocks of several sizes to a common one without changing what is shared', async () => {

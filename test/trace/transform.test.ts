@@ -64,6 +64,7 @@ describe('transforming a trace', () => {
 
   const wrong: readonly [TransformOptions, string, string | RegExp][] = [
     [{limit: 0}, 'FLAG_BAD_VALUE', '--limit: 0 is not a number above 0.'],
+    [{limit: 2.5}, 'FLAG_BAD_VALUE', '--limit: 2.5 is not a whole number.'],
     [{from: -1}, 'FLAG_BAD_VALUE', '--from: -1 is not a number of at least 0.'],
     [{timeScale: Number.NaN}, 'FLAG_BAD_VALUE', '--time-scale: NaN is not a number above 0.'],
     [{rate: -3}, 'FLAG_BAD_VALUE', '--rate: -3 is not a number above 0.'],

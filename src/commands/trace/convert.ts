@@ -18,9 +18,12 @@ export default class Convert extends BaseCommand {
     '<%= config.bin %> <%= command.id %> day.csv --from 3600 --to 7200 --rate 4 --out hour.csv',
     '<%= config.bin %> <%= command.id %> chat.csv --out chat.jsonl --out-format llmservingsim',
   ]
-  static override strict = false
   static override args = {
-    trace: Args.string({description: 'file or folder; several are read as one', required: true}),
+    trace: Args.string({
+      description: 'file or folder; several are read as one',
+      required: true,
+      multiple: true,
+    }),
   }
   static override flags = {
     out: Flags.string({char: 'o', helpValue: 'FILE', required: true, summary: 'File to write.'}),
@@ -33,8 +36,8 @@ export default class Convert extends BaseCommand {
   }
 
   async run(): Promise<Converted> {
-    const {argv, flags} = await this.parse(Convert)
-    const trace = await readTrace(argv.map(String), readOptionsOf(flags))
+    const {args, flags} = await this.parse(Convert)
+    const trace = await readTrace(args.trace, readOptionsOf(flags))
     const format = flags['out-format']
     const lost = await writeTrace(trace, flags.out, format)
     const notes = [...trace.notes, ...lost]

@@ -11,15 +11,18 @@ export default class Info extends BaseCommand {
     '<%= config.bin %> <%= command.id %> traces/chat.csv',
     '<%= config.bin %> <%= command.id %> requests.csv --columns input=prompt_len,arrival=ts_ms',
   ]
-  static override strict = false
   static override args = {
-    trace: Args.string({description: 'file or folder; several are read as one', required: true}),
+    trace: Args.string({
+      description: 'file or folder; several are read as one',
+      required: true,
+      multiple: true,
+    }),
   }
   static override flags = {...traceFlags}
 
   async run(): Promise<TraceInfo> {
-    const {argv, flags} = await this.parse(Info)
-    const trace = await readTrace(argv.map(String), readOptionsOf(flags))
+    const {args, flags} = await this.parse(Info)
+    const trace = await readTrace(args.trace, readOptionsOf(flags))
     const info = traceInfo(trace)
     for (const line of infoLines(info)) this.log(line)
     return info

@@ -116,7 +116,10 @@ function startTimes(
   const times = arrayOf(document, 'start_times', context)
   if (times && times.length === count) {
     // Counted from any moment (a monotonic clock), so from the first of them here.
-    const first = Math.min(...times.map(Number).filter(Number.isFinite))
+    const first = times.reduce<number>(
+      (least, time) => (typeof time === 'number' && time < least ? time : least),
+      Number.POSITIVE_INFINITY,
+    )
     return (i) => (typeof times[i] === 'number' ? times[i] - first : times[i])
   }
   const rate = document.request_rate
