@@ -2,12 +2,13 @@
 import {join} from 'node:path'
 import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
 import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
+import {profileStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
 import {defaultHostTerms, type HostTerms} from '../latency/host.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
-import type {StepTimeModel} from '../latency/step-time.js'
+import type {BatchShape, StepTimeModel} from '../latency/step-time.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
 import type {RunRequest} from './run-request.js'
@@ -123,20 +124,13 @@ async function profileModel(
     },
     collectives.collectives,
   )
-  const host = request.compat === undefined ? profiledHost.stepNs : 0
-  const copies =
+  const step =
     request.compat === undefined
-      ? undefined
-      : hostCopies(
-          instance.machine?.instance.hostMemory ?? defaultHostMemory,
-          tp,
-          elementBytes(instance),
-        )
+      ? {stepTime: (shape: BatchShape) => times.at(shape) + profiledHost.stepNs}
+      : profileStep(times, copiesOf(instance), tp)
   return {
     source: 'profile',
-    stepTime: copies
-      ? (shape) => times.at(shape) + copies(shape)
-      : (shape) => times.at(shape) + host,
+    ...step,
     provenance: [
       {term: 'layers', from: 'profile', detail: `${path} (vLLM ${bundle.vllmVersion})`},
       ...(tp > 1 ? [collectives.provenance] : []),
@@ -144,6 +138,9 @@ async function profileModel(
     notes: notesOf(times, bundle, request),
   }
 }
+
+const copiesOf = (instance: Instance) =>
+  hostCopies(instance.machine?.instance.hostMemory ?? defaultHostMemory, elementBytes(instance))
 
 function notesOf(
   times: ProfileTimes,

@@ -92,6 +92,7 @@ describe("LLMServingSim's published examples", () => {
     ['single', 'single_instance'],
     ['power', 'power_instance'],
     ['moe', 'moe_single_instance'],
+    ['multi', 'multi_instance'],
   ] as const
   for (const [name, config] of examples) {
     const cluster = `${clusters}/single_node_${config}.json`
