@@ -169,6 +169,9 @@ describe('the correction for unequal contexts', () => {
 
   it('compares with the floored mean', () => {
     expect(apply(fitOf(0.5), {contexts: [5, 6]}).result).equal(1500)
+    // The mean 12.5 counts as 12: a rate of 0.4, the edge of the lower bin.
+    const fit = fitOf(0, [0, 'n<=2', 'low', 'short', 'none', 0.3])
+    expect(apply(fit, {contexts: [10, 15]}).result).equal(1300)
   })
 
   it('takes the default α where no bucket fits', () => {
