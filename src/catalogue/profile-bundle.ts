@@ -2,7 +2,7 @@
  * Reads LLMServingSim's profile bundles: layer times that its profiler measured inside vLLM for one
  * (hardware, model, variant, tp). `<root>/<hardware>/<org>/<model>/<variant>/{meta.yaml, tp<N>/*.csv}`.
  */
-import {existsSync, readdirSync, readFileSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {Problem} from '../errors.js'
 
@@ -80,11 +80,22 @@ export interface BundleKey {
 /** Layers that do not depend on tp: measured once, in tp1. */
 const tpStable = new Set(['layernorm', 'final_layernorm', 'qk_norm', 'sampler'])
 
-/** Folder of a bundle under `root`, matching hardware, organisation and model without case; undefined where absent. */
+const isFolder = (path: string): boolean =>
+  statSync(path, {throwIfNoEntry: false})?.isDirectory() ?? false
+
+/**
+ * Folder of a bundle under `root`, matching all parts of its name without case; undefined where absent.
+ * @throws Problem PROFILE_BAD_FILE when `root` is no folder
+ */
 export function findBundle(root: string, key: BundleKey): string | undefined {
+  if (!isFolder(root)) {
+    throw new Problem('PROFILE_BAD_FILE', `--profiles ${root}: there is no such folder.`, {
+      suggestions: ['Name the folder that holds <hardware>/<organisation>/<model>.'],
+    })
+  }
   let path = root
   for (const part of [key.hardware, ...key.model.split('/'), key.variant, `tp${key.tp}`]) {
-    if (!existsSync(path)) return undefined
+    if (!isFolder(path)) return undefined
     const found = readdirSync(path).find((name) => name.toLowerCase() === part.toLowerCase())
     if (found === undefined) return undefined
     path = join(path, found)
@@ -129,7 +140,10 @@ async function readMeta(path: string): Promise<Record<string, unknown>> {
   const document = parseDocument(readText(path))
   const fault = document.errors[0]
   if (fault) throw bad(path, fault.message.split('\n')[0]!)
-  return (document.toJS() ?? {}) as Record<string, unknown>
+  const meta: unknown = document.toJS()
+  if (typeof meta !== 'object' || meta === null || Array.isArray(meta))
+    throw bad(path, 'it must be a table of keys and values.')
+  return meta as Record<string, unknown>
 }
 
 function readText(path: string): string {
@@ -180,10 +194,13 @@ function* numbers(
   const at = columns.map((name) => table.column(name))
   for (const [i, row] of table.rows.entries()) {
     const values = at.map((column) => Number(row[column]))
-    const wrong = values.findIndex((value) => !Number.isFinite(value))
+    // Number('') is 0.
+    const wrong = values.findIndex((value, k) => !Number.isFinite(value) || !row[at[k]!])
     if (wrong >= 0) {
       throw bad(`${path}:${i + 2}`, `${columns[wrong]} must be a number, got "${row[at[wrong]!]}".`)
     }
+    const negative = values.findIndex((value, k) => value < 0 && columns[k] !== 'alpha')
+    if (negative >= 0) throw bad(`${path}:${i + 2}`, `${columns[negative]} must not be negative.`)
     yield {row, values}
   }
 }
@@ -198,6 +215,7 @@ function layers(path: string, coordinate: string): Map<string, {at: number[]; ti
     samples.at.push(values[0]!)
     samples.timeUs.push(values[1]!)
   }
+  if (found.size === 0) throw bad(path, 'it has no rows.')
   return found
 }
 
@@ -214,6 +232,7 @@ function attentionSamples(path: string): AttentionSample[] {
     ]
     samples.push({prefillChunk, kvPrefill, decodes, kvDecode, timeUs})
   }
+  if (samples.length === 0) throw bad(path, 'it has no rows.')
   return samples
 }
 
@@ -222,6 +241,7 @@ function moeSamples(path: string): MoeSample[] {
   for (const {values} of numbers(path, ['tokens', 'activated_experts', 'time_us'])) {
     samples.push({tokens: values[0]!, activatedExperts: values[1]!, timeUs: values[2]!})
   }
+  if (samples.length === 0) throw bad(path, 'it has no rows.')
   return samples
 }
 
@@ -245,21 +265,27 @@ function skewFit(
   const bins = (name: string): Bins => {
     const edges = axes[`${name}_bins`]
     const labels = axes[`${name}_labels`]
-    if (!edges || labels?.length !== edges.length - 1) {
+    if (!edges || !labels || labels.length !== edges.length - 1) {
       throw bad(
         metaPath,
         `skew_fit.bucket_axes: ${name}_bins must have one edge more than ${name}_labels.`,
       )
     }
-    return {edges: edges.map(Number), labels: labels.map(String)}
+    const rising = edges.map(Number)
+    if (!rising.every((edge, i) => (i === 0 ? !Number.isNaN(edge) : edge > rising[i - 1]!)))
+      throw bad(metaPath, `skew_fit.bucket_axes: ${name}_bins must be rising numbers.`)
+    return {edges: rising, labels: labels.map(String)}
   }
+  const alphaDefault = Number(ofTp?.alpha_default ?? 0)
+  if (!Number.isFinite(alphaDefault))
+    throw bad(metaPath, `skew_fit.per_tp.${tp}.alpha_default must be a number.`)
   const table = join(path, 'skew_fit.csv')
   return {
     decodes: bins('n'),
     skewRate: bins('skew_rate'),
     largestContext: bins('kv_big'),
     prefillContext: bins('kp'),
-    alphaDefault: ofTp?.alpha_default ?? 0,
+    alphaDefault,
     rows: ofTp && existsSync(table) ? skewRows(table) : [],
   }
 }

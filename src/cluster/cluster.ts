@@ -6,7 +6,7 @@ import {Engine} from '../engine/engine.js'
 import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
-import type {Ns, StepTime} from '../latency/step-time.js'
+import type {NodeEnds, Ns, StepTime} from '../latency/step-time.js'
 import {
   type ClockHooks,
   type FrontEnd,
@@ -14,6 +14,7 @@ import {
   Replica,
   realClock,
   type StepRecord,
+  type Surroundings,
 } from './replica.js'
 import type {Router} from './router.js'
 
@@ -30,6 +31,8 @@ export interface RequestSink {
 export interface ReplicaConfig {
   readonly engine: EngineConfig
   readonly stepTime: StepTime
+  /** Where others may look for work whenever something ends inside a step. */
+  readonly nodeEnds?: NodeEnds
   readonly frontEnd?: FrontEnd
 }
 
@@ -80,6 +83,8 @@ export class Cluster {
         engine: new Engine(replica.engine, this.requests, seams),
         requests: this.requests,
         stepTime: replica.stepTime,
+        nodeEnds: replica.nodeEnds,
+        around: this.#around(instance),
         frontEnd: replica.frontEnd ?? noFrontEnd,
         clock: config.clock ?? realClock,
         onStep: config.onStep,
@@ -102,6 +107,23 @@ export class Cluster {
     const produced = this.replicas[this.instanceOf[slot]!]!.cancel(slot)
     this.#sink.cancelled(slot, now, produced)
     this.requests.give(slot)
+  }
+
+  /** What an idle replica can see of the others. */
+  #around(instance: number): Surroundings {
+    return {
+      lastEventAt: () =>
+        this.replicas.reduce(
+          (last, {idleSince}) => (Number.isNaN(idleSince) || idleSince < last ? last : idleSince),
+          Number.NaN,
+        ),
+      nextNodeEnd: (at) =>
+        this.replicas.reduce(
+          (next, other) =>
+            other.instance === instance ? next : Math.min(next, other.nextNodeEnd(at)),
+          never,
+        ),
+    }
   }
 
   /** Time of the next event; +Infinity when all are idle. */

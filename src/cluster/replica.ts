@@ -4,7 +4,7 @@
  */
 import type {Engine} from '../engine/engine.js'
 import type {RequestPool} from '../engine/request-pool.js'
-import type {BatchShape, Ns, StepTime} from '../latency/step-time.js'
+import type {BatchShape, NodeEnds, Ns, StepTime} from '../latency/step-time.js'
 
 /** What a request passes before and after the engine. */
 export interface FrontEnd {
@@ -20,13 +20,21 @@ export const noFrontEnd: FrontEnd = {delayNs: 0, perTokenNs: 0, afterNs: 0}
 
 /** When an idle engine looks for work; the default is at once. */
 export interface ClockHooks {
-  /** Time at which an engine that idles since `idleSince` notices a request that arrives `at`. */
+  /** Time at which an engine notices, in a cluster that idles since `idleSince`, a request that arrives `at`. */
   noticeAt(idleSince: Ns, at: Ns): Ns
-  /** Since when an engine idles that never ran, given the first arrival. */
+  /** Since when a cluster idles that never ran, given the first arrival. */
   firstIdle(firstArrival: Ns): Ns
 }
 
 export const realClock: ClockHooks = {noticeAt: (_idleSince, at) => at, firstIdle: (first) => first}
+
+/** What an idle engine can see of the cluster around it. */
+export interface Surroundings {
+  /** When the last batch of any engine ended; NaN before the first. */
+  lastEventAt(): Ns
+  /** The first moment from `at` on at which something ends in a step of another engine; +Infinity: none shows. */
+  nextNodeEnd(at: Ns): Ns
+}
 
 /** One executed batch, as `--steps` shows it. Read it at once, the shape is reused. */
 export interface StepRecord {
@@ -45,6 +53,8 @@ export interface ReplicaParts {
   readonly engine: Engine
   readonly requests: RequestPool
   readonly stepTime: StepTime
+  readonly nodeEnds: NodeEnds | undefined
+  readonly around: Surroundings
   readonly frontEnd: FrontEnd
   readonly clock: ClockHooks
   readonly onStep: ((step: StepRecord) => void) | undefined
@@ -61,6 +71,8 @@ export class Replica {
   readonly frontEnd: FrontEnd
   readonly #requests: RequestPool
   readonly #stepTime: StepTime
+  readonly #nodeEnds: NodeEnds | undefined
+  readonly #around: Surroundings
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
   /** Requests in the front end and when they leave it, in that order. */
@@ -79,6 +91,8 @@ export class Replica {
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
     this.#stepTime = parts.stepTime
+    this.#nodeEnds = parts.nodeEnds
+    this.#around = parts.around
     this.#clock = parts.clock
     this.#onStep = parts.onStep
   }
@@ -116,8 +130,29 @@ export class Replica {
       return
     }
     if (this.engine.inFlight > 0) return
-    if (Number.isNaN(this.#idleSince)) this.#idleSince = this.#clock.firstIdle(now)
-    this.#planAt = Math.min(this.#planAt, this.#clock.noticeAt(this.#idleSince, now))
+    this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
+  }
+
+  /** When this idle engine sees what arrives now: as something ends elsewhere, else as its clock says. */
+  #noticeAt(now: Ns): Ns {
+    const nodeEnd = this.#around.nextNodeEnd(now)
+    if (nodeEnd !== never) return nodeEnd
+    const last = this.#around.lastEventAt()
+    if (Number.isNaN(last)) this.#idleSince = this.#clock.firstIdle(now)
+    return this.#clock.noticeAt(Number.isNaN(last) ? this.#idleSince : last, now)
+  }
+
+  /** End of the last batch (before the first: since when its clock says that it idles); NaN at the start. */
+  get idleSince(): Ns {
+    return this.#idleSince
+  }
+
+  /** The first moment from `at` on at which something ends in the step that executes; +Infinity: none shows. */
+  nextNodeEnd(at: Ns): Ns {
+    if (this.#end === never || this.#nodeEnds === undefined) return never
+    const {shape} = this.engine.oldest
+    const start = this.#end - this.#stepTime(shape)
+    return start + this.#nodeEnds(shape, at - start)
   }
 
   /** Takes a request out wherever it is. Returns how many tokens it got. */

@@ -3,6 +3,7 @@
  * version cannot place (pipelines, P/D, data-parallel groups, weights off the device, PIM) is an error that names it.
  */
 import {readFileSync} from 'node:fs'
+import {parseJson} from '../catalogue/json-text.js'
 import {Problem} from '../errors.js'
 
 export interface ClusterInstance {
@@ -42,17 +43,25 @@ export interface ClusterFile {
   readonly notes: readonly string[]
 }
 
+/** How each override is read; 0 is LLMServingSim's word for no limit. */
 const overrides = {
-  max_num_seqs: 'maxNumSeqs',
-  max_num_batched_tokens: 'maxNumBatchedTokens',
-  long_prefill_token_threshold: 'longPrefillTokenThreshold',
-  block_size: 'blockSize',
-  dtype: 'dtype',
-  kv_cache_dtype: 'kvCacheDtype',
-  enable_chunked_prefill: 'enableChunkedPrefill',
-  enable_prefix_caching: 'enablePrefixCaching',
-  reserve_full_isl: 'reserveFullPrompt',
-} as const satisfies Record<string, keyof InstanceSettings>
+  max_num_seqs: (node) => ({maxNumSeqs: node.whole('max_num_seqs', 0)}),
+  max_num_batched_tokens: (node) => ({
+    maxNumBatchedTokens: node.whole('max_num_batched_tokens', 0),
+  }),
+  long_prefill_token_threshold: (node) => ({
+    longPrefillTokenThreshold: node.whole('long_prefill_token_threshold', 0),
+  }),
+  block_size: (node) => ({blockSize: node.size('block_size')}),
+  dtype: (node) => ({dtype: node.option('dtype')}),
+  kv_cache_dtype: (node) => ({kvCacheDtype: node.option('kv_cache_dtype')}),
+  enable_chunked_prefill: (node) => ({enableChunkedPrefill: node.flag('enable_chunked_prefill')}),
+  enable_prefix_caching: (node) => ({enablePrefixCaching: node.flag('enable_prefix_caching')}),
+  reserve_full_isl: (node) => ({reserveFullPrompt: node.flag('reserve_full_isl')}),
+} as const satisfies Record<
+  string,
+  (node: Node) => {[K in keyof InstanceSettings]: InstanceSettings[K] | undefined}
+>
 
 /** Keys that change what is simulated in ways this version does not have. */
 const notBuilt = [
@@ -122,13 +131,37 @@ class Node {
     return value
   }
 
-  size(key: string): number | undefined {
+  whole(key: string, least: 0 | 1): number | undefined {
     const value = this.get(key)
     if (value === undefined || value === null) return undefined
-    if (!Number.isSafeInteger(value) || (value as number) < 1) {
-      throw this.fault(key, 'must be a whole number of at least 1')
+    if (!Number.isSafeInteger(value) || (value as number) < least) {
+      throw this.fault(key, `must be a whole number of at least ${least}`)
     }
     return value as number
+  }
+
+  size(key: string): number | undefined {
+    return this.whole(key, 1)
+  }
+
+  flag(key: string): boolean | undefined {
+    const value = this.get(key) ?? undefined
+    if (value !== undefined && typeof value !== 'boolean')
+      throw this.fault(key, 'must be true or false')
+    return value
+  }
+
+  option(key: string): string | undefined {
+    return (this.get(key) ?? undefined) === undefined ? undefined : this.text(key)
+  }
+
+  /** A list, and the number of its elements that the file also states. */
+  counted(key: string, countKey: string): Node[] {
+    const items = this.list(key)
+    const count = this.size(countKey)
+    if (count !== undefined && count !== items.length)
+      throw this.fault(countKey, `is ${count}, but ${key} has ${items.length}`)
+    return items
   }
 
   object(key: string): Node {
@@ -148,7 +181,7 @@ class Node {
 export function readClusterFile(file: string): ClusterFile {
   const root = new Node(file, '', parse(file))
   const notes: string[] = []
-  const nodes = root.list('nodes')
+  const nodes = root.counted('nodes', 'num_nodes')
   if (root.get('cxl_mem') !== undefined)
     notes.push(`${file}: cxl_mem is not used by any instance and ignored.`)
   if (nodes.some((node) => node.get('power') !== undefined)) {
@@ -163,7 +196,9 @@ export function readClusterFile(file: string): ClusterFile {
       bandwidthGb: first.number('mem_bw', 'positive'),
       latencyNs: first.number('mem_latency', 'not negative'),
     }
-    return node.list('instances').map((instance) => readInstance(instance, hostMemory))
+    return node
+      .counted('instances', 'num_instances')
+      .map((instance) => readInstance(instance, hostMemory))
   })
   return {
     link: {
@@ -184,21 +219,7 @@ function parse(file: string): unknown {
       cause,
     })
   }
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    const position = Number(/position (\d+)/.exec((cause as Error).message)?.[1] ?? Number.NaN)
-    const before = Number.isNaN(position) ? '' : text.slice(0, position)
-    const line = before.split('\n').length
-    const place = Number.isNaN(position)
-      ? file
-      : `${file}:${line}:${before.length - before.lastIndexOf('\n')}`
-    throw new Problem(
-      'CLUSTER_BAD_FILE',
-      `${place}: this is not JSON: ${(cause as Error).message}.`,
-      {cause},
-    )
-  }
+  return parseJson(text, file, 'CLUSTER_BAD_FILE')
 }
 
 /** One number for all dimensions of the network, or one per dimension, the innermost first. */
@@ -254,18 +275,6 @@ function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory'])
 }
 
 function readSettings(instance: Node): InstanceSettings {
-  const settings: Record<string, unknown> = {}
-  for (const [key, name] of Object.entries(overrides)) {
-    const value = instance.get(key)
-    if (value === undefined || value === null) continue
-    const wanted =
-      key.startsWith('enable_') || key === 'reserve_full_isl'
-        ? 'boolean'
-        : key.endsWith('dtype')
-          ? 'string'
-          : 'number'
-    if (typeof value !== wanted) throw instance.fault(key, `must be a ${wanted}`)
-    settings[name] = value
-  }
-  return settings as InstanceSettings
+  const given = Object.values(overrides).flatMap((read) => Object.entries(read(instance)))
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined))
 }

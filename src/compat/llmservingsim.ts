@@ -93,14 +93,23 @@ export interface HostMemory {
   readonly latencyNs: Ns
 }
 
+/** Copies around a step. */
+export interface HostCopies {
+  /** Of each rank, one after the other. */
+  load(shape: BatchShape): Ns
+  store(shape: BatchShape): Ns
+}
+
 /**
  * Token ids go to the device before a step and come back after it over one queue per node: each rank's load waits
- * for the one before, so `tp` loads and one store lie on the path.
+ * for the one before, so a load for every rank and one store lie on the path.
  */
-export function hostCopies(memory: HostMemory, tp: number, bytesPerElement: number) {
+export function hostCopies(memory: HostMemory, bytesPerElement: number): HostCopies {
   const bandwidth = Math.trunc(memory.bandwidthGb)
   const latency = Math.trunc(memory.latencyNs)
   const copy = (bytes: number) => latency + Math.floor(bytes / bandwidth)
-  return (shape: BatchShape): Ns =>
-    tp * copy(shape.paddedTokens * bytesPerElement * 2) + copy(shape.paddedTokens * 4)
+  return {
+    load: (shape) => copy(shape.paddedTokens * bytesPerElement * 2),
+    store: (shape) => copy(shape.paddedTokens * 4),
+  }
 }

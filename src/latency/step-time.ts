@@ -33,6 +33,9 @@ export interface BatchShape {
 /** Duration of one step in whole ns, at least 1: pure, and monotone in every field of the shape. */
 export type StepTime = (shape: BatchShape) => Ns
 
+/** Within a step of this shape: the first moment, `elapsed` ns after its start or later, at which a kernel or copy ends. */
+export type NodeEnds = (shape: BatchShape, elapsed: Ns) => Ns
+
 /** An empty shape, for an engine to fill. */
 export const emptyShape = (): BatchShape => ({
   tokens: 0,
@@ -55,6 +58,8 @@ export type Provenance = 'profile' | 'calibrated' | 'class default'
 export interface StepTimeModel {
   readonly source: 'profile' | 'roofline' | 'datasheet'
   readonly stepTime: StepTime
+  /** Only where somebody looks inside a step (docs/compat.md). */
+  readonly nodeEnds?: NodeEnds
   /** One line per term (gemm, attention, all-reduce, host, …): where its figures come from. */
   readonly provenance: readonly {
     readonly term: string

@@ -3,12 +3,13 @@ import {existsSync} from 'node:fs'
 import {join} from 'node:path'
 import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
 import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
+import {profileStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
 import {defaultHostTerms, type HostTerms} from '../latency/host.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
-import type {StepTimeModel} from '../latency/step-time.js'
+import type {BatchShape, StepTimeModel} from '../latency/step-time.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
 import type {RunRequest} from './run-request.js'
@@ -129,20 +130,13 @@ async function profileModel(
     },
     collectives.collectives,
   )
-  const host = request.compat === undefined ? profiledHost.stepNs : 0
-  const copies =
+  const step =
     request.compat === undefined
-      ? undefined
-      : hostCopies(
-          instance.machine?.instance.hostMemory ?? defaultHostMemory,
-          tp,
-          elementBytes(instance),
-        )
+      ? {stepTime: (shape: BatchShape) => times.at(shape) + profiledHost.stepNs}
+      : profileStep(times, copiesOf(instance), tp)
   return {
     source: 'profile',
-    stepTime: copies
-      ? (shape) => times.at(shape) + copies(shape)
-      : (shape) => times.at(shape) + host,
+    ...step,
     provenance: [
       {term: 'layers', from: 'profile', detail: `${path} (vLLM ${bundle.vllmVersion})`},
       ...(tp > 1 ? [collectives.provenance] : []),
@@ -150,6 +144,9 @@ async function profileModel(
     notes: notesOf(times, bundle, request),
   }
 }
+
+const copiesOf = (instance: Instance) =>
+  hostCopies(instance.machine?.instance.hostMemory ?? defaultHostMemory, elementBytes(instance))
 
 function notesOf(
   times: ProfileTimes,
@@ -192,7 +189,8 @@ function ringOf(instance: Instance) {
   const ring = machine?.file.link ?? {bandwidthGb: link?.gbPerS ?? 16, latencyNs: 0}
   const collectives = ringCollectives({
     link: ring,
-    memoryBandwidthGb: machine?.instance.memory.bandwidthGb ?? hardware!.bandwidthGbS,
+    // Its network knows one memory bandwidth, that of the first instance.
+    memoryBandwidthGb: machine?.file.instances[0]?.memory.bandwidthGb ?? hardware!.bandwidthGbS,
     tp,
     ep,
     hiddenSize: model.hiddenSize,

@@ -60,6 +60,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     replicas: engines.map(({settled, latency}) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
+      ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request),
     })),
     policy,

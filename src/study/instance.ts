@@ -120,13 +120,14 @@ async function instanceOf(
 ): Promise<Instance> {
   const found = await loadModel(instance.modelName)
   const {dtype, kvCacheDtype, ...limits} = instance.settings
+  const place = `${request.cluster}: ${instance.path}`
   const settings: EngineSettings = {
     ...request.engine,
     ...limits,
-    ...(dtype === undefined ? {} : {dtype: formatOf(dtype, `${instance.path}.dtype`)}),
+    ...(dtype === undefined ? {} : {dtype: formatOf(dtype, `${place}.dtype`)}),
     ...(kvCacheDtype === undefined
       ? {}
-      : {kvCacheDtype: kvFormatOf(kvCacheDtype, `${instance.path}.kv_cache_dtype`)}),
+      : {kvCacheDtype: kvFormatOf(kvCacheDtype, `${place}.kv_cache_dtype`)}),
     gpuMemoryUtilization: instance.memory.utilization ?? request.engine.gpuMemoryUtilization,
   }
   const model = inFormat(found.model, settings.dtype)

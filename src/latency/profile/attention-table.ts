@@ -58,8 +58,10 @@ function buildSlices(samples: readonly AttentionSample[]): Slice[] {
     const kvPrefill = ascending(list.map((sample) => sample.kvPrefill))
     const rows = kvPrefill.map((kv) => {
       const row = list.filter((sample) => sample.kvPrefill === kv)
-      row.sort((a, b) => a.kvDecode - b.kvDecode)
-      return {kvDecode: row.map((s) => s.kvDecode), ns: row.map((s) => wholeNs(s.timeUs))}
+      // Of two samples of one point the later counts.
+      const ns = new Map(row.map((sample) => [sample.kvDecode, wholeNs(sample.timeUs)]))
+      const kvDecode = ascending(ns.keys())
+      return {kvDecode, ns: kvDecode.map((context) => ns.get(context)!)}
     })
     return {chunk, decodes, kvPrefill, rows}
   })
@@ -90,6 +92,8 @@ function rowValue(row: Slice['rows'][number], kvDecode: number): number {
   return t === 0 ? row.ns[low]! : lerp(row.ns[low]!, row.ns[high]!, t)
 }
 
+const mostBins = 256
+
 /** Index of the bin (lo, hi] that holds a value; the outer bins take what lies beyond. */
 function binOf(bins: Bins, value: number): number {
   const last = bins.labels.length - 1
@@ -110,6 +114,7 @@ export class SkewCorrection {
     const axes = [fit.decodes, fit.skewRate, fit.largestContext, fit.prefillContext]
     for (const row of fit.rows) {
       const bins = row.labels.map((label, axis) => axes[axis]!.labels.indexOf(label))
+      if (bins.includes(-1)) continue
       this.#alpha.set(bucket(row.prefillChunk, bins), row.alpha)
     }
   }
@@ -135,5 +140,6 @@ export class SkewCorrection {
   }
 }
 
+/** Exact in a float64 for chunks below 2^21. */
 const bucket = (chunk: number, bins: readonly number[]): number =>
-  bins.reduce((key, bin) => key * 16 + bin, chunk)
+  bins.reduce((key, bin) => key * mostBins + bin, chunk)

@@ -29,6 +29,15 @@ export interface Collectives {
   combine(tokens: number): Ns
 }
 
+/** The kernels and collectives of a step one after the other, ns each. */
+export interface StepNodes {
+  readonly before: readonly Ns[]
+  /** Of each layer. */
+  readonly block: readonly Ns[]
+  readonly layers: number
+  readonly after: readonly Ns[]
+}
+
 export const noCollectives: Collectives = {allReduce: () => 0, dispatch: () => 0, combine: () => 0}
 
 const prologue = ['embedding']
@@ -36,6 +45,7 @@ const beforeAttention = ['layernorm', 'qkv_proj', 'qk_norm', 'rotary_emb']
 const afterAttention = ['o_proj', 'layernorm']
 const denseMlp = ['gate_up_proj', 'act_fn', 'down_proj']
 const epilogue = ['final_layernorm']
+const head = ['lm_head', 'sampler']
 
 export class ProfileTimes {
   /** Layers of the model that the bundle has no table for: they cost nothing, and a note should say so. */
@@ -73,7 +83,7 @@ export class ProfileTimes {
     if (this.#request.experts === undefined) dense.push(...denseMlp)
     else if (this.#experts === undefined) this.missing.push('moe')
     this.missing.push(...dense.filter((layer) => !this.#dense.has(layer)))
-    this.missing.push(...['lm_head', 'sampler'].filter((layer) => !this.#perSequence.has(layer)))
+    this.missing.push(...head.filter((layer) => !this.#perSequence.has(layer)))
   }
 
   /** Kernels and collectives of one step, whole ns. */
@@ -84,6 +94,28 @@ export class ProfileTimes {
       layers * this.#attentionTime(shape) +
       this.#headPart(shape.sequences)
     )
+  }
+
+  /** The same step in its parts; they add up to `at`. */
+  nodes(shape: BatchShape): StepNodes {
+    const {paddedTokens: tokens, sequences} = shape
+    const dense = (layers: readonly string[]) => layers.map((name) => this.#denseAt(name, tokens))
+    const reduced = this.#collectives.allReduce(tokens)
+    return {
+      before: dense(prologue),
+      block: [
+        ...dense(beforeAttention),
+        this.#attentionTime(shape),
+        ...dense(afterAttention.slice(0, 1)),
+        reduced,
+        ...dense(afterAttention.slice(1)),
+        ...(this.#request.experts === undefined
+          ? [...dense(denseMlp), reduced]
+          : this.#expertNodes(tokens)),
+      ],
+      layers: this.#request.layers,
+      after: [...dense(epilogue), ...head.map((layer) => this.#perSequenceAt(layer, sequences))],
+    }
   }
 
   #tokenPart(tokens: number): Ns {
@@ -98,7 +130,7 @@ export class ProfileTimes {
       this.#collectives.allReduce(tokens) +
       (experts === undefined
         ? sum(denseMlp) + this.#collectives.allReduce(tokens)
-        : this.#expertTime(tokens))
+        : this.#expertNodes(tokens).reduce((total, node) => total + node, 0))
     const time = sum(prologue) + layers * block + sum(epilogue)
     this.#byTokens[tokens] = time
     return time
@@ -110,24 +142,27 @@ export class ProfileTimes {
   }
 
   /** Balanced routing: each rank sees the tokens that pick one of its experts, and as many experts as they can reach. */
-  #expertTime(tokens: number): Ns {
+  #expertNodes(tokens: number): Ns[] {
     const {experts, ep} = this.#request
-    if (!experts || !this.#experts) return 0
+    if (!experts || !this.#experts) return []
     const {count, perToken} = experts
     const local = roundHalfEven(tokens * (1 - ((ep - 1) / ep) ** perToken))
     const activated = Math.min(roundHalfEven((tokens * perToken) / ep), count / ep)
     const kernel = this.#experts.at(local, Math.max(1, activated))
-    if (ep === 1) return kernel
-    return this.#collectives.dispatch(tokens) + kernel + this.#collectives.combine(tokens)
+    if (ep === 1) return [kernel]
+    return [this.#collectives.dispatch(tokens), kernel, this.#collectives.combine(tokens)]
   }
 
   #headPart(sequences: number): Ns {
     const known = this.#bySequences[sequences]
     if (known !== undefined) return known
-    const at = (layer: string) => this.#perSequence.get(layer)?.at(sequences) ?? 0
-    const time = at('lm_head') + at('sampler')
+    const time = head.reduce((total, layer) => total + this.#perSequenceAt(layer, sequences), 0)
     this.#bySequences[sequences] = time
     return time
+  }
+
+  #perSequenceAt(layer: string, sequences: number): Ns {
+    return this.#perSequence.get(layer)?.at(sequences) ?? 0
   }
 
   #attentionTime(shape: BatchShape): Ns {

@@ -44,9 +44,10 @@ export class Curve {
   readonly #ns: number[]
 
   constructor(samples: LayerSamples) {
-    const order = samples.at.map((_, i) => i).sort((a, b) => samples.at[a]! - samples.at[b]!)
-    this.#axis = order.map((i) => samples.at[i]!)
-    this.#ns = order.map((i) => wholeNs(samples.timeUs[i]!))
+    // Of two rows of one point the later counts.
+    const ns = new Map(samples.at.map((at, i) => [at, wholeNs(samples.timeUs[i]!)]))
+    this.#axis = [...ns.keys()].sort((a, b) => a - b)
+    this.#ns = this.#axis.map((at) => ns.get(at)!)
   }
 
   /** ns at a coordinate, not rounded. */
