@@ -47,7 +47,9 @@ export const runFast = (detail: Detail, modules: Modules = own) => {
     const result = modules.replay({
       trace,
       simulation: {
-        replicas: [{engine: engineConfig(config), stepTime: (shape) => Math.max(1, stepTime(shape))}],
+        replicas: [
+          {engine: engineConfig(config), stepTime: (shape) => Math.max(1, stepTime(shape))},
+        ],
         router: routers['round-robin']!(),
         listener: () => timeline.listener,
         ...(trace.prefix
