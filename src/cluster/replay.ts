@@ -85,15 +85,21 @@ class Driver implements RequestSink {
     const cancels = this.#cancels
     for (;;) {
       const next = Math.min(arrivals.nextAt(), cancels.nextAt())
-      this.cluster.advanceTo(next - 1)
+      const isThere = this.cluster.advanceTo(next - 1)
       // Something that just ended may have released an earlier arrival.
-      if (arrivals.nextAt() < next) continue
-      if (next === never) {
-        if (this.cluster.nextEventAt() === never) return
-        continue
-      }
-      while (arrivals.nextAt() === next) this.#submit(arrivals.take(), next)
-      while (cancels.nextAt() === next) this.#cancel(cancels.take(), next)
+      if (!isThere || arrivals.nextAt() < next) continue
+      if (next === never) return
+      this.#deliver(next)
+    }
+  }
+
+  /** Arrivals of an instant, then cancels, then what these release into the same instant. */
+  #deliver(now: Ns): void {
+    const {arrivals} = this.#workload
+    const cancels = this.#cancels
+    while (arrivals.nextAt() === now || cancels.nextAt() === now) {
+      while (arrivals.nextAt() === now) this.#submit(arrivals.take(), now)
+      while (cancels.nextAt() === now) this.#cancel(cancels.take(), now)
     }
   }
 
@@ -116,8 +122,7 @@ class Driver implements RequestSink {
   }
 
   settle(now: Ns): void {
-    const {arrivals} = this.#workload
-    while (arrivals.nextAt() === now) this.#submit(arrivals.take(), now)
+    this.#deliver(now)
   }
 
   rejected(slot: number, now: Ns, reason: string): void {
