@@ -141,7 +141,8 @@ class Driver implements RequestSink {
     requests.total[slot] = inputTokens[row]! + outputTokens[row]!
     requests.arrivedAt[slot] = now
     if (priority) requests.priority[slot] = priority[row]!
-    if (predictedOutputTokens) requests.predicted[slot] = predictedOutputTokens[row]!
+    const predicted = predictedOutputTokens?.[row] ?? 0
+    if (predicted > 0) requests.predicted[slot] = predicted
     this.outcomes.arrivedAt[row] = now
     this.#request.onArrive?.(row)
     const cancelledAt = this.#trace.cancelledAt?.[row] ?? Number.NaN
