@@ -1,3 +1,4 @@
+import {readFileSync} from 'node:fs'
 import {join, resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import {expect} from 'chai'
@@ -107,6 +108,21 @@ describe('the policies by name', () => {
   it('sjf goes by the predicted output, where nobody predicted by the prompt', () => {
     expect(keyOf('sjf', {})).equal(30)
     expect(keyOf('sjf', {predictedOutputTokens: 7})).equal(7)
+  })
+})
+
+describe('docs/policies.md', () => {
+  const page = readFileSync(join(root, 'docs/policies.md'), 'utf8')
+
+  it('shows the example as it is', () => {
+    const example = readFileSync(join(root, 'docs/examples/aging.mjs'), 'utf8')
+    expect(/^```js\n([\s\S]*?)^```$/m.exec(page)?.[1]).equal(example)
+  })
+
+  it('has every policy by name, and every field that a key may see', () => {
+    const named = [...page.matchAll(/^\| `(\w+)`/gm)].map((match) => match[1])
+    const fields = ['arrivedAt', 'inputTokens', 'predictedOutputTokens', 'priority']
+    expect(named).deep.equal([...policies.map(({name}) => name), ...fields])
   })
 })
 
