@@ -53,7 +53,7 @@ const setUp = ({depth = 1, clock = realClock, perTokenNs = 0, delayNs = 0}: Sett
     }
   }
   const spans = () => steps.map(({start, end}) => [start, end])
-  return {replica, steps, rejected, arrive, run, spans}
+  return {replica, requests, steps, rejected, arrive, run, spans}
 }
 
 describe('Replica', () => {
@@ -141,6 +141,25 @@ describe('Replica', () => {
     expect(replica.nextAt).equal(25)
     run(100)
     expect(spans()).deep.equal([[25, 35]])
+  })
+
+  it('keeps a crowd in its front end in order, though some give up', () => {
+    const {replica, requests, arrive, run} = setUp({perTokenNs: 1})
+    const slots = Array.from({length: 2000}, () => arrive(0, 5, 1))
+    run(4000)
+    for (let i = 1000; i < 2000; i += 2) expect(replica.cancel(slots[i]!)).equal(0)
+    run(1e9)
+    let latest = 0
+    for (const [i, slot] of slots.entries()) {
+      const scheduled = requests.scheduledAt[slot]!
+      if (i >= 1000 && i % 2 === 0) expect(scheduled).NaN
+      else {
+        // It leaves the tokenizer in its turn, and nobody behind it is planned before.
+        expect(scheduled).at.least(Math.max(latest, 5 * (i + 1)))
+        latest = scheduled
+      }
+    }
+    expect(replica.nextAt).equal(never)
   })
 
   it('notices work when its clock says so, since it idles', () => {
