@@ -133,13 +133,10 @@ export class Cluster {
     return next
   }
 
-  /** Every event up to and including `until`, unless `interrupt` was called: then up to that event. */
-  advanceTo(until: Ns): void {
+  /** Every event up to and including `until`. Returns false when `interrupt` was called, then up to that event. */
+  advanceTo(until: Ns): boolean {
     this.#isInterrupted = false
-    if (this.#coupling === 'lockstep') {
-      this.#advanceTogether(until)
-      return
-    }
+    if (this.#coupling === 'lockstep') return this.#advanceTogether(until)
     for (const replica of this.replicas) {
       for (;;) {
         replica.skip(until)
@@ -149,6 +146,7 @@ export class Cluster {
         replica.plan(now)
       }
     }
+    return true
   }
 
   /** Makes `advanceTo` return once the events of the present instant have happened. For sinks. */
@@ -156,10 +154,10 @@ export class Cluster {
     this.#isInterrupted = true
   }
 
-  #advanceTogether(until: Ns): void {
+  #advanceTogether(until: Ns): boolean {
     while (!this.#isInterrupted) {
       const now = this.nextEventAt()
-      if (now === never || now > until) return
+      if (now === never || now > until) return true
       const due = this.replicas.filter((replica) => replica.nextAt === now)
       if (due.length === 1) {
         due[0]!.skip(Math.min(until, this.#nextOf(due[0]!) - 1))
@@ -170,6 +168,7 @@ export class Cluster {
       for (const replica of this.replicas)
         if (replica.nextAt <= now || due.includes(replica)) replica.plan(now)
     }
+    return false
   }
 
   #nextOf(replica: Replica): Ns {

@@ -85,13 +85,21 @@ class Driver implements RequestSink {
     const cancels = this.#cancels
     for (;;) {
       const next = Math.min(arrivals.nextAt(), cancels.nextAt())
-      this.cluster.advanceTo(next - 1)
-      // Something that just ended released an arrival: an earlier one, or a later one, before which the
-      // cluster stopped short of `next`.
-      if (arrivals.nextAt() < next || this.cluster.nextEventAt() < next) continue
+      const isThere = this.cluster.advanceTo(next - 1)
+      // Something that just ended may have released an earlier arrival.
+      if (!isThere || arrivals.nextAt() < next) continue
       if (next === never) return
-      while (arrivals.nextAt() === next) this.#submit(arrivals.take(), next)
-      while (cancels.nextAt() === next) this.#cancel(cancels.take(), next)
+      this.#deliver(next)
+    }
+  }
+
+  /** Arrivals of an instant, then cancels, then what these release into the same instant. */
+  #deliver(now: Ns): void {
+    const {arrivals} = this.#workload
+    const cancels = this.#cancels
+    while (arrivals.nextAt() === now || cancels.nextAt() === now) {
+      while (arrivals.nextAt() === now) this.#submit(arrivals.take(), now)
+      while (cancels.nextAt() === now) this.#cancel(cancels.take(), now)
     }
   }
 
@@ -114,8 +122,7 @@ class Driver implements RequestSink {
   }
 
   settle(now: Ns): void {
-    const {arrivals} = this.#workload
-    while (arrivals.nextAt() === now) this.#submit(arrivals.take(), now)
+    this.#deliver(now)
   }
 
   rejected(slot: number, now: Ns, reason: string): void {
@@ -134,7 +141,8 @@ class Driver implements RequestSink {
     requests.total[slot] = inputTokens[row]! + outputTokens[row]!
     requests.arrivedAt[slot] = now
     if (priority) requests.priority[slot] = priority[row]!
-    if (predictedOutputTokens) requests.predicted[slot] = predictedOutputTokens[row]!
+    const predicted = predictedOutputTokens?.[row] ?? 0
+    if (predicted > 0) requests.predicted[slot] = predicted
     this.outcomes.arrivedAt[row] = now
     this.#request.onArrive?.(row)
     const cancelledAt = this.#trace.cancelledAt?.[row] ?? Number.NaN

@@ -77,6 +77,8 @@ export class Replica {
   readonly #onStep: ((step: StepRecord) => void) | undefined
   /** Requests in the front end and when they leave it, in that order. */
   readonly #entering: {slot: number; at: Ns}[] = []
+  /** Those before it have left. */
+  #firstEntering = 0
   #tokenizerFreeAt: Ns = 0
   /** End of the batch that executes. */
   #end: Ns = never
@@ -97,10 +99,13 @@ export class Replica {
     this.#onStep = parts.onStep
   }
 
+  get #entersAt(): Ns {
+    return this.#entering[this.#firstEntering]?.at ?? never
+  }
+
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
-    const entering = this.#entering[0]?.at ?? never
-    return Math.min(this.#end, this.#planAt, entering)
+    return Math.min(this.#end, this.#planAt, this.#entersAt)
   }
 
   /** A request arrives at the front end. */
@@ -118,9 +123,15 @@ export class Replica {
 
   /** Requests that leave the front end by `now` reach the engine. */
   enter(now: Ns, onRejected: OnRejected): void {
-    while (this.#entering.length > 0 && this.#entering[0]!.at <= now) {
-      this.#enqueue(this.#entering.shift()!.slot, now, onRejected)
+    if (this.#entersAt > now) return
+    const entering = this.#entering
+    while (this.#entersAt <= now) {
+      this.#enqueue(entering[this.#firstEntering++]!.slot, now, onRejected)
     }
+    // Not one by one: a long array moves as a whole.
+    if (2 * this.#firstEntering < entering.length) return
+    entering.splice(0, this.#firstEntering)
+    this.#firstEntering = 0
   }
 
   #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
@@ -157,7 +168,8 @@ export class Replica {
 
   /** Takes a request out wherever it is. Returns how many tokens it got. */
   cancel(slot: number): number {
-    const at = this.#entering.findIndex((request) => request.slot === slot)
+    const first = this.#firstEntering
+    const at = this.#entering.findIndex((request, i) => i >= first && request.slot === slot)
     if (at < 0) return this.engine.cancel(slot)
     this.#entering.splice(at, 1)
     return 0
@@ -203,7 +215,7 @@ export class Replica {
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.#end > until) return
-    const entering = this.#entering[0]?.at ?? never
-    this.#end = this.engine.runDecodes(this.#end, Math.min(until, entering - 1), this.#stepTime)
+    const last = Math.min(until, this.#entersAt - 1)
+    this.#end = this.engine.runDecodes(this.#end, last, this.#stepTime)
   }
 }

@@ -1,5 +1,5 @@
 /** Who goes first, and who gives way. A new policy is one entry of `policies`, or a user's own module. */
-import {Problem} from '../errors.js'
+import {Problem, type ProblemOptions} from '../errors.js'
 
 /** What a policy may know of a request: never its true output length. */
 export interface WaitingView {
@@ -52,33 +52,42 @@ export async function loadPolicy(
     )
   }
   const found = await importPolicy(name, resolve(name))
+  const victim = found.victim ?? 'last-admitted'
   if (typeof found.key !== 'function') {
-    throw new Problem('POLICY_BAD_MODULE', `${name}: it exports no function "key".`, {
+    throw badModule(name, 'it exports no function "key".', {
       suggestions: [
         'Write: export default {key: (request) => request.inputTokens, victim: "last-admitted"}',
       ],
     })
   }
-  const victim = found.victim ?? 'last-admitted'
   if (victim !== 'last-admitted' && victim !== 'largest-key') {
-    throw new Problem(
-      'POLICY_BAD_MODULE',
-      `${name}: "victim" must be "last-admitted" or "largest-key", not ${JSON.stringify(victim)}.`,
-    )
+    const given = JSON.stringify(victim)
+    throw badModule(name, `"victim" must be "last-admitted" or "largest-key", not ${given}.`)
   }
-  const key = found.key
-  return {
-    name,
-    victim,
-    key(request) {
-      const value: unknown = key(request)
-      if (typeof value === 'number' && !Number.isNaN(value)) return value
-      throw new Problem(
-        'POLICY_BAD_MODULE',
-        `${name}: key() must return a number, it returned ${String(value)}.`,
-      )
-    },
+  return {name, victim, key: (request) => keyOf(name, found, request)}
+}
+
+const badModule = (name: string, fault: string, options: ProblemOptions = {}): Problem =>
+  new Problem('POLICY_BAD_MODULE', `--policy ${name}: ${fault}`, options)
+
+const ownFields: readonly (keyof WaitingView)[] = [
+  'arrivedAt',
+  'inputTokens',
+  'predictedOutputTokens',
+  'priority',
+]
+
+/** What a module's key says, held to being a number. */
+function keyOf(name: string, module: Partial<SchedulingPolicy>, request: WaitingView): number {
+  const suggestions = [`A request has ${ownFields.join(', ')} and nothing else.`]
+  let value: unknown
+  try {
+    value = module.key!(request)
+  } catch (cause) {
+    throw badModule(name, `key() threw: ${reasonOf(cause)}.`, {cause, suggestions})
   }
+  if (typeof value === 'number' && !Number.isNaN(value)) return value
+  throw badModule(name, `key() must return a number, it returned ${String(value)}.`, {suggestions})
 }
 
 async function importPolicy(name: string, url: string): Promise<Partial<SchedulingPolicy>> {
@@ -88,11 +97,11 @@ async function importPolicy(name: string, url: string): Promise<Partial<Scheduli
     } & Partial<SchedulingPolicy>
     return module.default ?? module
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
-    throw new Problem(
-      'POLICY_BAD_MODULE',
-      `${name}: it could not be loaded: ${reason?.replace(/\.?$/, '.')}`,
-      {cause},
-    )
+    // Node keeps the place of a syntax error to itself.
+    const suggestions = cause instanceof SyntaxError ? [`node --check ${name} shows the line.`] : []
+    throw badModule(name, `it could not be loaded: ${reasonOf(cause).replace(/\.?$/, '.')}`, {cause, suggestions})
   }
 }
+
+const reasonOf = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : String(cause)).split('\n')[0]!

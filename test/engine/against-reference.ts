@@ -48,9 +48,11 @@ export interface Search {
   readonly seed?: number
   /** Which cases; all kinds unless given. */
   readonly specs?: fc.Arbitrary<CaseSpec>
+  /** The smallest case that it can find, or, sooner, the first. */
+  readonly show?: 'smallest' | 'first'
 }
 
-/** The smallest case found on which an engine and the reference differ, as a report; undefined: none. */
+/** A case on which an engine and the reference differ, as a report; undefined: none. */
 export const firstDisagreement = (run: RunFast, search: Search = {}): string | undefined => {
   const soak = process.env.LLMSIM_SOAK === '1'
   const seed = search.seed ?? (soak ? Number(process.env.LLMSIM_SEED ?? Date.now() % 2 ** 31) : 1)
@@ -59,7 +61,7 @@ export const firstDisagreement = (run: RunFast, search: Search = {}): string | u
     const difference = differenceIn(buildCase(spec), run)
     if (difference !== undefined) throw new Error(difference)
   })
-  const details = fc.check(property, {numRuns, seed})
+  const details = fc.check(property, {numRuns, seed, endOnFailure: search.show === 'first'})
   if (!details.failed) return undefined
   const [spec] = details.counterexample ?? []
   const {errorInstance: error} = details

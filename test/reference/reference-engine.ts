@@ -353,7 +353,7 @@ const keyView = (trace: Trace, row: number): KeyView => {
     arrivedAt: trace.arrivedAt[row]!,
     inputTokens: trace.inputTokens[row]!,
     priority: trace.priority?.[row] ?? 0,
-    predictedOutputTokens: predicted === undefined || predicted < 0 ? undefined : predicted,
+    predictedOutputTokens: predicted === undefined || predicted < 1 ? undefined : predicted,
   }
 }
 

@@ -1,0 +1,94 @@
+import {expect} from 'chai'
+import fc from 'fast-check'
+import {Batch} from '#llmsim/engine/batch.js'
+import {emptyShape} from '#llmsim/latency/step-time.js'
+import {shapeOf} from '../latency/shapes.js'
+
+describe('Batch', () => {
+  it('sums up chunks and decodes', () => {
+    const batch = new Batch()
+    batch.addChunk(10, 0)
+    batch.addChunk(4, 6)
+    batch.addChunk(1, 30)
+    batch.addDecodes(3, 60, 10, 35)
+    expect(batch.shape).deep.equal({
+      ...emptyShape(),
+      tokens: 18,
+      sequences: 6,
+      prefills: 2,
+      prefillTokens: 14,
+      prefillContext: 6,
+      // 1 + … + 10, and 7 + 8 + 9 + 10.
+      prefillWork: 55 + 34,
+      decodes: 4,
+      decodeContext: 90,
+      decodeContextMin: 10,
+      decodeContextMax: 35,
+    })
+  })
+
+  it('takes no notice of no decodes', () => {
+    const batch = new Batch()
+    batch.addDecodes(0, 0, 0, 0)
+    batch.addDecodes(1, 7, 7, 7)
+    expect(batch.shape.decodeContextMin).equal(7)
+  })
+
+  it('has the shape of its chunks, in any order and however decodes are grouped', () => {
+    const chunk = fc.tuple(fc.integer({min: 2, max: 50}), fc.nat(50))
+    fc.assert(
+      fc.property(fc.array(chunk), fc.array(fc.nat(99), {minLength: 1}), (chunks, contexts) => {
+        const batch = new Batch()
+        const [first, ...rest] = contexts
+        if (rest.length > 0) {
+          const sum = rest.reduce((a, b) => a + b, 0)
+          batch.addDecodes(rest.length, sum, Math.min(...rest), Math.max(...rest))
+        }
+        for (const [n, c] of chunks) batch.addChunk(n, c)
+        batch.addChunk(1, first!)
+        batch.shape.paddedTokens = batch.shape.tokens
+        expect(batch.shape).deep.equal(shapeOf({chunks, contexts}))
+      }),
+      {seed: 1},
+    )
+  })
+
+  it('is plain while it delivers regular tokens only', () => {
+    for (const list of ['joiners', 'stragglers', 'finishing', 'departing'] as const) {
+      const batch = new Batch()
+      batch.regular = 5
+      expect(batch.isPlain).equal(true)
+      batch[list].push(1)
+      expect(batch.isPlain, list).equal(false)
+      batch.clear(2)
+      expect(batch.isPlain).equal(true)
+      expect([batch.regular, batch.sequence]).deep.equal([0, 2])
+    }
+  })
+
+  it('forgets a request, and says whether it would have got a token of its own', () => {
+    const batch = new Batch()
+    batch.joiners.push(1, 2)
+    batch.stragglers.push(3)
+    batch.finishing.push(2, 4)
+    batch.departing.push(5)
+    expect([1, 2, 3, 4, 5, 6].map((slot) => batch.forget(slot))).deep.equal([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ])
+    expect(batch.isPlain).equal(true)
+  })
+
+  it('is empty again once cleared', () => {
+    const batch = new Batch()
+    batch.addChunk(5, 5)
+    batch.preempted = 3
+    batch.clear(9)
+    expect(batch.shape).deep.equal(emptyShape())
+    expect(batch.preempted).equal(0)
+  })
+})

@@ -1,0 +1,34 @@
+import {expect} from 'chai'
+import {Pipeline} from '#llmsim/engine/pipeline.js'
+
+describe('Pipeline', () => {
+  it('numbers the batches that are added, and ends them in order', () => {
+    const pipeline = new Pipeline()
+    pipeline.add(pipeline.open())
+    pipeline.add(pipeline.open())
+    expect([pipeline.oldest.sequence, pipeline.newest?.sequence]).deep.equal([1, 2])
+    expect([pipeline.size, pipeline.ended, pipeline.sequence]).deep.equal([2, 0, 2])
+    expect(pipeline.end(70).sequence).equal(1)
+    expect([pipeline.size, pipeline.ended, pipeline.lastEnd]).deep.equal([1, 1, 70])
+  })
+
+  it('gives the number of a discarded batch to the next one', () => {
+    const pipeline = new Pipeline()
+    pipeline.discard(pipeline.open())
+    expect(pipeline.newest).equal(undefined)
+    const batch = pipeline.open()
+    expect(batch.sequence).equal(1)
+  })
+
+  it('reuses batches, empty', () => {
+    const pipeline = new Pipeline()
+    const first = pipeline.open()
+    first.joiners.push(4)
+    first.addChunk(4, 0)
+    pipeline.add(first)
+    pipeline.end(1)
+    const second = pipeline.open()
+    expect(second).equal(first)
+    expect([second.isPlain, second.shape.tokens, second.sequence]).deep.equal([true, 0, 2])
+  })
+})
