@@ -246,7 +246,7 @@ export class Engine implements EngineView {
       batch.regular = size
       this.#takeDecodeBlocks(noChunks)
       // A block that just became full may be the one the head of the queue waited for.
-      const admits = waiting > 0 && this.#pool.watch.dirty && this.#headFits(left) > 0
+      const admits = waiting > 0 && this.#pool.index.isDirty && this.#headFits(left) > 0
       if (admits) this.#admit(batch, left, now)
       this.#note(batch)
       this.#seats.seal(batch)

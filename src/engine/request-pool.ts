@@ -36,8 +36,9 @@ export class RequestPool {
   reached = new Int32Array(0)
   /** Tokens picked for it in the plan being made. */
   picked = new Int32Array(0)
-  /** Its first blocks, as far as they are entries of the prefix index. */
-  entries: (number[] | undefined)[] = []
+  /** Its first blocks that are in the prefix index: how many, and in which pieces (piece, block behind it, …). */
+  entered = new Int32Array(0)
+  pieces: (number[] | undefined)[] = []
   /** Blocks whose identity others may share. */
   shareable = new Int32Array(0)
 
@@ -74,6 +75,7 @@ export class RequestPool {
     this.computed[slot] = 0
     this.reached[slot] = 0
     this.picked[slot] = 0
+    this.entered[slot] = 0
     this.shareable[slot] = 0
     this.priority[slot] = 0
     this.predicted[slot] = none
@@ -90,7 +92,7 @@ export class RequestPool {
 
   give(slot: number): void {
     this.state[slot] = state.free
-    this.entries[slot] = undefined
+    this.pieces[slot] = undefined
     this.#free.push(slot)
   }
 
