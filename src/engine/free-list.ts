@@ -4,6 +4,8 @@
  * with every request.
  */
 
+import {enlarged} from './columns.js'
+
 export const none = -1
 
 /** What a node's blocks are: alike, findable under a span, or findable by one preempted request. */
@@ -83,13 +85,4 @@ export class FreeList {
     this.#next = enlarged(this.#next, capacity)
     for (const grow of this.grown) grow(capacity)
   }
-}
-
-export function enlarged<T extends Uint8Array | Int32Array | Float64Array>(
-  column: T,
-  capacity: number,
-): T {
-  const larger = new (column.constructor as new (length: number) => T)(capacity)
-  larger.set(column)
-  return larger
 }

@@ -2,6 +2,7 @@
  * Full blocks of preempted requests that only they can find again. They lie in the free list last block first, so
  * eviction eats a run from the top and what is left is still a prefix.
  */
+import {enlarged} from './columns.js'
 import {type FreeList, kind} from './free-list.js'
 
 export class OwnRuns {
@@ -14,9 +15,7 @@ export class OwnRuns {
   constructor(list: FreeList) {
     this.#list = list
     list.grown.push((capacity) => {
-      const owner = new Int32Array(capacity)
-      owner.set(this.#owner)
-      this.#owner = owner
+      this.#owner = enlarged(this.#owner, capacity)
     })
   }
 

@@ -8,7 +8,8 @@
  * A piece is split when a request takes a part of it, or when newer blocks replace a part of it. Requests remember
  * the piece that they took first and where they stop; pieces split off later hang on `upper`.
  */
-import {enlarged, type FreeList, kind, none} from './free-list.js'
+import {enlarged} from './columns.js'
+import {type FreeList, kind, none} from './free-list.js'
 
 export class PrefixIndex {
   work = 0

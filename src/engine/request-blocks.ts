@@ -24,6 +24,8 @@ export interface BlockRules {
   readonly ownBlocks: boolean
 }
 
+const noMatch: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
+
 export class RequestBlocks {
   readonly #pool: BlockPool
   readonly #requests: RequestPool
@@ -103,18 +105,24 @@ export class RequestBlocks {
    * Remembered until the cache changes where it matters. The object is reused.
    */
   match(slot: number): PrefixMatch {
+    if (!this.#mayHit(slot)) return noMatch
     const match = this.#match
     if (this.remembers(slot)) return match
     match.pieces.length = 0
     match.shared = 0
     match.own = 0
     match.unheld = 0
-    const missing = this.#rules.enablePrefixCaching ? this.#lookUp(slot, match) : Number.NaN
+    const missing = this.#lookUp(slot, match)
     match.tokens = (match.shared + match.own) * this.#rules.blockSize
     this.#pool.startWatch(slot, missing)
     for (let i = 0; i < match.pieces.length; i += 2) this.#pool.index.watch(match.pieces[i]!)
     this.#matched = slot
     return match
+  }
+
+  #mayHit(slot: number): boolean {
+    if (!this.#rules.enablePrefixCaching) return false
+    return this.#requests.shareable[slot]! > 0 || this.#requests.preemptions[slot]! > 0
   }
 
   /** Fills in what is found; returns the span of the first block that is not, NaN when all was. */

@@ -3,6 +3,8 @@
  * closures per request. The cluster fills the first group at submission, the engine keeps the rest.
  */
 
+import {type Column, enlarged} from './columns.js'
+
 export const state = {
   free: 0,
   waiting: 1,
@@ -102,10 +104,7 @@ export class RequestPool {
     const columns = this as unknown as Record<string, unknown>
     for (const [name, column] of Object.entries(columns)) {
       if (!ArrayBuffer.isView(column)) continue
-      const Column = column.constructor as new (length: number) => Int32Array
-      const grown = new Column(capacity)
-      grown.set(column as Int32Array)
-      columns[name] = grown
+      columns[name] = enlarged(column as Column, capacity)
     }
     for (let slot = capacity - 1; slot >= from; slot--) this.#free.push(slot)
     this.#capacity = capacity
