@@ -95,11 +95,14 @@ export class Cluster {
 
   /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */
   submit(slot: number, now: Ns): void {
-    const {requests} = this
-    const request = {row: requests.row[slot]!, inputTokens: requests.input[slot]!}
-    const instance = this.#views.length === 1 ? 0 : this.#router.pick(request, this.#views)
+    const instance = this.#views.length === 1 ? 0 : this.#route(slot)
     this.instanceOf[slot] = instance
     this.replicas[instance]!.arrive(slot, now, this.#reject)
+  }
+
+  #route(slot: number): number {
+    const {row, input} = this.requests
+    return this.#router.pick({row: row[slot]!, inputTokens: input[slot]!}, this.#views)
   }
 
   /** The client of a request is gone at `now`. */

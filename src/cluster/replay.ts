@@ -166,7 +166,7 @@ class Driver implements RequestSink {
     const requests = this.#requests
     const instance = this.cluster.instanceOf[slot] ?? 0
     const {afterNs} = this.cluster.replicas[instance]!.frontEnd
-    this.#slotOf.delete(row)
+    if (this.#trace.cancelledAt) this.#slotOf.delete(row)
     outcomes.instance[row] = instance
     outcomes.scheduledAt[row] = requests.scheduledAt[slot]!
     outcomes.firstTokenAt[row] = requests.firstTokenAt[slot]! + afterNs

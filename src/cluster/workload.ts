@@ -5,32 +5,41 @@ import {TimedRows} from './timed-rows.js'
 
 /** Rows that will arrive, soonest first; equal times in trace order. */
 export class Arrivals {
-  /** Rows whose time is known from the start, in order. */
-  readonly #scheduled: Int32Array
+  /** Arrivals whose time is known from the start, in order: how many, when, and which rows. */
+  readonly #scheduled: number
+  readonly #arrivedAt: (index: number) => Ns
+  readonly #rowAt: (index: number) => number
   #cursor = 0
-  readonly #arrivedAt: (row: number) => Ns
+  #nextScheduled: Ns
   readonly #released = new TimedRows()
 
-  constructor(rows: Int32Array, arrivedAt: (row: number) => Ns) {
-    this.#scheduled = rows
+  constructor(
+    scheduled: number,
+    arrivedAt: (index: number) => Ns,
+    rowAt: (index: number) => number = (index) => index,
+  ) {
+    this.#scheduled = scheduled
     this.#arrivedAt = arrivedAt
+    this.#rowAt = rowAt
+    this.#nextScheduled = this.#scheduledAt()
   }
 
   /** Time of the next arrival; +Infinity when none is known. */
   nextAt(): Ns {
-    return Math.min(this.#scheduledAt(), this.#released.nextAt())
+    const released = this.#released.nextAt()
+    return released < this.#nextScheduled ? released : this.#nextScheduled
   }
 
   /** Row of the next arrival, taken. */
   take(): number {
-    const scheduledAt = this.#scheduledAt()
     const releasedAt = this.#released.nextAt()
-    const row = this.#scheduled[this.#cursor]!
-    const isReleased =
-      releasedAt < scheduledAt || (releasedAt === scheduledAt && this.#released.nextRow() < row)
+    const scheduledAt = this.#nextScheduled
+    const row = scheduledAt < releasedAt ? -1 : this.#released.nextRow()
+    const isReleased = row >= 0 && (releasedAt < scheduledAt || row < this.#rowAt(this.#cursor))
     if (isReleased) return this.#released.take()
-    this.#cursor++
-    return row
+    const scheduled = this.#rowAt(this.#cursor++)
+    this.#nextScheduled = this.#scheduledAt()
+    return scheduled
   }
 
   /** A row will arrive at `at`. */
@@ -39,8 +48,7 @@ export class Arrivals {
   }
 
   #scheduledAt(): Ns {
-    if (this.#cursor >= this.#scheduled.length) return Number.POSITIVE_INFINITY
-    return this.#arrivedAt(this.#scheduled[this.#cursor]!)
+    return this.#cursor < this.#scheduled ? this.#arrivedAt(this.#cursor) : Number.POSITIVE_INFINITY
   }
 }
 
@@ -56,25 +64,32 @@ export interface Workload {
 /** Open loop: rows arrive as the trace says; later turns of a session after the previous one and its think time. */
 export function openLoop(trace: Trace): Workload {
   const {thinkTime, session, arrivedAt} = trace
-  const follows = (row: number) => thinkTime !== undefined && !Number.isNaN(thinkTime[row]!)
+  if (thinkTime === undefined || session === undefined) {
+    const arrivals = new Arrivals(trace.length, (row) => arrivedAt[row]!)
+    return {arrivals, coupling: 'independent', ended: () => false}
+  }
   const next = new Map<number, number>()
   const own: number[] = []
   const latest = new Map<number, number>()
   for (let row = 0; row < trace.length; row++) {
-    const code = session?.codes[row] ?? -1
+    const code = session.codes[row]!
     const previous = code < 0 ? undefined : latest.get(code)
     if (code >= 0) latest.set(code, row)
-    if (follows(row) && previous !== undefined) next.set(previous, row)
+    if (previous !== undefined && !Number.isNaN(thinkTime[row]!)) next.set(previous, row)
     else own.push(row)
   }
-  const arrivals = new Arrivals(Int32Array.from(own), (row) => arrivedAt[row]!)
+  const arrivals = new Arrivals(
+    own.length,
+    (i) => arrivedAt[own[i]!]!,
+    (i) => own[i]!,
+  )
   return {
     arrivals,
     coupling: next.size > 0 ? 'lockstep' : 'independent',
     ended(row, now) {
       const turn = next.get(row)
       if (turn === undefined) return false
-      arrivals.release(turn, now + thinkTime![turn]!)
+      arrivals.release(turn, now + thinkTime[turn]!)
       return true
     },
   }
@@ -83,10 +98,7 @@ export function openLoop(trace: Trace): Workload {
 /** Closed loop: `clients` clients take the rows in order, the next as soon as the last one ended. */
 export function closedLoop(trace: Trace, clients: number): Workload {
   const first = Math.min(clients, trace.length)
-  const arrivals = new Arrivals(
-    Int32Array.from({length: first}, (_, row) => row),
-    () => 0,
-  )
+  const arrivals = new Arrivals(first, () => 0)
   let next = first
   return {
     arrivals,

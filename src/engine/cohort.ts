@@ -5,7 +5,12 @@
  * members follow from sums over offsets. Who needs a new block, fills one, or makes its last token in a step
  * is known when it joins: blocks by offset mod block size, ends by step number.
  */
-import {StampedHeap} from './heap.js'
+import {enlarged} from './columns.js'
+import {SlotHeap} from './heap.js'
+
+const none = -1
+/** Ends lie in buckets by step number; one further away than this shares a bucket with earlier ones. */
+const endBuckets = 4096
 
 export class Cohort {
   /** Members. */
@@ -14,17 +19,25 @@ export class Cohort {
   step = 0
   work = 0
   readonly #blockSize: number
+  /** step mod block size. */
+  #stepPhase = 0
   #offsetSum = 0
   /** Members by offset mod block size. */
   readonly #inPhase: Int32Array
   /** Members by phase that still fill blocks with a shared identity (lazily cleaned). */
   readonly #fillers: {slot: number; stamp: number}[][]
+  /** Offset, its phase, and the step of the last token, by slot. */
   #offset = new Float64Array(64)
-  /** Moves on when a slot joins or leaves: what heaps and fillers remember of it is stale then. */
+  #phase = new Int32Array(64)
+  #lastStep = new Float64Array(64)
+  /** Neighbours in the bucket of the last step. */
+  #previous = new Int32Array(64)
+  #next = new Int32Array(64)
+  readonly #bucket = new Int32Array(endBuckets).fill(none)
+  /** Moves on when a slot joins or leaves: what fillers remember of it is stale then. */
   #stamp = new Float64Array(64)
-  readonly #smallest = new StampedHeap()
-  readonly #largest = new StampedHeap()
-  readonly #ends = new StampedHeap()
+  readonly #smallest = new SlotHeap()
+  readonly #largest = new SlotHeap()
 
   constructor(blockSize: number) {
     this.#blockSize = blockSize
@@ -33,39 +46,58 @@ export class Cohort {
   }
 
   get operations(): number {
-    return this.work + this.#smallest.work + this.#largest.work + this.#ends.work
+    return this.work + this.#smallest.work + this.#largest.work
   }
 
   /** A member whose context is `context` at step `step`, and whose last token comes out of step `lastStep`. */
   join(slot: number, context: number, step: number, lastStep: number): void {
     if (slot >= this.#offset.length) this.#grow(slot)
     const offset = context - step
-    const stamp = ++this.#stamp[slot]!
+    const rest = offset % this.#blockSize
+    const phase = rest < 0 ? rest + this.#blockSize : rest
+    this.#stamp[slot]!++
     this.#offset[slot] = offset
+    this.#phase[slot] = phase
     this.size++
     this.#offsetSum += offset
-    this.#inPhase[this.#phase(offset)]!++
-    this.#smallest.push(offset, slot, stamp)
-    this.#largest.push(-offset, slot, stamp)
-    this.#ends.push(lastStep, slot, stamp)
+    this.#inPhase[phase]!++
+    this.#smallest.push(slot, offset)
+    this.#largest.push(slot, -offset)
+    this.#lastStep[slot] = lastStep
+    const bucket = lastStep % endBuckets
+    const first = this.#bucket[bucket]!
+    this.#previous[slot] = none
+    this.#next[slot] = first
+    if (first !== none) this.#previous[first] = slot
+    this.#bucket[bucket] = slot
     this.work++
   }
 
   /** The member will fill blocks that others may find. */
   fills(slot: number): void {
-    this.#fillers[this.#phase(this.#offset[slot]!)]!.push({slot, stamp: this.#stamp[slot]!})
+    this.#fillers[this.#phase[slot]!]!.push({slot, stamp: this.#stamp[slot]!})
   }
 
   leave(slot: number): void {
     const offset = this.#offset[slot]!
     this.size--
     this.#offsetSum -= offset
-    this.#inPhase[this.#phase(offset)]!--
+    this.#inPhase[this.#phase[slot]!]!--
     this.#stamp[slot]!++
-    this.#smallest.trim(this.#stamp, this.size)
-    this.#largest.trim(this.#stamp, this.size)
-    this.#ends.trim(this.#stamp, this.size)
+    this.#smallest.remove(slot)
+    this.#largest.remove(slot)
+    const previous = this.#previous[slot]!
+    const next = this.#next[slot]!
+    if (next !== none) this.#previous[next] = previous
+    if (previous !== none) this.#next[previous] = next
+    else this.#bucket[this.#lastStep[slot]! % endBuckets] = next
     this.work++
+  }
+
+  /** The planned step counts: contexts are one longer. */
+  advance(): void {
+    this.step++
+    this.#stepPhase = this.#stepPhase + 1 === this.#blockSize ? 0 : this.#stepPhase + 1
   }
 
   /** Context of a member at the next step. */
@@ -79,21 +111,21 @@ export class Cohort {
   }
 
   smallestContext(): number {
-    return this.size > 0 ? this.#smallest.top(this.#stamp) + this.step : 0
+    return this.size > 0 ? this.#smallest.top + this.step : 0
   }
 
   largestContext(): number {
-    return this.size > 0 ? this.step - this.#largest.top(this.#stamp) : 0
+    return this.size > 0 ? this.step - this.#largest.top : 0
   }
 
-  /** Members that need a new block in the step `ahead` steps after the next: their context ends with a block. */
-  needBlock(ahead = 0): number {
-    return this.#inPhase[this.#phase(-(this.step + ahead))]!
+  /** Members that need a new block in the next step: their context ends with a block. */
+  needBlock(): number {
+    return this.#inPhase[this.#stepPhase === 0 ? 0 : this.#blockSize - this.#stepPhase]!
   }
 
-  /** Members that fill a shared block in the next step, as slots; the caller may say that one has no more to fill. */
+  /** Members that fill a shared block in the next step, as slots; the caller says whether one has more to fill. */
   forEachFiller(visit: (slot: number) => 'more' | 'last'): void {
-    const list = this.#fillers[this.#phase(-(this.step + 1))]!
+    const list = this.#fillers[this.#blockSize - 1 - this.#stepPhase]!
     if (list.length === 0) return
     let kept = 0
     for (const filler of list) {
@@ -104,30 +136,23 @@ export class Cohort {
     list.length = kept
   }
 
-  /** Step that makes the next last token of a member; +Infinity when there is no member. */
-  nextEnd(): number {
-    return this.#ends.top(this.#stamp)
-  }
-
-  /** Takes a member whose last token comes out of `step` (as `nextEnd` said) out of the cohort. */
-  takeEnd(): number {
-    const slot = this.#ends.take()
-    this.leave(slot)
+  /** A member whose last token comes out of the next step, or −1. */
+  ending(): number {
+    let slot = this.#bucket[this.step % endBuckets]!
+    while (slot !== none && this.#lastStep[slot] !== this.step) {
+      this.work++
+      slot = this.#next[slot]!
+    }
     return slot
-  }
-
-  #phase(offset: number): number {
-    const phase = offset % this.#blockSize
-    return phase < 0 ? phase + this.#blockSize : phase
   }
 
   #grow(slot: number): void {
     const length = Math.max(slot + 1, this.#offset.length * 2)
-    const offset = new Float64Array(length)
-    const stamp = new Float64Array(length)
-    offset.set(this.#offset)
-    stamp.set(this.#stamp)
-    this.#offset = offset
-    this.#stamp = stamp
+    this.#offset = enlarged(this.#offset, length)
+    this.#phase = enlarged(this.#phase, length)
+    this.#lastStep = enlarged(this.#lastStep, length)
+    this.#previous = enlarged(this.#previous, length)
+    this.#next = enlarged(this.#next, length)
+    this.#stamp = enlarged(this.#stamp, length)
   }
 }

@@ -235,18 +235,14 @@ export class Engine implements EngineView {
     const left = this.config.maxNumBatchedTokens - size
     const waiting = this.#queue.size
     let now = end
-    while (
-      now <= until &&
-      cohort.nextEnd() > cohort.step &&
-      cohort.needBlock() <= this.#pool.free
-    ) {
+    while (now <= until && cohort.ending() < 0 && cohort.needBlock() <= this.#pool.free) {
       this.#endOldest(now)
       const batch = this.#pipeline.open()
       batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
       batch.regular = size
       this.#takeDecodeBlocks(noChunks)
       // A block that just became full may be the one the head of the queue waited for.
-      const admits = waiting > 0 && this.#pool.watch.dirty && this.#headFits(left) > 0
+      const admits = waiting > 0 && this.#pool.index.isDirty && this.#headFits(left) > 0
       if (admits) this.#admit(batch, left, now)
       this.#note(batch)
       this.#seats.seal(batch)
@@ -290,7 +286,9 @@ export class Engine implements EngineView {
     if (stragglers.length > 0) stragglers.length = 0
     this.#takeDecodeBlocks(prefilling)
     if (prefilling.length > 0) {
-      for (const slot of prefilling.slice()) this.#seats.commitChunk(slot, batch, now)
+      for (const slot of prefilling.length > 1 ? prefilling.slice() : prefilling) {
+        this.#seats.commitChunk(slot, batch, now)
+      }
     }
     return left
   }

@@ -4,12 +4,18 @@ import type {PrefixColumn} from '../trace/trace.js'
 export interface PrefixIdentity {
   /** Full blocks at the start of the request whose identity is known. */
   knownBlocks(row: number): number
-  /** A number that two blocks share only if all tokens up to their ends are equal. */
-  blockId(row: number, block: number): number
+  /** Blocks in a span; the last span of a request may be known in part. */
+  readonly spanBlocks: number
+  /** A number that two spans share only if all tokens up to their ends, as far as both are known, are equal. */
+  spanId(row: number, span: number): number
 }
 
 /** No request shares anything. */
-export const noPrefixes: PrefixIdentity = {knownBlocks: () => 0, blockId: () => Number.NaN}
+export const noPrefixes: PrefixIdentity = {
+  knownBlocks: () => 0,
+  spanBlocks: 1,
+  spanId: () => Number.NaN,
+}
 
 /** 53-bit mix of an id and a position: two 32-bit lanes of a murmur-style finaliser. */
 function mix(id: number, position: number): number {
@@ -24,19 +30,21 @@ function mix(id: number, position: number): number {
 }
 
 /**
- * Identity from a trace's spans. A block that is not exactly one span is known by the span that holds its last
- * token and by where it ends: equal spans are equal tokens from the start, so no reuse is invented, and for spans
- * that are multiples of the block none is lost.
+ * Identity from a trace's spans. Where blocks do not fit into spans, each block is a span of its own, known by the
+ * span that holds its last token and by where it ends: equal spans are equal tokens from the start, so no reuse is
+ * invented.
  */
 export function prefixIdentity(prefix: PrefixColumn, blockSize: number): PrefixIdentity {
   const {spanTokens, offsets, ids, knownTokens} = prefix
   const knownBlocks = (row: number) => Math.floor(knownTokens[row]! / blockSize)
-  if (spanTokens === blockSize) {
-    return {knownBlocks, blockId: (row, block) => ids[offsets[row]! + block]!}
+  if (spanTokens % blockSize === 0) {
+    const spanBlocks = spanTokens / blockSize
+    return {knownBlocks, spanBlocks, spanId: (row, span) => ids[offsets[row]! + span]!}
   }
   return {
     knownBlocks,
-    blockId(row, block) {
+    spanBlocks: 1,
+    spanId(row, block) {
       const end = (block + 1) * blockSize
       return mix(ids[offsets[row]! + Math.floor((end - 1) / spanTokens)]!, end)
     },

@@ -7,8 +7,10 @@ import type {RequestPool} from './request-pool.js'
 export interface PrefixMatch {
   /** Tokens that need not be computed. */
   tokens: number
-  /** Entries of the index, in order of blocks. */
-  readonly entries: number[]
+  /** Pieces of the index in order of blocks, each with the block of its span behind the last that is taken. */
+  readonly pieces: number[]
+  /** Blocks in them. */
+  shared: number
   /** Own blocks behind them, from an earlier preemption. */
   own: number
   /** Hits that nobody holds: holding them takes them out of the free list. */
@@ -22,12 +24,14 @@ export interface BlockRules {
   readonly ownBlocks: boolean
 }
 
+const noMatch: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
+
 export class RequestBlocks {
   readonly #pool: BlockPool
   readonly #requests: RequestPool
   readonly #identity: PrefixIdentity
   readonly #rules: BlockRules
-  readonly #match: PrefixMatch = {tokens: 0, entries: [], own: 0, unheld: 0}
+  readonly #match: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
   #matched = -1
 
   constructor(pool: BlockPool, requests: RequestPool, identity: PrefixIdentity, rules: BlockRules) {
@@ -59,19 +63,41 @@ export class RequestBlocks {
 
   /** Enters the blocks that `tokens` tokens fill in the index. */
   enterFull(slot: number, tokens: number): void {
+    const requests = this.#requests
     const full = Math.floor(tokens / this.#rules.blockSize)
-    const shared = Math.min(full, this.#requests.shareable[slot]!)
-    const entries = this.#requests.entries[slot]
-    const known = entries?.length ?? 0
-    if (shared > known) {
-      const list = entries ?? []
-      this.#requests.entries[slot] = list
-      const row = this.#requests.row[slot]!
-      for (let block = known; block < shared; block++) {
-        list.push(this.#pool.enter(this.#identity.blockId(row, block)))
-      }
+    const shared = Math.min(full, requests.shareable[slot]!)
+    const entered = requests.entered[slot]!
+    if (shared > entered) {
+      requests.pieces[slot] ??= []
+      this.#enter(requests.pieces[slot]!, requests.row[slot]!, {from: entered, to: shared})
+      requests.entered[slot] = shared
     }
     this.#pool.replaceOwn(slot, full)
+  }
+
+  /** Enters the blocks from…to of a request, span by span. */
+  #enter(pieces: number[], row: number, {from, to}: {from: number; to: number}): void {
+    const {index} = this.#pool
+    const {spanBlocks} = this.#identity
+    let block = from
+    while (block < to) {
+      const span = Math.floor(block / spanBlocks)
+      const start = span * spanBlocks
+      const id = this.#identity.spanId(row, span)
+      const low = block - start
+      const top = Math.min(to - start, spanBlocks)
+      const last = pieces.length - 2
+      // Blocks that follow those the request entered in the same span stay one piece.
+      const follows = low > 0 && last >= 0 && pieces[last + 1] === low
+      if (follows && index.extend(pieces[last]!, id, {low, top})) pieces[last + 1] = top
+      else pieces.push(index.enter(id, low, top), top)
+      block = start + top
+    }
+  }
+
+  /** Whether `match` still knows what it said of a request. */
+  remembers(slot: number): boolean {
+    return this.#matched === slot && !this.#pool.index.isDirty
   }
 
   /**
@@ -79,60 +105,79 @@ export class RequestBlocks {
    * Remembered until the cache changes where it matters. The object is reused.
    */
   match(slot: number): PrefixMatch {
+    if (!this.#mayHit(slot)) return noMatch
     const match = this.#match
-    if (this.#matched === slot && !this.#pool.watch.dirty) return match
-    const {blockSize, enablePrefixCaching} = this.#rules
-    match.entries.length = 0
+    if (this.remembers(slot)) return match
+    match.pieces.length = 0
+    match.shared = 0
     match.own = 0
     match.unheld = 0
-    let missing = Number.NaN
-    if (enablePrefixCaching) {
-      const limit = Math.floor((this.#requests.reached[slot]! - 1) / blockSize)
-      const shareable = this.#requests.shareable[slot]!
-      const shared = Math.min(limit, shareable)
-      const row = this.#requests.row[slot]!
-      for (let block = 0; block < shared; block++) {
-        const id = this.#identity.blockId(row, block)
-        const entry = this.#pool.find(id)
-        if (entry < 0) {
-          missing = id
-          break
-        }
-        match.entries.push(entry)
-        if (!this.#pool.isHeld(entry)) match.unheld++
-      }
-      if (match.entries.length === shareable) {
-        match.own = this.#pool.countOwn(slot, shareable, limit)
-        match.unheld += match.own
-      }
-    }
-    match.tokens = (match.entries.length + match.own) * blockSize
+    const missing = this.#lookUp(slot, match)
+    match.tokens = (match.shared + match.own) * this.#rules.blockSize
     this.#pool.startWatch(slot, missing)
-    for (const entry of match.entries) this.#pool.watchEntry(entry)
+    for (let i = 0; i < match.pieces.length; i += 2) this.#pool.index.watch(match.pieces[i]!)
     this.#matched = slot
     return match
+  }
+
+  #mayHit(slot: number): boolean {
+    if (!this.#rules.enablePrefixCaching) return false
+    return this.#requests.shareable[slot]! > 0 || this.#requests.preemptions[slot]! > 0
+  }
+
+  /** Fills in what is found; returns the span of the first block that is not, NaN when all was. */
+  #lookUp(slot: number, match: PrefixMatch): number {
+    const requests = this.#requests
+    const {index} = this.#pool
+    const {spanBlocks} = this.#identity
+    const limit = Math.floor((requests.reached[slot]! - 1) / this.#rules.blockSize)
+    const shareable = requests.shareable[slot]!
+    const shared = Math.min(limit, shareable)
+    const row = requests.row[slot]!
+    let block = 0
+    while (block < shared) {
+      const span = Math.floor(block / spanBlocks)
+      const start = span * spanBlocks
+      const id = this.#identity.spanId(row, span)
+      const piece = index.find(id, block - start)
+      if (piece < 0) {
+        match.shared = block
+        return id
+      }
+      const end = Math.min(index.endOf(piece), shared - start)
+      match.pieces.push(piece, end)
+      if (!index.isHeld(piece)) match.unheld += start + end - block
+      block = start + end
+    }
+    match.shared = shared
+    if (shared < shareable) return Number.NaN
+    match.own = this.#pool.countOwn(slot, shareable, limit)
+    match.unheld += match.own
+    return Number.NaN
   }
 
   /** Gives the request, as it is admitted, the blocks that `match` found. */
   adopt(slot: number, match: PrefixMatch): void {
     this.#matched = -1
     if (match.tokens === 0) return
-    for (const entry of match.entries) this.#pool.hold(entry)
+    const {pieces} = match
+    for (let i = 0; i < pieces.length; i += 2) this.#pool.hold(pieces[i]!, pieces[i + 1]!)
     this.#pool.holdOwn(slot, this.#requests.shareable[slot]!, match.own)
-    if (match.entries.length > 0) this.#requests.entries[slot] = match.entries.slice()
+    this.#requests.entered[slot] = match.shared
+    if (pieces.length > 0) this.#requests.pieces[slot] = pieces.slice()
   }
 
   /** Gives all blocks of a preempted request back; it may find them again. `tokens`: what they hold. */
   giveBack(slot: number, tokens: number): void {
     const full = Math.floor(tokens / this.#rules.blockSize)
-    const shared = this.#requests.entries[slot]?.length ?? 0
+    const shared = this.#requests.entered[slot]!
     if (!this.#rules.enablePrefixCaching || !this.#rules.ownBlocks || full <= shared) {
       this.#giveAll(slot, tokens)
       return
     }
     this.#pool.givePlain(this.count(tokens) - full)
     this.#pool.giveOwn(slot, shared, full)
-    this.#releaseEntries(slot)
+    this.#releasePieces(slot)
   }
 
   /** Gives all blocks of a request back that leaves for good, last block first. */
@@ -143,14 +188,15 @@ export class RequestBlocks {
   }
 
   #giveAll(slot: number, tokens: number): void {
-    this.#pool.givePlain(this.count(tokens) - (this.#requests.entries[slot]?.length ?? 0))
-    this.#releaseEntries(slot)
+    this.#pool.givePlain(this.count(tokens) - this.#requests.entered[slot]!)
+    this.#releasePieces(slot)
   }
 
-  #releaseEntries(slot: number): void {
-    const entries = this.#requests.entries[slot]
-    if (!entries) return
-    for (let i = entries.length - 1; i >= 0; i--) this.#pool.release(entries[i]!)
-    this.#requests.entries[slot] = undefined
+  #releasePieces(slot: number): void {
+    const pieces = this.#requests.pieces[slot]
+    this.#requests.entered[slot] = 0
+    if (!pieces) return
+    for (let i = pieces.length - 2; i >= 0; i -= 2) this.#pool.release(pieces[i]!, pieces[i + 1]!)
+    this.#requests.pieces[slot] = undefined
   }
 }

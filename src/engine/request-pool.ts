@@ -3,6 +3,8 @@
  * closures per request. The cluster fills the first group at submission, the engine keeps the rest.
  */
 
+import {type Column, enlarged} from './columns.js'
+
 export const state = {
   free: 0,
   waiting: 1,
@@ -36,8 +38,9 @@ export class RequestPool {
   reached = new Int32Array(0)
   /** Tokens picked for it in the plan being made. */
   picked = new Int32Array(0)
-  /** Its first blocks, as far as they are entries of the prefix index. */
-  entries: (number[] | undefined)[] = []
+  /** Its first blocks that are in the prefix index: how many, and in which pieces (piece, block behind it, …). */
+  entered = new Int32Array(0)
+  pieces: (number[] | undefined)[] = []
   /** Blocks whose identity others may share. */
   shareable = new Int32Array(0)
 
@@ -74,6 +77,7 @@ export class RequestPool {
     this.computed[slot] = 0
     this.reached[slot] = 0
     this.picked[slot] = 0
+    this.entered[slot] = 0
     this.shareable[slot] = 0
     this.priority[slot] = 0
     this.predicted[slot] = none
@@ -90,7 +94,7 @@ export class RequestPool {
 
   give(slot: number): void {
     this.state[slot] = state.free
-    this.entries[slot] = undefined
+    this.pieces[slot] = undefined
     this.#free.push(slot)
   }
 
@@ -100,10 +104,7 @@ export class RequestPool {
     const columns = this as unknown as Record<string, unknown>
     for (const [name, column] of Object.entries(columns)) {
       if (!ArrayBuffer.isView(column)) continue
-      const Column = column.constructor as new (length: number) => Int32Array
-      const grown = new Column(capacity)
-      grown.set(column as Int32Array)
-      columns[name] = grown
+      columns[name] = enlarged(column as Column, capacity)
     }
     for (let slot = capacity - 1; slot >= from; slot--) this.#free.push(slot)
     this.#capacity = capacity

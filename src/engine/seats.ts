@@ -76,7 +76,7 @@ export class Seats {
   /** A request that caught up gets a token from `batch`, and decodes from the next step on. */
   #join(slot: number, batch: Batch): void {
     const requests = this.#requests
-    this.prefilling.splice(this.prefilling.indexOf(slot), 1)
+    dropFrom(this.prefilling, slot)
     const remaining = requests.total[slot]! - ++requests.reached[slot]!
     batch.joiners.push(slot)
     this.#listener.tokensFrom?.(slot, batch.sequence)
@@ -121,11 +121,12 @@ export class Seats {
     const {cohort} = this
     for (const slot of this.leftOut) this.#leaveOut(slot)
     if (this.leftOut.length > 0) this.leftOut.length = 0
-    while (cohort.nextEnd() === cohort.step) {
+    for (let slot = cohort.ending(); slot >= 0; slot = cohort.ending()) {
       this.work++
-      this.#drain(cohort.takeEnd(), batch)
+      cohort.leave(slot)
+      this.#drain(slot, batch)
     }
-    cohort.step++
+    cohort.advance()
   }
 
   #leaveOut(slot: number): void {
@@ -148,7 +149,7 @@ export class Seats {
   unseat(slot: number): void {
     const requests = this.#requests
     const role = requests.state[slot]
-    if (role === state.prefilling) this.prefilling.splice(this.prefilling.indexOf(slot), 1)
+    if (role === state.prefilling) dropFrom(this.prefilling, slot)
     else if (role === state.decoding) this.#leaveCohort(slot)
     this.list.remove(slot)
   }
@@ -175,7 +176,9 @@ export class Seats {
   /** The last tokens of `batch` are delivered: seats and blocks go back, in order of the picks. */
   finish(batch: Batch): void {
     const requests = this.#requests
-    batch.finishing.sort((a, b) => requests.admission[a]! - requests.admission[b]!)
+    if (batch.finishing.length > 1) {
+      batch.finishing.sort((a, b) => requests.admission[a]! - requests.admission[b]!)
+    }
     for (const slot of batch.finishing) {
       this.work++
       this.#listener.tokensUntil?.(slot, batch.sequence)
@@ -185,4 +188,10 @@ export class Seats {
       } else this.#blocks.leave(slot, 0)
     }
   }
+}
+
+/** Takes a slot out of a list that keeps its order. */
+function dropFrom(list: number[], slot: number): void {
+  if (list.at(-1) === slot) list.pop()
+  else list.splice(list.indexOf(slot), 1)
 }

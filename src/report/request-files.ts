@@ -1,6 +1,8 @@
 /** The rows that a run writes: `requests.csv`, the labels beside it, and the side files of --itl and --steps. */
+
 import {type Outcomes, status, statusNames} from '../stats/outcomes.js'
-import {millisecondsText, secondsText} from './decimals.js'
+import {ByteRows} from './byte-rows.js'
+import {secondsText} from './decimals.js'
 import type {RequestColumns, RequestResults} from './measures.js'
 import {e2eOf, queueOf, tpotOf, ttftOf} from './request-metrics.js'
 import {csvCell, RowFile} from './row-file.js'
@@ -27,32 +29,36 @@ export const labelFields = ['model', 'session', 'priority'] as const
 export const idOf = (trace: RequestColumns, row: number): string =>
   trace.requestId?.[row] ?? String(row)
 
-/** One row of `requests.csv`; a cell without a value is empty. */
-export function requestRow(trace: RequestColumns, o: Outcomes, row: number): string {
-  const served = o.status[row] === status.completed || o.status[row] === status.cancelled
-  return [
-    csvCell(idOf(trace, row)),
-    o.instance[row]! < 0 ? '' : o.instance[row]!,
-    secondsText(o.arrivedAt[row]!),
-    trace.inputTokens[row]!,
-    // Of a cancelled request the tokens that it still got.
-    served ? o.producedTokens[row]! : trace.outputTokens[row]!,
-    o.cachedTokens[row]!,
-    millisecondsText(queueOf(o, row)),
-    millisecondsText(ttftOf(o, row)),
-    millisecondsText(tpotOf(o, row)),
-    millisecondsText(e2eOf(o, row)),
-    secondsText(o.finishedAt[row]!),
-    o.preemptions[row]!,
-    statusNames[o.status[row]!]!,
-  ].join(',')
+/** Writes `requests.csv` in request order; a cell without a value is empty. Throws OUTPUT_NOT_WRITABLE. */
+export function writeRequests(path: string, {trace, outcomes}: RequestResults): void {
+  const rows = new ByteRows(path, requestFields.join(','))
+  try {
+    for (let row = 0; row < outcomes.length; row++) writeRequest(rows, trace, outcomes, row)
+  } finally {
+    rows.close()
+  }
 }
 
-/** Writes `requests.csv` in request order. Throws OUTPUT_NOT_WRITABLE. */
-export function writeRequests(path: string, run: RequestResults): void {
-  writeRows(path, requestFields.join(','), run.outcomes.length, (row) =>
-    requestRow(run.trace, run.outcomes, row),
-  )
+function writeRequest(rows: ByteRows, trace: RequestColumns, o: Outcomes, row: number): void {
+  const served = o.status[row] === status.completed || o.status[row] === status.cancelled
+  const id = trace.requestId?.[row]
+  if (id === undefined) rows.whole(row)
+  else rows.text(id)
+  if (o.instance[row]! < 0) rows.empty()
+  else rows.whole(o.instance[row]!)
+  rows.time(o.arrivedAt[row]!, 9)
+  rows.whole(trace.inputTokens[row]!)
+  // Of a cancelled request the tokens that it still got.
+  rows.whole(served ? o.producedTokens[row]! : trace.outputTokens[row]!)
+  rows.whole(o.cachedTokens[row]!)
+  rows.time(queueOf(o, row), 6)
+  rows.time(ttftOf(o, row), 6)
+  rows.time(tpotOf(o, row), 6)
+  rows.time(e2eOf(o, row), 6)
+  rows.time(o.finishedAt[row]!, 9)
+  rows.whole(o.preemptions[row]!)
+  rows.text(statusNames[o.status[row]!]!)
+  rows.endRow()
 }
 
 /** Writes model, session and priority of every request, those that the trace has; nothing if it has none. */

@@ -11,6 +11,9 @@ export interface Distribution {
   readonly max: number
 }
 
+/** The quantiles of a Distribution, in its order. */
+const quantiles = [0.5, 0.9, 0.95, 0.99, 1] as const
+
 const between = (low: number, high: number, fraction: number): number =>
   // Not low + (high − low)·fraction: equal ends must give exactly that end.
   low === high ? low : low * (1 - fraction) + high * fraction
@@ -28,59 +31,120 @@ export function quantilesOfSorted(sorted: Float64Array, qs: readonly number[]): 
 
 /** Mean and percentiles of samples (in their own unit); undefined when there are none. */
 export function describe(samples: Float64Array): Distribution | undefined {
-  if (samples.length === 0) return undefined
-  const sorted = samples.slice().sort()
   let sum = 0
-  for (const value of sorted) sum += value
-  const [p50, p90, p95, p99, max] = quantilesOfSorted(sorted, [0.5, 0.9, 0.95, 0.99, 1])
-  return {
-    count: sorted.length,
-    mean: sum / sorted.length,
-    p50: p50!,
-    p90: p90!,
-    p95: p95!,
-    p99: p99!,
-    max: max!,
-  }
+  for (let i = 0; i < samples.length; i++) sum += samples[i]!
+  return distribution(samples, undefined, {count: samples.length, sum})
 }
 
 /** The same for samples that carry a count, as if each were repeated that often. */
 export function describeWeighted(samples: WeightedSamples): Distribution | undefined {
-  const order = new Uint32Array(samples.length).map((_, i) => i)
-  order.sort((a, b) => samples.values[a]! - samples.values[b]!)
+  const values = samples.values.subarray(0, samples.length)
+  const counts = samples.counts.subarray(0, samples.length)
   let count = 0
   let sum = 0
-  const upTo = new Float64Array(samples.length)
-  const sorted = new Float64Array(samples.length)
-  order.forEach((from, to) => {
-    count += samples.counts[from]!
-    sum += samples.values[from]! * samples.counts[from]!
-    upTo[to] = count
-    sorted[to] = samples.values[from]!
-  })
+  for (let i = 0; i < values.length; i++) {
+    count += counts[i]!
+    sum += values[i]! * counts[i]!
+  }
+  return distribution(values, counts, {count, sum})
+}
+
+function distribution(
+  values: Float64Array,
+  counts: Float64Array | undefined,
+  {count, sum}: {count: number; sum: number},
+): Distribution | undefined {
   if (count === 0) return undefined
-  const at = (rank: number): number => {
-    let low = 0
-    let high = upTo.length - 1
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (upTo[middle]! > rank) high = middle
-      else low = middle + 1
-    }
-    return sorted[low]!
-  }
-  const quantile = (q: number): number => {
-    const position = q * (count - 1)
+  const positions = quantiles.map((q) => q * (count - 1))
+  const ranks = positions.flatMap((position) => {
     const low = Math.floor(position)
-    return between(at(low), at(Math.min(low + 1, count - 1)), position - low)
+    return [low, Math.min(low + 1, count - 1)]
+  })
+  const at = valuesAtRanks(values, counts, ranks)
+  const [p50, p90, p95, p99, max] = positions.map((position, i) =>
+    between(at[2 * i]!, at[2 * i + 1]!, position - Math.floor(position)),
+  )
+  return {count, mean: sum / count, p50: p50!, p90: p90!, p95: p95!, p99: p99!, max: max!}
+}
+
+/** Below this many samples sorting them all is as fast. */
+const fewSamples = 2048
+const mostBuckets = 1 << 16
+
+/**
+ * Values at ranks (from 0, ascending) of samples repeated by their counts. Sorting millions of samples took most of
+ * the time of a summary, and a few ranks need no order among the others: samples are counted in buckets by the leading
+ * bits of their floats, and only the buckets that hold a rank are sorted.
+ */
+function valuesAtRanks(
+  values: Float64Array,
+  counts: Float64Array | undefined,
+  ranks: readonly number[],
+): number[] {
+  if (values.length < fewSamples) return sortedRanks(values, counts, ranks)
+  // The upper half of a double of at least 0 orders doubles as it orders as an integer.
+  const halves = new Uint32Array(values.buffer, values.byteOffset, values.length * 2)
+  let least = 0xffffffff
+  let most = 0
+  for (let i = 0; i < values.length; i++) {
+    const upper = halves[2 * i + 1]!
+    if (upper < least) least = upper
+    if (upper > most) most = upper
   }
-  return {
-    count,
-    mean: sum / count,
-    p50: quantile(0.5),
-    p90: quantile(0.9),
-    p95: quantile(0.95),
-    p99: quantile(0.99),
-    max: quantile(1),
+  // A sign bit: a negative sample.
+  if (most >= 0x80000000) return sortedRanks(values, counts, ranks)
+  let shift = 0
+  while ((most - least) >>> shift >= mostBuckets) shift++
+  const weight = new Float64Array(((most - least) >>> shift) + 1)
+  for (let i = 0; i < values.length; i++) {
+    weight[(halves[2 * i + 1]! - least) >>> shift]! += counts === undefined ? 1 : counts[i]!
   }
+  const bucketOf = (i: number) => (halves[2 * i + 1]! - least) >>> shift
+  return ranksInBuckets(values, counts, {ranks, weight, bucketOf})
+}
+
+interface Buckets {
+  readonly ranks: readonly number[]
+  readonly weight: Float64Array
+  readonly bucketOf: (sample: number) => number
+}
+
+function ranksInBuckets(
+  values: Float64Array,
+  counts: Float64Array | undefined,
+  {ranks, weight, bucketOf}: Buckets,
+): number[] {
+  const found = ranks.map((rank) => {
+    let before = 0
+    let bucket = 0
+    while (before + weight[bucket]! <= rank) before += weight[bucket++]!
+    return {bucket, rank: rank - before}
+  })
+  const members = new Map<number, number[]>(found.map(({bucket}) => [bucket, []]))
+  for (let i = 0; i < values.length; i++) members.get(bucketOf(i))?.push(i)
+  return found.map(({bucket, rank}) => {
+    const samples = members.get(bucket)!
+    const own = Float64Array.from(samples, (i) => values[i]!)
+    const ownCounts = counts && Float64Array.from(samples, (i) => counts[i]!)
+    return sortedRanks(own, ownCounts, [rank])[0]!
+  })
+}
+
+function sortedRanks(
+  values: Float64Array,
+  counts: Float64Array | undefined,
+  ranks: readonly number[],
+): number[] {
+  if (counts === undefined) {
+    const sorted = values.slice().sort()
+    return ranks.map((rank) => sorted[rank]!)
+  }
+  const order = new Uint32Array(values.length).map((_, i) => i)
+  order.sort((a, b) => values[a]! - values[b]!)
+  return ranks.map((rank) => {
+    let left = rank
+    let i = 0
+    while (left >= counts[order[i]!]!) left -= counts[order[i++]!]!
+    return values[order[i]!]!
+  })
 }

@@ -10,7 +10,7 @@ import {
   nsOfSeconds,
   secondsText,
 } from '#llmsim/report/decimals.js'
-import {requestRow, StepsFile, writeItl} from '#llmsim/report/request-files.js'
+import {StepsFile, writeItl, writeRequests} from '#llmsim/report/request-files.js'
 import {
   createRunFolder,
   listRuns,
@@ -230,7 +230,9 @@ describe('runs on disk', () => {
       {arrived: 0, scheduled: 0, first: 0.000001, finished: 0.000012, output: 4},
       {arrived: 1, scheduled: 2, first: 3, finished: 4.5, output: 9, produced: 2, status: 3},
     ])
-    const rows = [0, 1].map((row) => requestRow(run.trace, run.outcomes, row))
+    const path = join(root, 'rounded.csv')
+    writeRequests(path, run)
+    const rows = readFileSync(path, 'utf8').trimEnd().split('\n').slice(1)
     assert.deepEqual(rows, [
       '0,0,0.000000000,10,4,0,0.000000,0.000001,0.000003,0.000012,0.000000012,0,completed',
       '1,0,0.001000000,10,2,0,1.000000,2.000000,,,0.004500000,0,cancelled',
