@@ -4,9 +4,10 @@
  *
  * Work per step is O(1 + joins + leaves + chunks + preemptions + shared blocks filled): decodes live in a
  * cohort (cohort.ts) and blocks in runs (block-pool.ts). Only a plan that runs out of budget or blocks walks
- * the running requests (walk.ts), over the same state.
+ * the running requests (walk.ts), over the same state. Phase A of a plan is in running-plan.ts, phase B in admission.ts.
  */
 import type {BatchShape, Ns, StepTime} from '../latency/step-time.js'
+import {Admission} from './admission.js'
 import type {Batch} from './batch.js'
 import {BlockPool} from './block-pool.js'
 import type {
@@ -16,14 +17,15 @@ import type {
   EngineView,
   Verdict,
 } from './engine-config.js'
+import type {EngineParts} from './engine-parts.js'
 import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
 import {RequestBlocks} from './request-blocks.js'
 import {none, type RequestPool, state} from './request-pool.js'
+import {RunningPlan} from './running-plan.js'
 import {Seats} from './seats.js'
-import {type HeldBack, Totals} from './totals.js'
+import {Totals} from './totals.js'
 import {WaitingQueue} from './waiting-queue.js'
-import {Walk} from './walk.js'
 
 export class Engine implements EngineView {
   readonly config: EngineConfig
@@ -37,11 +39,9 @@ export class Engine implements EngineView {
   readonly #seats: Seats
   readonly #queue = new WaitingQueue()
   readonly #pipeline = new Pipeline()
-  readonly #walk: Walk
+  readonly #runningPlan: RunningPlan
+  readonly #admission: Admission
   readonly #listener: EngineListener
-  readonly #enterers: number[] = []
-  /** What held the head of the queue back in the latest plan. */
-  #heldBack: HeldBack = 'nobody'
   /** Preemptions since the batch planned last. */
   #unreported = 0
   #work = 0
@@ -52,9 +52,24 @@ export class Engine implements EngineView {
     this.#listener = seams.listener ?? {}
     this.#pool = new BlockPool(config.numGpuBlocks)
     this.#blocks = new RequestBlocks(this.#pool, requests, seams.identity ?? noPrefixes, config)
-    const parts = {config, requests, blocks: this.#blocks, pipeline: this.#pipeline}
-    this.#seats = new Seats({...parts, listener: this.#listener})
-    this.#walk = new Walk({...parts, pool: this.#pool, seats: this.#seats, queue: this.#queue})
+    this.#seats = new Seats({
+      config,
+      requests,
+      blocks: this.#blocks,
+      pipeline: this.#pipeline,
+      listener: this.#listener,
+    })
+    const parts: EngineParts = {
+      config,
+      requests,
+      pool: this.#pool,
+      blocks: this.#blocks,
+      seats: this.#seats,
+      queue: this.#queue,
+      totals: this.totals,
+    }
+    this.#runningPlan = new RunningPlan(parts)
+    this.#admission = new Admission(parts)
   }
 
   get running(): number {
@@ -89,10 +104,10 @@ export class Engine implements EngineView {
 
   /** Elementary operations so far: what the bound on work per step is tested with. */
   get operations(): number {
-    const {list: _, cohort, work} = this.#seats
-    return (
-      this.#work + work + cohort.operations + this.#pool.work + this.#queue.work + this.#walk.work
-    )
+    const {cohort, work} = this.#seats
+    const seats = work + cohort.operations
+    const plans = this.#runningPlan.operations + this.#admission.work
+    return this.#work + seats + plans + this.#pool.work + this.#queue.work
   }
 
   /** Takes a request in, or says why it can never run. `row`, `input`, `total`, … of the slot must be set. */
@@ -136,9 +151,9 @@ export class Engine implements EngineView {
   plan(now: Ns): BatchShape | undefined {
     const batch = this.#pipeline.open()
     this.#work++
-    const budget = this.#planRunning(batch, now)
-    if (batch.preempted === 0) this.#admit(batch, budget, now)
-    else this.#heldBack = 'blocks'
+    const budget = this.#runningPlan.plan(batch, now)
+    if (batch.preempted === 0) this.#admission.admit(batch, budget, now)
+    else this.#admission.heldBack = 'blocks'
     this.#unreported += batch.preempted
     if (batch.shape.sequences === 0) {
       this.#seats.leftOut.length = 0
@@ -160,7 +175,7 @@ export class Engine implements EngineView {
     batch.waiting = this.#queue.size
     batch.freeBlocks = this.#pool.free
     batch.usedBlocks = this.#pool.used
-    batch.heldBack = this.#heldBack
+    batch.heldBack = this.#admission.heldBack
     if (batch.usedBlocks > this.totals.peakBlocks) this.totals.peakBlocks = batch.usedBlocks
   }
 
@@ -240,10 +255,10 @@ export class Engine implements EngineView {
       const batch = this.#pipeline.open()
       batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
       batch.regular = size
-      this.#takeDecodeBlocks(noChunks)
+      this.#runningPlan.takeDecodeBlocks()
       // A block that just became full may be the one the head of the queue waited for.
-      const admits = waiting > 0 && this.#pool.index.isDirty && this.#headFits(left) > 0
-      if (admits) this.#admit(batch, left, now)
+      const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
+      if (admits) this.#admission.admit(batch, left, now)
       this.#note(batch)
       this.#seats.seal(batch)
       this.#pipeline.add(batch)
@@ -266,141 +281,6 @@ export class Engine implements EngineView {
     if (left < 0) return false
     for (const batch of this.#pipeline.batches) if (!batch.isPlain) return false
     // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
-    return this.#headFits(left) === 0
-  }
-
-  /** Phase A without walking: all decodes by their sums, then the chunks. Returns the budget left. */
-  #planRunning(batch: Batch, now: Ns): number {
-    const {cohort, stragglers, prefilling} = this.#seats
-    const left = this.#pickAll()
-    if (left < 0) return this.#walkRunning(batch, now)
-    const members = cohort.size
-    batch.addDecodes(
-      members,
-      cohort.contextSum(),
-      cohort.smallestContext(),
-      cohort.largestContext(),
-    )
-    batch.regular = members - stragglers.length
-    for (const slot of stragglers) this.#seats.pickStraggler(slot, batch)
-    if (stragglers.length > 0) stragglers.length = 0
-    this.#takeDecodeBlocks(prefilling)
-    if (prefilling.length > 0) {
-      for (const slot of prefilling.length > 1 ? prefilling.slice() : prefilling) {
-        this.#seats.commitChunk(slot, batch, now)
-      }
-    }
-    return left
-  }
-
-  #walkRunning(batch: Batch, now: Ns): number {
-    const before = this.#walk.preemptions
-    const left = this.#walk.run(batch, now)
-    this.totals.preemptions += this.#walk.preemptions - before
-    return left
-  }
-
-  /** Picks every running request if order does not matter. Returns the budget left, −1 if it does matter. */
-  #pickAll(): number {
-    const requests = this.#requests
-    const {cohort, list, prefilling} = this.#seats
-    let left = this.config.maxNumBatchedTokens - cohort.size
-    let free = this.#pool.free - cohort.needBlock()
-    if (left < 0 || free < 0) return -1
-    for (const slot of prefilling) {
-      this.#work++
-      const computed = requests.computed[slot]!
-      const want = this.#seats.cut(requests.reached[slot]! - computed)
-      const n = Math.min(want, left)
-      // A chunk that budget cuts is the same in any order only if nobody runs behind it.
-      if (n < want && slot !== list.tail) return -1
-      free -= this.#blocks.needed(computed, computed + n)
-      if (free < 0) return -1
-      requests.picked[slot] = n
-      left -= n
-    }
-    return left
-  }
-
-  /** Blocks for the members that need one; index entries for those that fill one, in order of admission. */
-  #takeDecodeBlocks(chunks: readonly number[]): void {
-    const requests = this.#requests
-    const {cohort} = this.#seats
-    this.#pool.take(cohort.needBlock())
-    const enterers = this.#enterers
-    if (enterers.length > 0) enterers.length = 0
-    cohort.forEachFiller((slot) => {
-      enterers.push(slot)
-      const filled = (cohort.context(slot) + 1) / this.config.blockSize
-      return filled < requests.shareable[slot]! ? 'more' : 'last'
-    })
-    for (const slot of chunks) enterers.push(slot)
-    if (enterers.length > 1)
-      enterers.sort((a, b) => requests.admission[a]! - requests.admission[b]!)
-    for (const slot of enterers) {
-      const computed = requests.computed[slot]!
-      if (requests.state[slot] === state.decoding)
-        this.#blocks.enterFull(slot, cohort.context(slot) + 1)
-      else this.#blocks.extend(slot, computed, computed + requests.picked[slot]!)
-    }
-    this.#work += enterers.length
-  }
-
-  /** Phase B: admits from the head of the queue while it fits. */
-  #admit(batch: Batch, budget: number, now: Ns): void {
-    let left = budget
-    for (let n = this.#headFits(left); n > 0; n = this.#headFits(left)) {
-      const slot = this.#queue.head()
-      const match = this.#blocks.match(slot)
-      const cached = match.tokens
-      this.#queue.shift()
-      this.#account(slot, cached, now)
-      this.#blocks.adopt(slot, match)
-      this.#seats.admit(slot, cached)
-      this.#requests.picked[slot] = n
-      this.#blocks.extend(slot, cached, cached + n)
-      this.#seats.commitChunk(slot, batch, now)
-      left -= n
-    }
-  }
-
-  /** Tokens that the head of the queue may compute in this step; 0 when nobody waits or it is held back. */
-  #headFits(left: number): number {
-    this.#work++
-    this.#heldBack = 'nobody'
-    if (this.#queue.size === 0) return 0
-    if (left === 0) return this.#hold('budget')
-    if (this.#seats.list.size >= this.config.maxNumSeqs) return this.#hold('seats')
-    const slot = this.#queue.head()
-    const match = this.#blocks.match(slot)
-    const reached = this.#requests.reached[slot]!
-    const want = this.#seats.cut(reached - match.tokens)
-    if (!this.config.enableChunkedPrefill && want > left) return this.#hold('budget')
-    const n = Math.min(want, left)
-    const reserved = this.config.reserveFullPrompt ? reached : match.tokens + n
-    const free = this.#pool.free - match.unheld
-    return this.#blocks.needed(match.tokens, reserved) > free ? this.#hold('blocks') : n
-  }
-
-  #hold(reason: HeldBack): 0 {
-    this.#heldBack = reason
-    return 0
-  }
-
-  /** Statistics of an admission with `cached` tokens from the prefix cache. */
-  #account(slot: number, cached: number, now: Ns): void {
-    const requests = this.#requests
-    const {totals} = this
-    if (requests.preemptions[slot]! > 0) {
-      totals.recomputedTokens += requests.reached[slot]! - cached
-    }
-    if (!Number.isNaN(requests.scheduledAt[slot]!)) return
-    requests.scheduledAt[slot] = now
-    requests.cached[slot] = cached
-    if (!this.config.enablePrefixCaching) return
-    totals.lookedUpTokens += requests.input[slot]!
-    totals.hitTokens += cached
+    return this.#admission.headFits(left) === 0
   }
 }
-
-const noChunks: readonly number[] = []

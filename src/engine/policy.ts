@@ -99,7 +99,10 @@ async function importPolicy(name: string, url: string): Promise<Partial<Scheduli
   } catch (cause) {
     // Node keeps the place of a syntax error to itself.
     const suggestions = cause instanceof SyntaxError ? [`node --check ${name} shows the line.`] : []
-    throw badModule(name, `it could not be loaded: ${reasonOf(cause).replace(/\.?$/, '.')}`, {cause, suggestions})
+    throw badModule(name, `it could not be loaded: ${reasonOf(cause).replace(/\.?$/, '.')}`, {
+      cause,
+      suggestions,
+    })
   }
 }
 

@@ -4,30 +4,16 @@
  */
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
-import type {BlockPool} from './block-pool.js'
-import type {EngineConfig} from './engine-config.js'
-import type {RequestBlocks} from './request-blocks.js'
-import {none, type RequestPool, state} from './request-pool.js'
-import type {Seats} from './seats.js'
-import type {WaitingQueue} from './waiting-queue.js'
-
-export interface WalkParts {
-  readonly config: EngineConfig
-  readonly requests: RequestPool
-  readonly pool: BlockPool
-  readonly blocks: RequestBlocks
-  readonly seats: Seats
-  readonly queue: WaitingQueue
-}
+import type {EngineParts} from './engine-parts.js'
+import {none, state} from './request-pool.js'
 
 export class Walk {
   work = 0
-  preemptions = 0
-  readonly #parts: WalkParts
+  readonly #parts: EngineParts
   readonly #picks: number[] = []
   #budget = 0
 
-  constructor(parts: WalkParts) {
+  constructor(parts: EngineParts) {
     this.#parts = parts
   }
 
@@ -101,7 +87,6 @@ export class Walk {
     this.#budget += requests.picked[slot]!
     requests.picked[slot] = 0
     requests.preemptions[slot]!++
-    this.preemptions++
     batch.preempted++
     seats.unseat(slot)
     if (wasDraining) {

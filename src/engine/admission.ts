@@ -1,0 +1,72 @@
+/** Phase B of a plan (docs/scheduler.md, "Waiting requests"): who gets a seat, and what holds the head back. */
+import type {Ns} from '../latency/step-time.js'
+import type {Batch} from './batch.js'
+import type {EngineParts} from './engine-parts.js'
+import type {HeldBack} from './totals.js'
+
+export class Admission {
+  work = 0
+  /** What held the head of the queue back when it was last looked at. */
+  heldBack: HeldBack = 'nobody'
+  readonly #parts: EngineParts
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts
+  }
+
+  /** Phase B: admits from the head of the queue while it fits. */
+  admit(batch: Batch, budget: number, now: Ns): void {
+    let left = budget
+    for (let n = this.headFits(left); n > 0; n = this.headFits(left)) {
+      const slot = this.#parts.queue.head()
+      const match = this.#parts.blocks.match(slot)
+      const cached = match.tokens
+      this.#parts.queue.shift()
+      this.#account(slot, cached, now)
+      this.#parts.blocks.adopt(slot, match)
+      this.#parts.seats.admit(slot, cached)
+      this.#parts.requests.picked[slot] = n
+      this.#parts.blocks.extend(slot, cached, cached + n)
+      this.#parts.seats.commitChunk(slot, batch, now)
+      left -= n
+    }
+  }
+
+  /** Tokens that the head of the queue may compute in this step; 0 when nobody waits or it is held back. */
+  headFits(left: number): number {
+    this.work++
+    this.heldBack = 'nobody'
+    if (this.#parts.queue.size === 0) return 0
+    if (left === 0) return this.#hold('budget')
+    if (this.#parts.seats.list.size >= this.#parts.config.maxNumSeqs) return this.#hold('seats')
+    const slot = this.#parts.queue.head()
+    const match = this.#parts.blocks.match(slot)
+    const reached = this.#parts.requests.reached[slot]!
+    const want = this.#parts.seats.cut(reached - match.tokens)
+    if (!this.#parts.config.enableChunkedPrefill && want > left) return this.#hold('budget')
+    const n = Math.min(want, left)
+    const reserved = this.#parts.config.reserveFullPrompt ? reached : match.tokens + n
+    const free = this.#parts.pool.free - match.unheld
+    return this.#parts.blocks.needed(match.tokens, reserved) > free ? this.#hold('blocks') : n
+  }
+
+  #hold(reason: HeldBack): 0 {
+    this.heldBack = reason
+    return 0
+  }
+
+  /** Statistics of an admission with `cached` tokens from the prefix cache. */
+  #account(slot: number, cached: number, now: Ns): void {
+    const requests = this.#parts.requests
+    const {totals} = this.#parts
+    if (requests.preemptions[slot]! > 0) {
+      totals.recomputedTokens += requests.reached[slot]! - cached
+    }
+    if (!Number.isNaN(requests.scheduledAt[slot]!)) return
+    requests.scheduledAt[slot] = now
+    requests.cached[slot] = cached
+    if (!this.#parts.config.enablePrefixCaching) return
+    totals.lookedUpTokens += requests.input[slot]!
+    totals.hitTokens += cached
+  }
+}

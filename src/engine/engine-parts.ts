@@ -1,0 +1,18 @@
+/** What the parts of an engine share. */
+import type {BlockPool} from './block-pool.js'
+import type {EngineConfig} from './engine-config.js'
+import type {RequestBlocks} from './request-blocks.js'
+import type {RequestPool} from './request-pool.js'
+import type {Seats} from './seats.js'
+import type {Totals} from './totals.js'
+import type {WaitingQueue} from './waiting-queue.js'
+
+export interface EngineParts {
+  readonly config: EngineConfig
+  readonly requests: RequestPool
+  readonly pool: BlockPool
+  readonly blocks: RequestBlocks
+  readonly seats: Seats
+  readonly queue: WaitingQueue
+  readonly totals: Totals
+}

@@ -1,0 +1,103 @@
+/**
+ * Phase A of a plan (docs/scheduler.md, "Running requests"): all decodes by their sums, then the chunks. Only where
+ * the order of requests matters, because budget or blocks run out, are they walked one by one.
+ */
+import type {Ns} from '../latency/step-time.js'
+import type {Batch} from './batch.js'
+import type {EngineParts} from './engine-parts.js'
+import {state} from './request-pool.js'
+import {Walk} from './walk.js'
+
+const noChunks: readonly number[] = []
+
+export class RunningPlan {
+  work = 0
+  readonly #parts: EngineParts
+  readonly #walk: Walk
+  readonly #enterers: number[] = []
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts
+    this.#walk = new Walk(parts)
+  }
+
+  get operations(): number {
+    return this.work + this.#walk.work
+  }
+
+  /** Phase A without walking: all decodes by their sums, then the chunks. Returns the budget left. */
+  plan(batch: Batch, now: Ns): number {
+    const {cohort, stragglers, prefilling} = this.#parts.seats
+    const left = this.#pickAll()
+    if (left < 0) return this.#walkRunning(batch, now)
+    const members = cohort.size
+    batch.addDecodes(
+      members,
+      cohort.contextSum(),
+      cohort.smallestContext(),
+      cohort.largestContext(),
+    )
+    batch.regular = members - stragglers.length
+    for (const slot of stragglers) this.#parts.seats.pickStraggler(slot, batch)
+    if (stragglers.length > 0) stragglers.length = 0
+    this.takeDecodeBlocks(prefilling)
+    if (prefilling.length > 0) {
+      for (const slot of prefilling.length > 1 ? prefilling.slice() : prefilling) {
+        this.#parts.seats.commitChunk(slot, batch, now)
+      }
+    }
+    return left
+  }
+
+  #walkRunning(batch: Batch, now: Ns): number {
+    const left = this.#walk.run(batch, now)
+    this.#parts.totals.preemptions += batch.preempted
+    return left
+  }
+
+  /** Picks every running request if order does not matter. Returns the budget left, −1 if it does matter. */
+  #pickAll(): number {
+    const requests = this.#parts.requests
+    const {cohort, list, prefilling} = this.#parts.seats
+    let left = this.#parts.config.maxNumBatchedTokens - cohort.size
+    let free = this.#parts.pool.free - cohort.needBlock()
+    if (left < 0 || free < 0) return -1
+    for (const slot of prefilling) {
+      this.work++
+      const computed = requests.computed[slot]!
+      const want = this.#parts.seats.cut(requests.reached[slot]! - computed)
+      const n = Math.min(want, left)
+      // A chunk that budget cuts is the same in any order only if nobody runs behind it.
+      if (n < want && slot !== list.tail) return -1
+      free -= this.#parts.blocks.needed(computed, computed + n)
+      if (free < 0) return -1
+      requests.picked[slot] = n
+      left -= n
+    }
+    return left
+  }
+
+  /** Blocks for the members that need one; index entries for those that fill one, in order of admission. */
+  takeDecodeBlocks(chunks: readonly number[] = noChunks): void {
+    const requests = this.#parts.requests
+    const {cohort} = this.#parts.seats
+    this.#parts.pool.take(cohort.needBlock())
+    const enterers = this.#enterers
+    if (enterers.length > 0) enterers.length = 0
+    cohort.forEachFiller((slot) => {
+      enterers.push(slot)
+      const filled = (cohort.context(slot) + 1) / this.#parts.config.blockSize
+      return filled < requests.shareable[slot]! ? 'more' : 'last'
+    })
+    for (const slot of chunks) enterers.push(slot)
+    if (enterers.length > 1)
+      enterers.sort((a, b) => requests.admission[a]! - requests.admission[b]!)
+    for (const slot of enterers) {
+      const computed = requests.computed[slot]!
+      if (requests.state[slot] === state.decoding)
+        this.#parts.blocks.enterFull(slot, cohort.context(slot) + 1)
+      else this.#parts.blocks.extend(slot, computed, computed + requests.picked[slot]!)
+    }
+    this.work += enterers.length
+  }
+}
