@@ -79,6 +79,10 @@ export const engineFlags = {
   ),
   'enable-prefix-caching': choice('ENGINE', 'Reuse the KV of shared prefixes (default: on).'),
   'enable-chunked-prefill': choice('ENGINE', 'Split long prompts over steps (default: on).'),
+  'scheduler-reserve-full-isl': choice(
+    'ENGINE',
+    'Admit a request only when its whole prompt fits (default: on).',
+  ),
   'async-scheduling': choice('ENGINE', 'Plan a step while the one before runs (default: on).'),
 
   latency: Flags.option({
@@ -148,6 +152,7 @@ export interface EngineFlagValues {
   readonly 'long-prefill-token-threshold'?: number | undefined
   readonly 'enable-prefix-caching'?: boolean | undefined
   readonly 'enable-chunked-prefill'?: boolean | undefined
+  readonly 'scheduler-reserve-full-isl'?: boolean | undefined
   readonly 'async-scheduling'?: boolean | undefined
   readonly latency: RunRequest['latency']
   readonly profiles?: string | undefined
@@ -174,6 +179,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
       gpuMemoryUtilization: flags['gpu-memory-utilization'],
       enablePrefixCaching: flags['enable-prefix-caching'],
       enableChunkedPrefill: flags['enable-chunked-prefill'],
+      reserveFullPrompt: flags['scheduler-reserve-full-isl'],
       asyncScheduling: flags['async-scheduling'],
       dtype: flags.dtype,
       kvCacheDtype: flags['kv-cache-dtype'],

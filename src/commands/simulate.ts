@@ -4,7 +4,7 @@ import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {renderDevices} from '../report/device-table.js'
-import {ProgressLine} from '../report/progress.js'
+import {progressOn} from '../report/progress.js'
 import {parseSlo} from '../report/slo.js'
 import {styleFor} from '../report/style.js'
 import {renderRun} from '../report/tables.js'
@@ -81,7 +81,7 @@ export default class Simulate extends BaseCommand {
     const {args, flags} = await this.parse(Simulate)
     if (flags.out !== undefined && !flags.save) throw outWithoutRun()
     const devices = flags.hardware === undefined ? [undefined] : devicesOf(flags.hardware)
-    const progress = new ProgressLine(process.stderr)
+    const progress = await progressOn(process.stderr)
     const result = await runJob({
       traces: args.trace,
       readOptions: readOptionsOf(flags),

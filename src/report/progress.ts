@@ -1,35 +1,47 @@
 /** A progress bar for long runs: on a terminal only, and only once a run takes a while. */
-import cliProgress from 'cli-progress'
+import type {SingleBar} from 'cli-progress'
 
 /** How long a run stays silent. */
 const patienceMs = 700
 
-export class ProgressLine {
-  readonly #stream: NodeJS.WriteStream
-  readonly #startedAt = performance.now()
-  #bar: cliProgress.SingleBar | undefined
+export interface Progress {
+  /** `done` of `total` requests have left. */
+  show(done: number, total: number): void
+  clear(): void
+}
 
-  constructor(stream: NodeJS.WriteStream) {
-    this.#stream = stream
+const silent: Progress = {show() {}, clear() {}}
+
+/** The library is loaded only where somebody could see the bar: pipes and scripts start faster without it. */
+export async function progressOn(stream: NodeJS.WriteStream): Promise<Progress> {
+  if (!stream.isTTY) return silent
+  const {default: cliProgress} = await import('cli-progress')
+  const bar = new cliProgress.SingleBar({
+    stream,
+    clearOnComplete: true,
+    hideCursor: true,
+    format: '{bar} {value}/{total} requests',
+  })
+  return new PatientBar(bar)
+}
+
+class PatientBar implements Progress {
+  readonly #bar: SingleBar
+  readonly #startedAt = performance.now()
+  #isShown = false
+
+  constructor(bar: SingleBar) {
+    this.#bar = bar
   }
 
-  /** `done` of `total` requests have left. */
   show(done: number, total: number): void {
-    if (!this.#stream.isTTY || performance.now() - this.#startedAt < patienceMs) return
-    if (!this.#bar) {
-      this.#bar = new cliProgress.SingleBar({
-        stream: this.#stream,
-        clearOnComplete: true,
-        hideCursor: true,
-        format: '{bar} {value}/{total} requests',
-      })
-      this.#bar.start(total, done)
-    }
-    this.#bar.update(done)
+    if (!this.#isShown && performance.now() - this.#startedAt < patienceMs) return
+    if (this.#isShown) this.#bar.update(done)
+    else this.#bar.start(total, done)
+    this.#isShown = true
   }
 
   clear(): void {
-    this.#bar?.stop()
-    this.#bar = undefined
+    if (this.#isShown) this.#bar.stop()
   }
 }

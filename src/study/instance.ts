@@ -1,5 +1,7 @@
 /** One engine to be: where its model, device and settings come from, whichever file or flag named them. */
 
+import {existsSync} from 'node:fs'
+import {dirname, join} from 'node:path'
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
@@ -118,7 +120,7 @@ async function instanceOf(
   file: ClusterFile,
   instance: ClusterInstance,
 ): Promise<Instance> {
-  const found = await loadModel(instance.modelName)
+  const found = await modelOf(instance, request.cluster!)
   const {dtype, kvCacheDtype, ...limits} = instance.settings
   const place = `${request.cluster}: ${instance.path}`
   const settings: EngineSettings = {
@@ -143,6 +145,21 @@ async function instanceOf(
     ep: instance.ep ?? (hasExperts ? instance.tp : 1),
     settings,
     machine: {file, instance},
+  }
+}
+
+/** The catalogue's model, or the config.json that LLMServingSim keeps beside its cluster files. */
+async function modelOf({modelName}: ClusterInstance, cluster: string): Promise<FoundModel> {
+  try {
+    return await loadModel(modelName)
+  } catch (error) {
+    const beside = join(dirname(cluster), '..', 'model', `${modelName}.json`)
+    if (!(error instanceof Problem) || error.code !== 'MODEL_UNKNOWN' || !existsSync(beside)) {
+      throw error
+    }
+    const found = await loadModel(beside)
+    // Profiles are filed under the name, not under the path.
+    return {...found, model: {...found.model, id: modelName}, ids: [modelName]}
   }
 }
 
