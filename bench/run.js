@@ -1,6 +1,6 @@
 // npm run bench: simulated requests/s and peak memory of the main case, beside the work it is compared with, in one
 // run. Figures of one run are comparable with each other and with nothing else: machines are noisy.
-//   node bench/run.js [--requests N] [--json] [--no-profile]
+//   node bench/run.js [suite] [--requests N] [--json] [--no-profile] [--sizes 10000,100000,1000000]
 import {mkdtempSync, rmSync, statSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -8,16 +8,29 @@ import {parseArgs} from 'node:util'
 import {readTrace, writeTrace} from '../dist/index.js'
 import {deployment, fullQueueRate, poisson, run} from './engine.js'
 import {selfTimes} from './self-time.js'
+import {printSuite, suite} from './suite.js'
 
-const {values} = parseArgs({
+const {values, positionals} = parseArgs({
+  allowPositionals: true,
   options: {
     requests: {type: 'string', default: '100000'},
     json: {type: 'boolean', default: false},
     'no-profile': {type: 'boolean', default: false},
+    sizes: {type: 'string', default: '10000,100000,1000000'},
   },
 })
 const requests = Number(values.requests)
 const repeats = 5
+
+if (positionals[0] === 'suite') {
+  const result = await suite({
+    requests: Math.min(requests, 50_000),
+    sizes: values.sizes.split(',').map(Number),
+  })
+  if (values.json) console.log(JSON.stringify(result, null, 2))
+  else printSuite(result)
+  process.exit(0)
+}
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]
 

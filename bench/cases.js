@@ -1,0 +1,102 @@
+// Workloads that stress different parts of the engine, each sized to run in about a second.
+import {deploy, generateTrace} from '../dist/index.js'
+import {parseGenerateSpec} from '../dist/trace/generate.js'
+import {fullQueueRate, poisson, request} from './engine.js'
+
+const generate = async (spec) =>
+  generateTrace(await parseGenerateSpec({seed: 1, arrivals: 'poisson', ...spec}))
+
+const on = (engine, layout = {}) =>
+  deploy({...request, engine: {maxNumSeqs: 256, ...engine}, layout})
+
+/** Each: name, what it stresses, and how to build trace and deployment for about `requests` requests. */
+export const cases = [
+  {
+    name: 'plain',
+    stresses: 'joins and leaves: two steps a request',
+    async build(requests) {
+      const deployment = await on({})
+      return {
+        deployment,
+        trace: await poisson(requests, 0.8 * (await fullQueueRate(deployment, 5000))),
+      }
+    },
+  },
+  {
+    name: 'chat',
+    stresses: 'sessions: engines in lockstep with the clients',
+    async build(requests) {
+      const trace = await generate({
+        requests,
+        rate: 20,
+        input: 'lognormal:mean=200,cv=1',
+        output: 'lognormal:mean=200,cv=1',
+        turns: 'uniform:1,6',
+        thinkTime: 'exponential:20',
+        prefixes: {groups: 8, tokens: 512, skew: 1},
+      })
+      return {deployment: await on({}), trace}
+    },
+  },
+  {
+    name: 'code',
+    stresses: 'long prompts, short answers: chunks',
+    build: async (requests) => ({
+      deployment: await on({}),
+      trace: await generate({
+        requests,
+        rate: 12,
+        input: 'lognormal:mean=2000,cv=1',
+        output: 'lognormal:mean=30,cv=1',
+      }),
+    }),
+  },
+  {
+    name: 'long-context',
+    stresses: 'many chunks and blocks a request',
+    build: async (requests) => ({
+      deployment: await on({}),
+      trace: await generate({
+        requests: requests / 10,
+        rate: 0.5,
+        input: 'lognormal:mean=20000,cv=0.5',
+        output: 'lognormal:mean=400,cv=1',
+      }),
+    }),
+  },
+  {
+    name: 'prefix-heavy',
+    stresses: 'the prefix index: 2,048 shared tokens in every prompt, more than the cache holds',
+    build: async (requests) => ({
+      deployment: await on({numGpuBlocksOverride: 8000}),
+      trace: await generate({
+        requests,
+        rate: 20,
+        input: 'lognormal:mean=200,cv=1',
+        output: 'lognormal:mean=100,cv=1',
+        prefixes: {groups: 200, tokens: 2048, skew: 0.5},
+      }),
+    }),
+  },
+  {
+    name: 'preemption-heavy',
+    stresses: 'plans that run out of blocks and walk the running requests',
+    build: async (requests) => ({
+      deployment: await on({numGpuBlocksOverride: 2600}),
+      trace: await generate({
+        requests: requests / 2,
+        rate: 14,
+        input: 'lognormal:mean=300,cv=1',
+        output: 'lognormal:mean=400,cv=1',
+      }),
+    }),
+  },
+  {
+    name: '64 instances',
+    stresses: 'routing over many engines',
+    async build(requests) {
+      const deployment = await on({}, {instances: 64})
+      return {deployment, trace: await poisson(requests, 64 * 27)}
+    },
+  },
+]
