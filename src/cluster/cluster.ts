@@ -62,7 +62,8 @@ export class Cluster {
   readonly replicas: readonly Replica[]
   /** Replica that holds a slot. */
   readonly instanceOf: number[] = []
-  readonly #views: readonly Engine[]
+  /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
+  readonly #nextAt: Float64Array
   readonly #router: Router
   readonly #sink: RequestSink
   readonly #coupling: SimulationConfig['coupling']
@@ -90,24 +91,31 @@ export class Cluster {
         onStep: config.onStep,
       })
     })
-    this.#views = this.replicas.map((replica) => replica.engine)
+    this.#nextAt = new Float64Array(this.replicas.length).fill(never)
   }
 
   /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */
   submit(slot: number, now: Ns): void {
-    const instance = this.#views.length === 1 ? 0 : this.#route(slot)
+    const instance = this.replicas.length === 1 ? 0 : this.#route(slot)
     this.instanceOf[slot] = instance
     this.replicas[instance]!.arrive(slot, now, this.#reject)
+    this.#look(instance)
+  }
+
+  #look(instance: number): void {
+    this.#nextAt[instance] = this.replicas[instance]!.nextAt
   }
 
   #route(slot: number): number {
     const {row, input} = this.requests
-    return this.#router.pick({row: row[slot]!, inputTokens: input[slot]!}, this.#views)
+    return this.#router.pick({row: row[slot]!, inputTokens: input[slot]!}, this.replicas)
   }
 
   /** The client of a request is gone at `now`. */
   cancel(slot: number, now: Ns): void {
-    const produced = this.replicas[this.instanceOf[slot]!]!.cancel(slot)
+    const instance = this.instanceOf[slot]!
+    const produced = this.replicas[instance]!.cancel(slot)
+    this.#look(instance)
     this.#sink.cancelled(slot, now, produced)
     this.requests.give(slot)
   }
@@ -132,7 +140,7 @@ export class Cluster {
   /** Time of the next event; +Infinity when all are idle. */
   nextEventAt(): Ns {
     let next = never
-    for (const replica of this.replicas) next = Math.min(next, replica.nextAt)
+    for (const at of this.#nextAt) if (at < next) next = at
     return next
   }
 
@@ -140,16 +148,22 @@ export class Cluster {
   advanceTo(until: Ns): boolean {
     this.#isInterrupted = false
     if (this.#coupling === 'lockstep') return this.#advanceTogether(until)
-    for (const replica of this.replicas) {
-      for (;;) {
-        replica.skip(until)
-        const now = replica.nextAt
-        if (now === never || now > until) break
-        this.#complete(replica, now)
-        replica.plan(now)
-      }
+    for (let instance = 0; instance < this.#nextAt.length; instance++) {
+      if (this.#nextAt[instance]! <= until) this.#advance(this.replicas[instance]!, until)
     }
     return true
+  }
+
+  /** One replica alone, as far as nobody else can see it. */
+  #advance(replica: Replica, until: Ns): void {
+    for (;;) {
+      replica.skip(until)
+      const now = replica.nextAt
+      if (now === never || now > until) break
+      this.#complete(replica, now)
+      replica.plan(now)
+    }
+    this.#look(replica.instance)
   }
 
   /** Makes `advanceTo` return once the events of the present instant have happened. For sinks. */
@@ -161,23 +175,35 @@ export class Cluster {
     while (!this.#isInterrupted) {
       const now = this.nextEventAt()
       if (now === never || now > until) return true
-      const due = this.replicas.filter((replica) => replica.nextAt === now)
-      if (due.length === 1) {
-        due[0]!.skip(Math.min(until, this.#nextOf(due[0]!) - 1))
-        if (due[0]!.nextAt > now) continue
+      if (this.#skipAlone(now, until)) continue
+      for (const replica of this.replicas) {
+        if (this.#nextAt[replica.instance] === now) this.#complete(replica, now)
       }
-      for (const replica of due) this.#complete(replica, now)
       this.#sink.settle?.(now)
-      for (const replica of this.replicas)
-        if (replica.nextAt <= now || due.includes(replica)) replica.plan(now)
+      // Completions may have released requests into any replica; who has nothing to plan now does not.
+      for (const replica of this.replicas) {
+        if (this.#nextAt[replica.instance]! > now) continue
+        replica.plan(now)
+        this.#look(replica.instance)
+      }
     }
     return false
   }
 
-  #nextOf(replica: Replica): Ns {
-    let next = never
-    for (const other of this.replicas) if (other !== replica) next = Math.min(next, other.nextAt)
-    return next
+  /** Lets the replica whose turn it is at `now` run decode steps until the next event of another. Returns whether. */
+  #skipAlone(now: Ns, until: Ns): boolean {
+    let alone = -1
+    let others = never
+    for (let instance = 0; instance < this.#nextAt.length; instance++) {
+      const at = this.#nextAt[instance]!
+      if (at !== now) others = Math.min(others, at)
+      else if (alone < 0) alone = instance
+      else return false
+    }
+    const replica = this.replicas[alone]!
+    replica.skip(Math.min(until, others - 1))
+    this.#look(alone)
+    return replica.nextAt > now
   }
 
   #complete(replica: Replica, now: Ns): void {

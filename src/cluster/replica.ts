@@ -3,6 +3,7 @@
  * what runs, the step time how long; this is the only place where the two meet.
  */
 import type {Engine} from '../engine/engine.js'
+import type {EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, StepTime} from '../latency/step-time.js'
 
@@ -65,7 +66,7 @@ export type OnRejected = (slot: number, now: Ns, reason: string) => void
 
 const never = Number.POSITIVE_INFINITY
 
-export class Replica {
+export class Replica implements EngineView {
   readonly engine: Engine
   readonly instance: number
   readonly frontEnd: FrontEnd
@@ -97,6 +98,27 @@ export class Replica {
     this.#around = parts.around
     this.#clock = parts.clock
     this.#onStep = parts.onStep
+  }
+
+  get running(): number {
+    return this.engine.running
+  }
+
+  /** Those in the front end count: they are on their way to this engine and to no other. */
+  get waiting(): number {
+    return this.engine.waiting + this.#entering.length - this.#firstEntering
+  }
+
+  get freeBlocks(): number {
+    return this.engine.freeBlocks
+  }
+
+  get totalBlocks(): number {
+    return this.engine.totalBlocks
+  }
+
+  get maxNumSeqs(): number {
+    return this.engine.maxNumSeqs
   }
 
   get #entersAt(): Ns {

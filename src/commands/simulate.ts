@@ -9,7 +9,8 @@ import {parseSlo} from '../report/slo.js'
 import {styleFor} from '../report/style.js'
 import {renderRun} from '../report/tables.js'
 import {parseWarmup} from '../report/warmup.js'
-import {type FinishedRun, type JobResult, runJob} from '../study/job.js'
+import {type JobResult, runJob} from '../study/job.js'
+import type {FinishedRun} from '../study/run-one.js'
 
 export default class Simulate extends BaseCommand {
   static override summary = 'Replay a trace on modelled hardware and print what would happen.'
@@ -73,6 +74,12 @@ export default class Simulate extends BaseCommand {
       helpValue: 'FILE',
       summary: 'Write every token gap as CSV.',
     }),
+    threads: Flags.integer({
+      helpGroup: 'OUTPUT',
+      helpValue: 'N',
+      min: 1,
+      summary: 'Cores that several devices may use (default: all).',
+    }),
     check: Flags.boolean({helpGroup: 'OUTPUT', summary: 'Assert the invariants of the result.'}),
   }
 
@@ -94,6 +101,7 @@ export default class Simulate extends BaseCommand {
       steps: flags.steps,
       itl: flags.itl,
       version: this.config.version,
+      threads: flags.threads,
       onProgress: (left, requests) => progress.show(left, requests),
     })
     progress.clear()

@@ -1,21 +1,45 @@
 /** Which blocks of which requests hold the same tokens, at the engine's block size. */
 import type {PrefixColumn} from '../trace/trace.js'
+import {enlarged} from './columns.js'
+import {NumberIndex} from './number-index.js'
 
+/**
+ * The blocks of a request as spans: stretches with one identity. Two requests that share a block share the start of
+ * its span, so the block has the same place in it for both.
+ */
 export interface PrefixIdentity {
   /** Full blocks at the start of the request whose identity is known. */
   knownBlocks(row: number): number
-  /** Blocks in a span; the last span of a request may be known in part. */
-  readonly spanBlocks: number
+  /** Number of the span that holds a known block. */
+  spanAt(row: number, block: number): number
+  /** First block of a span, and the first behind it (which may lie beyond the known blocks). */
+  spanStart(row: number, span: number): number
+  spanEnd(row: number, span: number): number
   /** A number that two spans share only if all tokens up to their ends, as far as both are known, are equal. */
   spanId(row: number, span: number): number
 }
 
+/** Spans of equal length. */
+export interface EvenSpans {
+  knownBlocks(row: number): number
+  readonly spanBlocks: number
+  spanId(row: number, span: number): number
+}
+
+export const evenSpans = ({knownBlocks, spanBlocks, spanId}: EvenSpans): PrefixIdentity => ({
+  knownBlocks,
+  spanAt: (_row, block) => Math.floor(block / spanBlocks),
+  spanStart: (_row, span) => span * spanBlocks,
+  spanEnd: (_row, span) => (span + 1) * spanBlocks,
+  spanId,
+})
+
 /** No request shares anything. */
-export const noPrefixes: PrefixIdentity = {
+export const noPrefixes: PrefixIdentity = evenSpans({
   knownBlocks: () => 0,
   spanBlocks: 1,
   spanId: () => Number.NaN,
-}
+})
 
 /** 53-bit mix of an id and a position: two 32-bit lanes of a murmur-style finaliser. */
 function mix(id: number, position: number): number {
@@ -37,16 +61,103 @@ function mix(id: number, position: number): number {
 export function prefixIdentity(prefix: PrefixColumn, blockSize: number): PrefixIdentity {
   const {spanTokens, offsets, ids, knownTokens} = prefix
   const knownBlocks = (row: number) => Math.floor(knownTokens[row]! / blockSize)
+  if (spanTokens === blockSize) return joinedSpans(prefix, knownBlocks)
   if (spanTokens % blockSize === 0) {
     const spanBlocks = spanTokens / blockSize
-    return {knownBlocks, spanBlocks, spanId: (row, span) => ids[offsets[row]! + span]!}
+    return evenSpans({knownBlocks, spanBlocks, spanId: (row, span) => ids[offsets[row]! + span]!})
   }
-  return {
+  return evenSpans({
     knownBlocks,
     spanBlocks: 1,
     spanId(row, block) {
       const end = (block + 1) * blockSize
       return mix(ids[offsets[row]! + Math.floor((end - 1) / spanTokens)]!, end)
     },
+  })
+}
+
+const nobody = -1
+const several = -2
+
+/**
+ * Single blocks joined to the longest spans that no request leaves in the middle for another block: what all requests
+ * of a group share, or one has alone, is one span, however many blocks it has. Known only once a whole trace is.
+ */
+function joinedSpans(prefix: PrefixColumn, knownBlocks: (row: number) => number): PrefixIdentity {
+  const {offsets, ids} = prefix
+  const rows = offsets.length - 1
+  const isFirst = firstBlocks(prefix)
+  const from = new Float64Array(rows + 1)
+  let spans = 0
+  for (let row = 0; row < rows; row++) {
+    from[row] = spans
+    for (let at = offsets[row]!; at < offsets[row + 1]!; at++) spans += isFirst[at]!
   }
+  from[rows] = spans
+  const start = new Int32Array(spans)
+  const id = new Float64Array(spans)
+  let span = 0
+  for (let row = 0; row < rows; row++) {
+    const begin = offsets[row]!
+    for (let at = begin; at < offsets[row + 1]!; at++) {
+      if (isFirst[at] === 0) continue
+      start[span] = at - begin
+      id[span++] = ids[at]!
+    }
+  }
+  return {
+    knownBlocks,
+    spanAt(row, block) {
+      let low = from[row]!
+      let high = from[row + 1]! - 1
+      while (low < high) {
+        const middle = (low + high + 1) >>> 1
+        if (start[middle]! <= block) low = middle
+        else high = middle - 1
+      }
+      return low - from[row]!
+    },
+    spanStart: (row, index) => start[from[row]! + index]!,
+    spanEnd(row, index) {
+      const at = from[row]! + index + 1
+      return at < from[row + 1]! ? start[at]! : offsets[row + 1]! - offsets[row]!
+    },
+    spanId: (row, index) => id[from[row]! + index]!,
+  }
+}
+
+/** For each block of each row whether it starts a span: behind a fork, behind unequal blocks, or at the start. */
+function firstBlocks({offsets, ids}: PrefixColumn): Uint8Array {
+  const numbers = new NumberIndex()
+  let before = new Int32Array(1024)
+  let behind = new Int32Array(1024)
+  const numbered = new Int32Array(ids.length)
+  for (let row = 0; row + 1 < offsets.length; row++) {
+    let previous = nobody
+    for (let at = offsets[row]!; at < offsets[row + 1]!; at++) {
+      const known = numbers.size
+      const number = numbers.place(ids[at]!)
+      if (number === known) {
+        if (number === before.length) {
+          before = enlarged(before, number * 2)
+          behind = enlarged(behind, number * 2)
+        }
+        before[number] = previous
+        behind[number] = nobody
+      } else if (before[number] !== previous) before[number] = several
+      if (previous >= 0 && behind[previous] !== number) {
+        behind[previous] = behind[previous] === nobody ? number : several
+      }
+      numbered[at] = number
+      previous = number
+    }
+  }
+  const isFirst = new Uint8Array(ids.length)
+  for (let row = 0; row + 1 < offsets.length; row++) {
+    for (let at = offsets[row]!; at < offsets[row + 1]!; at++) {
+      const previous = before[numbered[at]!]!
+      if (previous < 0 || behind[previous] === several) isFirst[at] = 1
+    }
+  }
+  return isFirst
 }

@@ -78,20 +78,19 @@ export class RequestBlocks {
   /** Enters the blocks from…to of a request, span by span. */
   #enter(pieces: number[], row: number, {from, to}: {from: number; to: number}): void {
     const {index} = this.#pool
-    const {spanBlocks} = this.#identity
-    let block = from
-    while (block < to) {
-      const span = Math.floor(block / spanBlocks)
-      const start = span * spanBlocks
-      const id = this.#identity.spanId(row, span)
+    const identity = this.#identity
+    let span = identity.spanAt(row, from)
+    for (let block = from; block < to; span++) {
+      const start = identity.spanStart(row, span)
+      const id = identity.spanId(row, span)
       const low = block - start
-      const top = Math.min(to - start, spanBlocks)
+      block = Math.min(to, identity.spanEnd(row, span))
+      const top = block - start
       const last = pieces.length - 2
       // Blocks that follow those the request entered in the same span stay one piece.
       const follows = low > 0 && last >= 0 && pieces[last + 1] === low
       if (follows && index.extend(pieces[last]!, id, {low, top})) pieces[last + 1] = top
       else pieces.push(index.enter(id, low, top), top)
-      block = start + top
     }
   }
 
@@ -129,25 +128,26 @@ export class RequestBlocks {
   #lookUp(slot: number, match: PrefixMatch): number {
     const requests = this.#requests
     const {index} = this.#pool
-    const {spanBlocks} = this.#identity
+    const identity = this.#identity
     const limit = Math.floor((requests.reached[slot]! - 1) / this.#rules.blockSize)
     const shareable = requests.shareable[slot]!
     const shared = Math.min(limit, shareable)
     const row = requests.row[slot]!
-    let block = 0
-    while (block < shared) {
-      const span = Math.floor(block / spanBlocks)
-      const start = span * spanBlocks
-      const id = this.#identity.spanId(row, span)
+    let span = 0
+    for (let block = 0; block < shared; ) {
+      const start = identity.spanStart(row, span)
+      const id = identity.spanId(row, span)
       const piece = index.find(id, block - start)
       if (piece < 0) {
         match.shared = block
         return id
       }
-      const end = Math.min(index.endOf(piece), shared - start)
+      const spanEnd = identity.spanEnd(row, span)
+      const end = Math.min(index.endOf(piece), Math.min(shared, spanEnd) - start)
       match.pieces.push(piece, end)
       if (!index.isHeld(piece)) match.unheld += start + end - block
       block = start + end
+      if (block === spanEnd) span++
     }
     match.shared = shared
     if (shared < shareable) return Number.NaN

@@ -1,18 +1,15 @@
 /** The main job, from trace files to stored runs: one device, or several side by side. */
-import {join} from 'node:path'
 import {Problem} from '../errors.js'
 import type {DeviceRow} from '../report/device-table.js'
-import {ItlFile, idOf, StepsFile} from '../report/request-files.js'
-import {createRunFolder, writeRun} from '../report/run-store.js'
 import type {Slo} from '../report/slo.js'
-import type {Summary} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
 import {type ReadOptions, readTrace} from '../trace/read.js'
 import type {Trace} from '../trace/trace.js'
 import {type Deployment, deploy} from './deployment.js'
-import {configOf, describeDevices, describeRun} from './describe.js'
+import {describeDevices} from './describe.js'
+import {runAll} from './run-all.js'
+import type {FinishedRun, RunOptions} from './run-one.js'
 import type {RunRequest} from './run-request.js'
-import {type Simulation, simulate} from './simulate.js'
 
 export interface Job {
   readonly traces: readonly string[]
@@ -28,18 +25,9 @@ export interface Job {
   readonly steps?: string | undefined
   readonly itl?: string | undefined
   readonly version: string
+  /** Threads at most for several devices; default: the cores of the machine. */
+  readonly threads?: number | undefined
   readonly onProgress?: ((left: number, requests: number) => void) | undefined
-}
-
-export interface FinishedRun {
-  readonly device: string
-  readonly header: readonly string[]
-  readonly config: ReturnType<typeof configOf>
-  readonly summary: Summary
-  readonly engineSeconds: number
-  /** Folder that it was written to. */
-  readonly folder: string | undefined
-  readonly tokens: number
 }
 
 export interface JobResult {
@@ -56,19 +44,38 @@ export async function runJob(job: Job): Promise<JobResult> {
   if (job.requests.length > 1) checkComparison(job)
   const trace = await readTrace([...job.traces], job.readOptions)
   const plans = await deployAll(job)
-  const runs: FinishedRun[] = []
-  const devices: DeviceRow[] = []
-  for (const plan of plans) {
-    if ('reason' in plan) {
-      devices.push({device: plan.device, result: {fits: false, reason: plan.reason}})
-      continue
-    }
-    const run = runOne(job, trace, plan)
-    runs.push(run)
-    devices.push({device: run.device, result: {fits: true, summary: run.summary}})
-  }
   const fitting = plans.flatMap((plan) => ('reason' in plan ? [] : [plan]))
+  const {onProgress} = job
+  const runs = await runAll({
+    trace,
+    deployments: fitting,
+    options: optionsOf(job),
+    threads: job.threads,
+    onProgress: onProgress && ((left) => onProgress(left, trace.length)),
+  })
+  const rest = [...runs]
+  const devices = plans.map((plan): DeviceRow => {
+    if ('reason' in plan) return {device: plan.device, result: {fits: false, reason: plan.reason}}
+    const run = rest.shift()!
+    return {device: run.device, result: {fits: true, summary: run.summary}}
+  })
   return {trace, runs, devices, header: describeDevices(trace, fitting, nameOf(job.traces))}
+}
+
+function optionsOf(job: Job): RunOptions {
+  const {concurrency, slo, warmup, check, store, steps, itl, version} = job
+  return {
+    traceName: nameOf(job.traces),
+    concurrency,
+    slo,
+    warmup,
+    check,
+    store,
+    place: job.requests.length > 1 ? 'among others' : 'alone',
+    steps,
+    itl,
+    version,
+  }
 }
 
 /** All of them before the first is simulated: a mistake in the last name must not cost the runs before it. */
@@ -114,91 +121,6 @@ function checkComparison(job: Job): void {
   }
 }
 
-function runOne(job: Job, trace: Trace, deployment: Deployment): FinishedRun {
-  const device = deployment.engines[0]!.instance.hardwareName
-  const traceName = nameOf(job.traces)
-  const simulation = simulateInto(job, trace, deployment)
-  const header = describeRun(trace, deployment, traceName)
-  const config = configOf(trace, deployment, traceName)
-  const {summary, engineSeconds} = simulation
-  const folder = job.store && store(job, {device, traceName}, {header, config, simulation})
-  const tokens = trace.inputTokens.reduce((sum, n) => sum + n, 0) + produced(simulation)
-  return {device, header, config, summary, engineSeconds, folder, tokens}
-}
-
-/** Simulates, with the files of steps and gaps open around it. */
-function simulateInto(job: Job, trace: Trace, deployment: Deployment): Simulation {
-  const steps = job.steps === undefined ? undefined : new StepsFile(job.steps)
-  const itl = job.itl === undefined ? undefined : new ItlFile(job.itl)
-  const gaps: (readonly number[])[] = []
-  try {
-    const simulation = simulate({
-      trace,
-      deployment,
-      concurrency: job.concurrency,
-      slo: job.slo,
-      warmup: job.warmup,
-      check: job.check,
-      onStep:
-        steps &&
-        (({shape, ...step}) =>
-          steps.add({
-            ...step,
-            tokens: shape.tokens,
-            prefillTokens: shape.prefillTokens,
-            decodeTokens: shape.decodes,
-          })),
-      onGaps:
-        itl &&
-        ((row, own) => {
-          gaps[row] = own
-        }),
-      onProgress: job.onProgress && ((left) => job.onProgress?.(left, trace.length)),
-    })
-    if (itl) for (let row = 0; row < trace.length; row++) itl.add(idOf(trace, row), gaps[row] ?? [])
-    return simulation
-  } finally {
-    steps?.close()
-    itl?.close()
-  }
-}
-
-interface Made {
-  readonly header: readonly string[]
-  readonly config: FinishedRun['config']
-  readonly simulation: Simulation
-}
-
-function store(
-  job: Job,
-  {device, traceName}: {device: string; traceName: string},
-  made: Made,
-): string {
-  const {out, startedAt} = job.store!
-  const {simulation, header, config} = made
-  const folder = createRunFolder({
-    startedAt,
-    out: out !== undefined && job.requests.length > 1 ? join(out, device) : out,
-    about: [traceName, device],
-  })
-  writeRun(
-    folder,
-    {
-      llmsim: job.version,
-      command: 'simulate',
-      header,
-      config,
-      summary: simulation.summary,
-      timing: {engine_s: simulation.engineSeconds},
-    },
-    simulation.run,
-  )
-  return folder
-}
-
 /** File names without folders: a run must not depend on where its input lies. */
 const nameOf = (paths: readonly string[]): string =>
   paths.map((path) => path.split(/[/\\]/).filter(Boolean).at(-1) ?? path).join('+')
-
-const produced = ({run}: Simulation): number =>
-  run.outcomes.producedTokens.reduce((sum, n) => sum + n, 0)

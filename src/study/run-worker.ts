@@ -1,0 +1,32 @@
+/** A thread of the pool: builds the deployment anew (its step times are functions, which do not cross threads). */
+import {Problem, type ProblemCode} from '../errors.js'
+import type {Trace} from '../trace/trace.js'
+import {deploy} from './deployment.js'
+import {type FinishedRun, type RunOptions, runOne} from './run-one.js'
+import type {RunRequest} from './run-request.js'
+
+export interface RunTask {
+  readonly trace: Trace
+  readonly request: RunRequest
+  readonly options: RunOptions
+}
+
+/** A Problem as plain data. */
+export interface PlainProblem {
+  readonly code: ProblemCode
+  readonly message: string
+  readonly suggestions: readonly string[]
+  readonly exit: number
+}
+
+export type RunAnswer = {readonly run: FinishedRun} | {readonly problem: PlainProblem}
+
+export default async function runTask({trace, request, options}: RunTask): Promise<RunAnswer> {
+  try {
+    return {run: runOne(options, trace, await deploy(request))}
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    const {code, message, suggestions, oclif} = error
+    return {problem: {code, message, suggestions, exit: oclif.exit}}
+  }
+}
