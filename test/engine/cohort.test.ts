@@ -25,11 +25,7 @@ const action = fc.record({
 })
 
 /** Slots that get their last token in the next step; they leave. */
-const takeEnding = (cohort: Cohort): number[] => {
-  const ended: number[] = []
-  cohort.takeEnding((slot) => ended.push(slot))
-  return ended
-}
+const takeEnding = (cohort: Cohort): number[] => [...cohort.takeEnding()]
 
 const fillers = (cohort: Cohort, answer: 'more' | 'last' = 'more'): number[] => {
   const slots: number[] = []
