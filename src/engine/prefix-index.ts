@@ -23,6 +23,7 @@ export class PrefixIndex {
   #upper = new Int32Array(64)
   #holders = new Int32Array(64)
   #isFindable = new Uint8Array(64)
+  /** Number of the watch that remembers a piece; a piece that is watched now goes, or is split, only with a touch. */
   #watchedBy = new Int32Array(64)
   #watchNumber = 1
   #watchedSpan = Number.NaN
@@ -67,7 +68,6 @@ export class PrefixIndex {
     this.#span[piece] = span
     this.#holders[piece] = 1
     this.#upper[piece] = none
-    this.#watchedBy[piece] = 0
     this.#chain(piece)
     return piece
   }
@@ -168,12 +168,12 @@ export class PrefixIndex {
   /** Cuts a piece at `at`: it keeps the blocks below, the returned one has those above. */
   #split(piece: number, at: number): number {
     const list = this.#list
+    this.#touch(piece)
     const upper = list.create(kind.shared, at, list.top[piece]!, 0)
     list.top[piece] = at
     this.#span[upper] = this.#span[piece]!
     this.#holders[upper] = this.#holders[piece]!
     this.#isFindable[upper] = this.#isFindable[piece]!
-    this.#watchedBy[upper] = this.#watchedBy[piece]!
     this.#upper[upper] = this.#upper[piece]!
     this.#upper[piece] = upper
     this.#following[upper] = this.#following[piece]!
