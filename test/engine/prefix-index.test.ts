@@ -192,13 +192,11 @@ describe('PrefixIndex', () => {
   })
 
   describe('extending a piece', () => {
-    const to = (low: number, top: number) => ({low, top})
-
     it('makes the next blocks of its only holder part of it', () => {
       const pool = new BlockPool(20)
       const piece = fill(pool, 7, 0, 4)
       pool.take(3)
-      expect(pool.index.extend(piece, 7, to(4, 7))).equal(true)
+      expect(pool.index.extend(piece, 4, 7)).equal(true)
       expect(pieces(pool, 7)).equal('0-7!')
       pool.release(piece, 7)
       expect(pool.free).equal(20)
@@ -209,27 +207,26 @@ describe('PrefixIndex', () => {
       const older = fill(pool, 7, 0, 8)
       const piece = fill(pool, 7, 0, 4)
       pool.take(2)
-      expect(pool.index.extend(piece, 7, to(4, 6))).equal(true)
+      expect(pool.index.extend(piece, 4, 6)).equal(true)
       expect(pieces(pool, 7)).equal('0-6! 6-8!')
       pool.release(older, 8)
       expect([pieces(pool, 7), pool.free]).deep.equal(['0-6! 6-8', 14])
     })
 
     const refusals: Record<string, (pool: BlockPool, piece: number) => boolean> = {
-      'another span': ({index}, piece) => index.extend(piece, 8, to(4, 5)),
-      'blocks that do not follow': ({index}, piece) => index.extend(piece, 7, to(5, 6)),
+      'blocks that do not follow': ({index}, piece) => index.extend(piece, 5, 6),
       'a piece that others hold as well': (pool, piece) => {
         pool.hold(piece, 4)
-        return pool.index.extend(piece, 7, to(4, 5))
+        return pool.index.extend(piece, 4, 5)
       },
       'a piece that was split': (pool, piece) => {
         pool.hold(piece, 2)
         pool.release(piece, 2)
-        return pool.index.extend(piece, 7, to(4, 5))
+        return pool.index.extend(piece, 4, 5)
       },
       'a piece that newer blocks replaced': (pool, piece) => {
         fill(pool, 7, 0, 4)
-        return pool.index.extend(piece, 7, to(4, 5))
+        return pool.index.extend(piece, 4, 5)
       },
     }
     for (const [what, tryIt] of Object.entries(refusals))
@@ -288,7 +285,7 @@ describe('PrefixIndex', () => {
         pool.hold(free, 8)
         pool.index.startWatch(7)
         pool.take(1)
-        expect(pool.index.extend(free, 7, {low: 8, top: 9})).equal(true)
+        expect(pool.index.extend(free, 8, 9)).equal(true)
       },
     }
     for (const [when, change] of Object.entries(news))
@@ -385,7 +382,7 @@ class Twins {
     const top = Math.min(end + count, Twins.blocks)
     const blocks = this.#take(span, end, top)
     if (blocks === undefined) return
-    if (this.fast.index.extend(piece, span, {low: end, top})) {
+    if (this.fast.index.extend(piece, end, top)) {
       holding.end = top
       holding.blocks.push(...blocks)
     } else

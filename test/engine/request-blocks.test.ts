@@ -103,6 +103,20 @@ describe('RequestBlocks', () => {
     expect(blocks.match(arrive(1, 30))).include({tokens: 12, own: 0})
   })
 
+  it('finds what is left of an older preemption behind what it computed since', () => {
+    const {blocks, arrive, requests} = setUp()
+    const slot = arrive(0, 41)
+    blocks.extend(slot, 0, 40)
+    blocks.giveBack(slot, 40)
+    // It takes 4 of its 10 blocks, computes two anew, and is preempted again.
+    requests.reached[slot] = 17
+    blocks.adopt(slot, blocks.match(slot))
+    blocks.extend(slot, 16, 24)
+    blocks.giveBack(slot, 24)
+    requests.reached[slot] = 41
+    expect(blocks.match(slot)).include({tokens: 40, own: 7, unheld: 10})
+  })
+
   it('finds no own blocks behind a shared one that is gone', () => {
     const {blocks, pool, arrive} = setUp()
     const slot = arrive(0, 30)
