@@ -9,7 +9,10 @@ import {enlarged} from './columns.js'
 import {SlotHeap} from './heap.js'
 
 const none = -1
-/** Ends lie in buckets by step number; one further away than this shares a bucket with earlier ones. */
+/**
+ * Ends lie in buckets by step number; one further away than this shares a bucket with earlier ones, and is walked
+ * past once in as many steps.
+ */
 const endBuckets = 4096
 
 export class Cohort {
@@ -34,6 +37,7 @@ export class Cohort {
   #previous = new Int32Array(64)
   #next = new Int32Array(64)
   readonly #bucket = new Int32Array(endBuckets).fill(none)
+  readonly #ended: number[] = []
   /** Moves on when a slot joins or leaves: what fillers remember of it is stale then. */
   #stamp = new Float64Array(64)
   readonly #smallest = new SlotHeap()
@@ -136,14 +140,31 @@ export class Cohort {
     list.length = kept
   }
 
-  /** A member whose last token comes out of the next step, or −1. */
-  ending(): number {
+  /** Whether the last token of a member comes out of the next step. */
+  hasEnding(): boolean {
     let slot = this.#bucket[this.step % endBuckets]!
     while (slot !== none && this.#lastStep[slot] !== this.step) {
       this.work++
       slot = this.#next[slot]!
     }
-    return slot
+    return slot !== none
+  }
+
+  /** Takes out the members whose last token comes out of the next step. The list is reused. */
+  takeEnding(): readonly number[] {
+    const ended = this.#ended
+    if (ended.length > 0) ended.length = 0
+    let slot = this.#bucket[this.step % endBuckets]!
+    while (slot !== none) {
+      const next = this.#next[slot]!
+      this.work++
+      if (this.#lastStep[slot] === this.step) {
+        this.leave(slot)
+        ended.push(slot)
+      }
+      slot = next
+    }
+    return ended
   }
 
   #grow(slot: number): void {

@@ -250,7 +250,7 @@ export class Engine implements EngineView {
     const left = this.config.maxNumBatchedTokens - size
     const waiting = this.#queue.size
     let now = end
-    while (now <= until && cohort.ending() < 0 && cohort.needBlock() <= this.#pool.free) {
+    while (now <= until && !cohort.hasEnding() && cohort.needBlock() <= this.#pool.free) {
       this.#endOldest(now)
       const batch = this.#pipeline.open()
       batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())

@@ -8,7 +8,7 @@ import {type FreeList, kind} from './free-list.js'
 export class OwnRuns {
   work = 0
   readonly #list: FreeList
-  /** Runs of a request, oldest first; newer ones cover lower blocks. */
+  /** Runs of a request, oldest first; newer ones cover lower blocks, and none is empty. */
   readonly #runs = new Map<number, number[]>()
   #owner = new Int32Array(64)
 
@@ -34,7 +34,7 @@ export class OwnRuns {
     else this.#runs.set(owner, [node])
   }
 
-  /** Blocks of `owner` that follow each other from `block` on, below `limit`. */
+  /** Blocks of `owner` that follow each other from `block` on, where one of its runs begins, below `limit`. */
   count(owner: number, block: number, limit: number): number {
     const runs = this.#runs.get(owner)
     if (!runs) return 0
@@ -43,7 +43,7 @@ export class OwnRuns {
     for (let i = runs.length - 1; i >= 0 && at < limit; i--) {
       const node = runs[i]!
       this.work++
-      if (low[node]! <= at && at < top[node]!) at = Math.min(limit, top[node]!)
+      if (low[node] === at) at = Math.min(limit, top[node]!)
     }
     return at - block
   }
@@ -54,7 +54,7 @@ export class OwnRuns {
     let at = low
     for (const node of [...this.#runs.get(owner)!].reverse()) {
       if (at === low + count) break
-      if (this.#list.low[node]! > at || at >= this.#list.top[node]!) continue
+      if (this.#list.low[node] !== at) continue
       at = Math.min(low + count, this.#list.top[node]!)
       this.#list.low[node] = at
       this.work++

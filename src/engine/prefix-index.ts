@@ -19,10 +19,11 @@ export class PrefixIndex {
   #span = new Float64Array(64)
   /** Next piece of the same span that can be found, in order of blocks. */
   #following = new Int32Array(64)
-  /** Piece that was split off the upper side, for those who hold both. */
+  /** Piece that was split off the upper side last, for those who hold both. */
   #upper = new Int32Array(64)
   #holders = new Int32Array(64)
   #isFindable = new Uint8Array(64)
+  /** Number of the watch that remembers a piece; a piece that is watched now goes, or is split, only with a touch. */
   #watchedBy = new Int32Array(64)
   #watchNumber = 1
   #watchedSpan = Number.NaN
@@ -61,28 +62,24 @@ export class PrefixIndex {
   /** Blocks [low, top) of a span, which the caller holds, become the ones to find. Returns their piece. */
   enter(span: number, low: number, top: number): number {
     this.work++
-    if (span === this.#watchedSpan) this.isDirty = true
-    this.#replace(span, low, top)
+    this.#makeWay(span, low, top)
     const piece = this.#list.create(kind.shared, low, top, 0)
     this.#span[piece] = span
     this.#holders[piece] = 1
-    this.#upper[piece] = none
-    this.#watchedBy[piece] = 0
     this.#chain(piece)
     return piece
   }
 
   /**
-   * The blocks behind `piece`, which ends at `low`, become part of it up to `top`, if the caller alone holds it and it
-   * can be found. Returns whether.
+   * Blocks [low, top) of the span of `piece`, which the caller holds up to `low`, become part of it, if it was not split
+   * and can be found, and nobody else holds it. Returns whether.
    */
-  extend(piece: number, span: number, {low, top}: {low: number; top: number}): boolean {
+  extend(piece: number, low: number, top: number): boolean {
     const list = this.#list
-    const isWhole = this.#span[piece] === span && list.top[piece] === low
+    const isWhole = list.top[piece] === low
     if (!isWhole || this.#holders[piece] !== 1 || this.#isFindable[piece] === 0) return false
     this.work++
-    if (span === this.#watchedSpan) this.isDirty = true
-    this.#replace(span, low, top)
+    this.#makeWay(this.#span[piece]!, low, top)
     list.top[piece] = top
     return true
   }
@@ -137,8 +134,9 @@ export class PrefixIndex {
     if (this.#watchedBy[piece] === this.#watchNumber) this.isDirty = true
   }
 
-  /** Older blocks [low, top) of a span keep their place but cannot be found any more. */
-  #replace(span: number, low: number, top: number): void {
+  /** Blocks [low, top) of a span are new: older ones keep their place but cannot be found any more. */
+  #makeWay(span: number, low: number, top: number): void {
+    if (span === this.#watchedSpan) this.isDirty = true
     let piece = this.#spans.get(span) ?? none
     while (piece !== none && this.#list.low[piece]! < top) {
       const next = this.#following[piece]!
@@ -168,12 +166,13 @@ export class PrefixIndex {
   /** Cuts a piece at `at`: it keeps the blocks below, the returned one has those above. */
   #split(piece: number, at: number): number {
     const list = this.#list
+    this.#touch(piece)
     const upper = list.create(kind.shared, at, list.top[piece]!, 0)
     list.top[piece] = at
     this.#span[upper] = this.#span[piece]!
     this.#holders[upper] = this.#holders[piece]!
-    this.#isFindable[upper] = this.#isFindable[piece]!
-    this.#watchedBy[upper] = this.#watchedBy[piece]!
+    // Nobody looks for a part of what cannot be found.
+    this.#isFindable[upper] = 1
     this.#upper[upper] = this.#upper[piece]!
     this.#upper[piece] = upper
     this.#following[upper] = this.#following[piece]!
@@ -205,13 +204,15 @@ export class PrefixIndex {
   #unchain(piece: number): void {
     const span = this.#span[piece]!
     const next = this.#following[piece]!
-    let before = this.#spans.get(span)!
+    let before = this.#spans.get(span) ?? none
     if (before === piece) {
       if (next === none) this.#spans.delete(span)
       else this.#spans.set(span, next)
       return
     }
-    while (this.#following[before] !== piece) before = this.#following[before]!
+    while (before !== none && this.#following[before] !== piece) before = this.#following[before]!
+    // Better a stop than a search without end, should a caller ever hold what it did not find.
+    if (before === none) throw new Error(`a piece of span ${span} is not in its chain`)
     this.#following[before] = next
   }
 }

@@ -87,16 +87,10 @@ export class RequestBlocks {
       block = Math.min(to, identity.spanEnd(row, span))
       const top = block - start
       const last = pieces.length - 2
-      // Blocks that follow those the request entered in the same span stay one piece.
-      const follows = low > 0 && last >= 0 && pieces[last + 1] === low
-      if (follows && index.extend(pieces[last]!, id, {low, top})) pieces[last + 1] = top
+      // Blocks that follow those the request has of the same span stay one piece with them.
+      if (low > 0 && index.extend(pieces[last]!, low, top)) pieces[last + 1] = top
       else pieces.push(index.enter(id, low, top), top)
     }
-  }
-
-  /** Whether `match` still knows what it said of a request. */
-  remembers(slot: number): boolean {
-    return this.#matched === slot && !this.#pool.index.isDirty
   }
 
   /**
@@ -106,7 +100,7 @@ export class RequestBlocks {
   match(slot: number): PrefixMatch {
     if (!this.#mayHit(slot)) return noMatch
     const match = this.#match
-    if (this.remembers(slot)) return match
+    if (this.#matched === slot && !this.#pool.index.isDirty) return match
     match.pieces.length = 0
     match.shared = 0
     match.own = 0
@@ -150,7 +144,6 @@ export class RequestBlocks {
       if (block === spanEnd) span++
     }
     match.shared = shared
-    if (shared < shareable) return Number.NaN
     match.own = this.#pool.countOwn(slot, shareable, limit)
     match.unheld += match.own
     return Number.NaN
@@ -171,7 +164,7 @@ export class RequestBlocks {
   giveBack(slot: number, tokens: number): void {
     const full = Math.floor(tokens / this.#rules.blockSize)
     const shared = this.#requests.entered[slot]!
-    if (!this.#rules.enablePrefixCaching || !this.#rules.ownBlocks || full <= shared) {
+    if (!this.#rules.enablePrefixCaching || !this.#rules.ownBlocks) {
       this.#giveAll(slot, tokens)
       return
     }

@@ -121,11 +121,7 @@ export class Seats {
     const {cohort} = this
     for (const slot of this.leftOut) this.#leaveOut(slot)
     if (this.leftOut.length > 0) this.leftOut.length = 0
-    for (let slot = cohort.ending(); slot >= 0; slot = cohort.ending()) {
-      this.work++
-      cohort.leave(slot)
-      this.#drain(slot, batch)
-    }
+    for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
     cohort.advance()
   }
 

@@ -6,9 +6,11 @@ import {
   Replica,
   realClock,
   type StepRecord,
+  type Surroundings,
 } from '#llmsim/cluster/replica.js'
 import {Engine} from '#llmsim/engine/engine.js'
 import {RequestPool} from '#llmsim/engine/request-pool.js'
+import type {NodeEnds} from '#llmsim/latency/step-time.js'
 import {calm} from './serve.js'
 
 const never = Number.POSITIVE_INFINITY
@@ -18,17 +20,23 @@ interface Setting {
   readonly clock?: ClockHooks
   readonly perTokenNs?: number
   readonly delayNs?: number
+  readonly nodeEnds?: NodeEnds
+  /** Of other engines; there are none unless given. */
+  readonly around?: Partial<Surroundings>
 }
 
-const setUp = ({depth = 1, clock = realClock, perTokenNs = 0, delayNs = 0}: Setting = {}) => {
+const setUp = (setting: Setting = {}) => {
+  const {depth = 1, clock = realClock, perTokenNs = 0, delayNs = 0, nodeEnds, around} = setting
   const requests = new RequestPool()
   const steps: StepRecord[] = []
   const rejected: [number, number, string][] = []
-  const replica = new Replica({
+  const replica: Replica = new Replica({
     instance: 3,
     engine: new Engine({...calm, depth, maxModelLen: 50}, requests),
     requests,
     stepTime: (shape) => 10 * shape.sequences,
+    nodeEnds,
+    around: {lastEventAt: () => replica.idleSince, nextNodeEnd: () => never, ...around},
     frontEnd: {...noFrontEnd, perTokenNs, delayNs},
     clock,
     onStep: (step) => steps.push({...step, shape: {...step.shape}}),
@@ -186,5 +194,54 @@ describe('Replica', () => {
       [64, 90],
       [64, 91],
     ])
+  })
+
+  it('counts its idle time from the last end of any engine around it', () => {
+    const asked: number[][] = []
+    const clock: ClockHooks = {
+      firstIdle: () => 0,
+      noticeAt: (idleSince, at) => {
+        asked.push([idleSince, at])
+        return at
+      },
+    }
+    const {arrive, run} = setUp({clock, around: {lastEventAt: () => 33}})
+    arrive(40, 4, 1)
+    run(100)
+    expect(asked).deep.equal([[33, 40]])
+  })
+
+  it('notices work as something ends in another engine, whatever its own clock says', () => {
+    const asked: number[] = []
+    const clock: ClockHooks = {firstIdle: (first) => first, noticeAt: (_since, at) => at + 500}
+    const nextNodeEnd = (at: number) => {
+      asked.push(at)
+      return at + 6
+    }
+    const {arrive, run, spans} = setUp({clock, around: {nextNodeEnd}})
+    arrive(40, 4, 1)
+    run(100)
+    expect(asked).deep.equal([40])
+    expect(spans()).deep.equal([[46, 56]])
+  })
+
+  it('shows what ends inside of the step that it executes, and nothing while it idles', () => {
+    // Something ends every 4 ns after the start of the step.
+    const nodeEnds: NodeEnds = (_shape, elapsed) => Math.ceil(elapsed / 4) * 4
+    const {replica, arrive, run} = setUp({nodeEnds})
+    expect(replica.nextNodeEnd(3)).equal(never)
+    arrive(7, 4, 1)
+    expect(replica.nextNodeEnd(7)).equal(never)
+    run(7)
+    expect([7, 8, 11, 12].map((at) => replica.nextNodeEnd(at))).deep.equal([7, 11, 11, 15])
+    run(100)
+    expect(replica.nextNodeEnd(18)).equal(never)
+  })
+
+  it('shows nothing where its step is not made of nodes', () => {
+    const {replica, arrive, run} = setUp()
+    arrive(0, 4, 1)
+    run(0)
+    expect(replica.nextNodeEnd(5)).equal(never)
   })
 })

@@ -3,14 +3,14 @@ import fc from 'fast-check'
 import {BlockPool} from '#llmsim/engine/block-pool.js'
 import {type Block, BlockPool as PlainPool} from '../reference/block-pool.js'
 
-/** Takes one block and enters it under an identity, as a request does that fills it. */
-const fill = (pool: BlockPool, identity: number): number => {
+/** Takes one block and enters it as the only one of a span, as a request does that fills it. */
+const fill = (pool: BlockPool, span: number): number => {
   pool.take(1)
-  return pool.enter(identity)
+  return pool.index.enter(span, 0, 1)
 }
 
-const found = (pool: BlockPool, ...identities: number[]): number[] =>
-  identities.filter((identity) => pool.find(identity) >= 0)
+const found = (pool: BlockPool, ...spans: number[]): number[] =>
+  spans.filter((span) => pool.index.find(span, 0) >= 0)
 
 describe('BlockPool', () => {
   it('counts what is free and used', () => {
@@ -23,13 +23,15 @@ describe('BlockPool', () => {
   })
 
   it('without a block has nothing to give', () => {
-    expect(new BlockPool(0).free).equal(0)
+    const pool = new BlockPool(0)
+    pool.take(0)
+    expect([pool.free, pool.work]).deep.equal([0, 0])
   })
 
   it('evicts in the order in which blocks were given back, not in that of their filling', () => {
     const pool = new BlockPool(3)
     const [a, b, c] = [fill(pool, 1), fill(pool, 2), fill(pool, 3)]
-    for (const entry of [b, a, c]) pool.release(entry)
+    for (const piece of [b, a, c]) pool.release(piece, 1)
     expect(found(pool, 1, 2, 3)).deep.equal([1, 2, 3])
     pool.take(1)
     expect(found(pool, 1, 2, 3)).deep.equal([1, 3])
@@ -37,38 +39,65 @@ describe('BlockPool', () => {
     expect(found(pool, 1, 2, 3)).deep.equal([3])
   })
 
-  it('takes plain blocks that lie before an entry first', () => {
+  it('takes plain blocks that lie before a piece first', () => {
     const pool = new BlockPool(5)
-    pool.release(fill(pool, 1))
+    pool.release(fill(pool, 1), 1)
     pool.take(4)
     expect(found(pool, 1)).deep.equal([1])
     pool.take(1)
     expect(found(pool, 1)).deep.equal([])
   })
 
+  it('takes plain blocks that were given back after a piece last', () => {
+    const pool = new BlockPool(5)
+    const piece = fill(pool, 1)
+    pool.take(4)
+    pool.release(piece, 1)
+    pool.givePlain(4)
+    pool.take(1)
+    expect([found(pool, 1), pool.free]).deep.equal([[], 4])
+  })
+
   it('lets several hold a block; it is free when the last lets go', () => {
     const pool = new BlockPool(2)
-    const entry = fill(pool, 1)
-    pool.hold(entry)
-    pool.release(entry)
-    expect([pool.isHeld(entry), pool.free]).deep.equal([true, 1])
-    pool.release(entry)
-    expect([pool.isHeld(entry), pool.free]).deep.equal([false, 2])
-    pool.hold(entry)
-    expect([pool.isHeld(entry), pool.free]).deep.equal([true, 1])
+    const piece = fill(pool, 1)
+    const {index} = pool
+    pool.hold(piece, 1)
+    pool.release(piece, 1)
+    expect([index.isHeld(piece), pool.free]).deep.equal([true, 1])
+    pool.release(piece, 1)
+    expect([index.isHeld(piece), pool.free]).deep.equal([false, 2])
+    pool.hold(piece, 1)
+    expect([index.isHeld(piece), pool.free]).deep.equal([true, 1])
   })
 
   it('finds the newer of two copies; the older one takes its memory along, not its name', () => {
     const pool = new BlockPool(3)
     const older = fill(pool, 1)
     const newer = fill(pool, 1)
-    expect(pool.find(1)).equal(newer)
-    pool.release(older)
-    pool.release(newer)
+    expect(pool.index.find(1, 0)).equal(newer)
+    pool.release(older, 1)
+    pool.release(newer, 1)
     pool.take(2)
-    expect(pool.find(1)).equal(newer)
+    expect(pool.index.find(1, 0)).equal(newer)
     pool.take(1)
-    expect(pool.find(1)).equal(-1)
+    expect(pool.index.find(1, 0)).equal(-1)
+  })
+
+  it('takes from runs of all kinds at once, in their order', () => {
+    const pool = new BlockPool(12)
+    pool.take(12)
+    const piece = pool.index.enter(1, 0, 4)
+    pool.givePlain(2)
+    pool.giveOwn(5, 0, 3)
+    pool.release(piece, 4)
+    pool.givePlain(3)
+    pool.take(2 + 2)
+    expect([pool.countOwn(5, 0, 99), pool.index.endOf(piece), pool.free]).deep.equal([1, 4, 8])
+    pool.take(1 + 3)
+    expect([pool.countOwn(5, 0, 99), pool.index.endOf(piece), pool.free]).deep.equal([0, 1, 4])
+    pool.take(1 + 3)
+    expect([found(pool, 1), pool.free]).deep.equal([[], 0])
   })
 
   describe('own blocks of a preempted request', () => {
@@ -82,6 +111,13 @@ describe('BlockPool', () => {
         pool.countOwn(5, 0, 99),
         pool.countOwn(6, 2, 99),
       ]).deep.equal([6, 2, 0, 0])
+    })
+
+    it('are none where it has no full block of its own', () => {
+      const pool = new BlockPool(10)
+      pool.take(4)
+      pool.giveOwn(5, 3, 3)
+      expect([pool.countOwn(5, 3, 99), pool.free]).deep.equal([0, 6])
     })
 
     it('are eaten from the last', () => {
@@ -136,24 +172,24 @@ describe('BlockPool', () => {
     const watched = () => {
       const pool = new BlockPool(6)
       const [first, other] = [fill(pool, 1), fill(pool, 2)]
-      pool.release(first)
+      pool.release(first, 1)
       pool.take(3)
       pool.givePlain(2)
       pool.startWatch(5, 3)
-      pool.watchEntry(first)
+      pool.index.watch(first)
       return {pool, first, other}
     }
 
     it('is quiet about what does not concern it', () => {
       const {pool, other} = watched()
       fill(pool, 4)
-      pool.hold(other)
-      pool.release(other)
-      expect(pool.watch.dirty).equal(false)
+      pool.hold(other, 1)
+      pool.release(other, 1)
+      expect(pool.index.isDirty).equal(false)
     })
 
     const changes: Record<string, (pool: BlockPool, first: number) => void> = {
-      'when a block of its match is held': (pool, first) => pool.hold(first),
+      'when a block of its match is held': (pool, first) => pool.hold(first, 1),
       'when one is evicted': (pool) => pool.take(4),
       'when one is replaced': (pool) => fill(pool, 1),
       'when the one that it missed appears': (pool) => fill(pool, 3),
@@ -162,7 +198,7 @@ describe('BlockPool', () => {
       it(`tells ${when}`, () => {
         const {pool, first} = watched()
         change(pool, first)
-        expect(pool.watch.dirty).equal(true)
+        expect(pool.index.isDirty).equal(true)
       })
 
     it('tells when its own blocks are eaten', () => {
@@ -171,47 +207,47 @@ describe('BlockPool', () => {
       pool.giveOwn(5, 0, 4)
       pool.startWatch(6, Number.NaN)
       pool.take(1)
-      expect(pool.watch.dirty).equal(false)
+      expect(pool.index.isDirty).equal(false)
       pool.startWatch(5, Number.NaN)
       pool.take(1)
-      expect(pool.watch.dirty).equal(true)
+      expect(pool.index.isDirty).equal(true)
     })
   })
 
   it('is a list of blocks, for any requests that fill, share and leave', () => {
     const action = fc.record({
       owner: fc.nat(3),
-      identity: fc.integer({min: 1, max: 6}),
+      span: fc.integer({min: 1, max: 6}),
       count: fc.integer({min: 1, max: 4}),
       does: fc.constantFrom('fill', 'fill', 'take', 'share', 'leave'),
     })
     fc.assert(
-      fc.property(fc.array(action, {maxLength: 150}), (actions) => {
+      fc.property(fc.array(action, {maxLength: 150, size: 'max'}), (actions) => {
         const pool = new BlockPool(12)
         const plain = new PlainPool(12)
-        const entries = Array.from({length: 4}, (): number[] => [])
+        const pieces = Array.from({length: 4}, (): number[] => [])
         const blocks = Array.from({length: 4}, (): Block[] => [])
-        for (const {owner, identity, count, does} of actions) {
-          const mine = entries[owner]!
+        for (const {owner, span, count, does} of actions) {
+          const mine = pieces[owner]!
           const own = blocks[owner]!
-          const isOnlyEntries = own.length === mine.length
-          if (does === 'fill' && isOnlyEntries && pool.free > 0) {
-            mine.push(fill(pool, identity))
+          const isOnlyPieces = own.length === mine.length
+          if (does === 'fill' && isOnlyPieces && pool.free > 0) {
+            mine.push(fill(pool, span))
             own.push(plain.take())
-            plain.enter(own.at(-1)!, String(identity))
+            plain.enter(own.at(-1)!, String(span))
           } else if (does === 'take' && pool.free >= count) {
             pool.take(count)
             for (let i = 0; i < count; i++) own.push(plain.take())
-          } else if (does === 'share' && isOnlyEntries && pool.find(identity) >= 0) {
-            mine.push(pool.find(identity))
-            pool.hold(mine.at(-1)!)
-            own.push(...plain.lookUp([String(identity)]))
+          } else if (does === 'share' && isOnlyPieces && pool.index.find(span, 0) >= 0) {
+            mine.push(pool.index.find(span, 0))
+            pool.hold(mine.at(-1)!, 1)
+            own.push(...plain.lookUp([String(span)]))
             plain.hold(own.at(-1)!)
           } else if (does === 'leave') {
             pool.givePlain(own.length - mine.length)
-            for (const entry of mine.reverse()) pool.release(entry)
+            for (const piece of mine.reverse()) pool.release(piece, 1)
             plain.giveBack(own)
-            entries[owner] = []
+            pieces[owner] = []
             blocks[owner] = []
           }
           expect(pool.free).equal(plain.free.length)

@@ -9,13 +9,32 @@ interface Member {
   fills: boolean
 }
 
+/** Steps to the last token: mostly near, and some that share a bucket of ends with near ones. */
+const remaining = fc.oneof(
+  {weight: 4, arbitrary: fc.integer({min: 0, max: 12})},
+  {weight: 1, arbitrary: fc.integer({min: 4094, max: 4102})},
+  {weight: 1, arbitrary: fc.integer({min: 8190, max: 8196})},
+)
+
 const action = fc.record({
-  slot: fc.nat(70),
-  context: fc.integer({min: 1, max: 50}),
-  remaining: fc.integer({min: 1, max: 12}),
+  slot: fc.nat(140),
+  context: fc.integer({min: 0, max: 50}),
+  remaining,
   fills: fc.boolean(),
   does: fc.constantFrom('join', 'join', 'step', 'leave', 'last fill'),
 })
+
+/** Slots that get their last token in the next step; they leave. */
+const takeEnding = (cohort: Cohort): number[] => [...cohort.takeEnding()]
+
+const fillers = (cohort: Cohort, answer: 'more' | 'last' = 'more'): number[] => {
+  const slots: number[] = []
+  cohort.forEachFiller((slot) => {
+    slots.push(slot)
+    return answer
+  })
+  return slots
+}
 
 describe('Cohort', () => {
   it('without members has sums of nothing', () => {
@@ -26,7 +45,7 @@ describe('Cohort', () => {
       cohort.smallestContext(),
       cohort.largestContext(),
     ]).deep.equal([0, 0, 0, 0])
-    expect([cohort.needBlock(), cohort.nextEnd()]).deep.equal([0, Number.POSITIVE_INFINITY])
+    expect([cohort.needBlock(), cohort.hasEnding(), takeEnding(cohort)]).deep.equal([0, false, []])
   })
 
   it('lets a member need a block when its context ends with one, and fill one a step before', () => {
@@ -34,36 +53,87 @@ describe('Cohort', () => {
     cohort.join(0, 6, 0, 99)
     cohort.fills(0)
     const needs: number[] = []
-    const fillers: number[][] = []
-    for (; cohort.step < 7; cohort.step++) {
+    const filled: number[][] = []
+    for (; cohort.step < 7; cohort.advance()) {
       needs.push(cohort.needBlock())
-      const slots: number[] = []
-      cohort.forEachFiller((slot) => {
-        slots.push(slot)
-        return 'more'
-      })
-      fillers.push(slots)
+      filled.push(fillers(cohort))
     }
     // Contexts 6, 7, 8, …: 8 tokens are full, the ninth needs a block.
     expect(needs).deep.equal([0, 0, 1, 0, 0, 0, 1])
-    expect(fillers).deep.equal([[], [0], [], [], [], [0], []])
+    expect(filled).deep.equal([[], [0], [], [], [], [0], []])
   })
 
   it('joined for a later step, it counts from there', () => {
     const cohort = new Cohort(4)
     cohort.join(0, 10, 1, 5)
-    cohort.step++
+    cohort.advance()
     expect([cohort.contextSum(), cohort.context(0)]).deep.equal([10, 10])
+  })
+
+  it('forgets what a slot filled once it left, though it joins again', () => {
+    const cohort = new Cohort(4)
+    cohort.join(0, 3, 0, 99)
+    cohort.fills(0)
+    cohort.leave(0)
+    cohort.join(0, 3, 0, 99)
+    expect(fillers(cohort)).deep.equal([])
+    cohort.fills(0)
+    expect(fillers(cohort, 'last')).deep.equal([0])
+    expect(fillers(cohort)).deep.equal([])
+  })
+
+  it('ends each member in its step, though others share its bucket', () => {
+    const cohort = new Cohort(16)
+    const lastSteps = [2, 2 + 4096, 2, 2 + 8192, 3, 2 + 4096]
+    for (const [slot, lastStep] of lastSteps.entries()) cohort.join(slot, 1, 0, lastStep)
+    const ends: Record<number, number[]> = {}
+    for (; cohort.size > 0 && cohort.step < 10_000; cohort.advance()) {
+      const has = cohort.hasEnding()
+      const ended = takeEnding(cohort).sort()
+      expect(has).equal(ended.length > 0)
+      if (has) ends[cohort.step] = ended
+    }
+    expect(ends).deep.equal({2: [0, 2], 3: [4], 4098: [1, 5], 8194: [3]})
+  })
+
+  it('walks past those that end later once, not once for each that ends now', () => {
+    const cohort = new Cohort(16)
+    const count = 1000
+    // Those that joined last are met first.
+    for (let slot = 0; slot < count; slot++) cohort.join(slot, 1, 0, 1)
+    for (let slot = count; slot < 2 * count; slot++) cohort.join(slot, 1, 0, 1 + 4096)
+    cohort.advance()
+    const before = cohort.operations
+    expect(takeEnding(cohort)).lengthOf(count)
+    // Each also leaves two heaps.
+    expect(cohort.operations - before).lessThan(count * (3 + 2 * Math.log2(2 * count)))
   })
 
   it('knows sums, extremes, blocks and ends as a list of members does', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(1, 4, 16),
-        fc.array(action, {maxLength: 200}),
+        fc.array(action, {maxLength: 200, size: 'max'}),
         (block, actions) => {
           const cohort = new Cohort(block)
           let members: Member[] = []
+          const step = () => {
+            const ending = members.filter((one) => one.lastStep === cohort.step)
+            expect(cohort.hasEnding()).equal(ending.length > 0)
+            expect(takeEnding(cohort).sort()).deep.equal(ending.map((one) => one.slot).sort())
+            members = members.filter((one) => !ending.includes(one))
+            cohort.advance()
+            for (const one of members) one.context++
+          }
+          const check = () => {
+            const contexts = members.map((one) => one.context)
+            expect(cohort.size).equal(members.length)
+            expect(cohort.contextSum()).equal(contexts.reduce((a, b) => a + b, 0))
+            expect(cohort.smallestContext()).equal(members.length ? Math.min(...contexts) : 0)
+            expect(cohort.largestContext()).equal(Math.max(0, ...contexts))
+            expect(cohort.needBlock()).equal(contexts.filter((n) => n % block === 0).length)
+            for (const {slot, context} of members) expect(cohort.context(slot)).equal(context)
+          }
           for (const {slot, context, remaining, fills, does} of actions) {
             const member = members.find((one) => one.slot === slot)
             if (does === 'join' && !member) {
@@ -75,38 +145,21 @@ describe('Cohort', () => {
               cohort.leave(slot)
               members = members.filter((one) => one !== member)
             } else if (does === 'step' || does === 'last fill') {
-              const visited: number[] = []
-              cohort.forEachFiller((filler) => {
-                visited.push(filler)
-                return does === 'step' ? 'more' : 'last'
-              })
+              const visited = fillers(cohort, does === 'step' ? 'more' : 'last')
               const wanted = members.filter((one) => one.fills && (one.context + 1) % block === 0)
               expect(visited.sort()).deep.equal(wanted.map((one) => one.slot).sort())
               if (does === 'last fill') for (const one of wanted) one.fills = false
-              while (cohort.nextEnd() === cohort.step) {
-                const ended = cohort.takeEnd()
-                expect(members.find((one) => one.slot === ended)?.lastStep).equal(cohort.step)
-                members = members.filter((one) => one.slot !== ended)
-              }
-              cohort.step++
-              for (const one of members) one.context++
+              step()
             }
-            const contexts = members.map((one) => one.context)
-            expect(cohort.size).equal(members.length)
-            expect(cohort.contextSum()).equal(contexts.reduce((a, b) => a + b, 0))
-            expect(cohort.smallestContext()).equal(members.length ? Math.min(...contexts) : 0)
-            expect(cohort.largestContext()).equal(Math.max(0, ...contexts))
-            for (const ahead of [0, 1, 5]) {
-              const needy = contexts.filter((tokens) => (tokens + ahead) % block === 0)
-              expect(cohort.needBlock(ahead)).equal(needy.length)
-            }
-            expect(cohort.nextEnd()).equal(
-              Math.min(Number.POSITIVE_INFINITY, ...members.map((one) => one.lastStep)),
-            )
+            check()
           }
+          // The far ends come as well, each in its step.
+          const last = Math.max(0, ...members.map((one) => one.lastStep))
+          while (cohort.step <= last) step()
+          check()
         },
       ),
-      {numRuns: 200, seed: 1},
+      {numRuns: 60, seed: 1},
     )
   })
 })

@@ -1,70 +1,78 @@
 import {expect} from 'chai'
 import fc from 'fast-check'
-import {StampedHeap} from '#llmsim/engine/heap.js'
+import {SlotHeap} from '#llmsim/engine/heap.js'
 
-const tags = 8
-
-describe('StampedHeap', () => {
-  it('is empty at first', () => {
-    expect(new StampedHeap().top(new Float64Array(1))).equal(Number.POSITIVE_INFINITY)
+describe('SlotHeap', () => {
+  it('is empty at first, and when all have left', () => {
+    const heap = new SlotHeap()
+    expect(heap.top).equal(Number.POSITIVE_INFINITY)
+    heap.push(3, 7)
+    heap.remove(3)
+    expect(heap.top).equal(Number.POSITIVE_INFINITY)
   })
 
-  it('forgets what was stamped anew', () => {
-    const heap = new StampedHeap()
-    const stamps = Float64Array.of(1, 1)
-    heap.push(5, 0, 1)
-    heap.push(7, 1, 1)
-    stamps[0] = 2
-    expect(heap.top(stamps)).equal(7)
-    heap.push(9, 0, 2)
-    expect(heap.top(stamps)).equal(7)
-    expect(heap.take()).equal(1)
-    expect(heap.top(stamps)).equal(9)
+  it('lets any slot leave, not only the smallest', () => {
+    const heap = new SlotHeap()
+    for (const [slot, rank] of [
+      [0, 5],
+      [1, 3],
+      [2, 8],
+      [3, 3],
+    ] as const)
+      heap.push(slot, rank)
+    const tops = [1, 2, 0, 3].map((slot) => {
+      heap.remove(slot)
+      return heap.top
+    })
+    expect(tops).deep.equal([3, 3, 3, Number.POSITIVE_INFINITY])
   })
 
-  it('finds the smallest live rank after any history', () => {
+  it('lets what moves into a gap rise as well as sink', () => {
+    // Ranks as they lie; the last takes the place of the 13 and must go up past the 11 and the 10.
+    const ranks = [0, 10, 1, 11, 12, 2, 4, 13, 14, 15, 16, 3]
+    const heap = new SlotHeap()
+    for (const [slot, rank] of ranks.entries()) heap.push(slot, rank)
+    heap.remove(ranks.indexOf(13))
+    const order: number[] = []
+    for (const rank of [0, 1, 2, 3, 4]) {
+      heap.remove(ranks.indexOf(rank))
+      order.push(heap.top)
+    }
+    expect(order).deep.equal([1, 2, 3, 4, 10])
+  })
+
+  it('finds the smallest rank after any history', () => {
     const action = fc.record({
-      tag: fc.nat(tags - 1),
+      slot: fc.nat(150),
       rank: fc.integer({min: -20, max: 20}),
-      does: fc.constantFrom('join', 'join', 'leave', 'trim', 'take'),
+      does: fc.constantFrom('push', 'push', 'remove'),
     })
     fc.assert(
-      fc.property(fc.array(action, {maxLength: 400}), (actions) => {
-        const heap = new StampedHeap()
-        const stamps = new Float64Array(tags)
-        const live = new Map<number, number>()
-        const smallest = () => Math.min(Number.POSITIVE_INFINITY, ...live.values())
-        for (const {tag, rank, does} of actions) {
-          if (does === 'join') {
-            live.set(tag, rank)
-            heap.push(rank, tag, ++stamps[tag]!)
-          } else if (does === 'leave') {
-            live.delete(tag)
-            stamps[tag]!++
-          } else if (does === 'trim') heap.trim(stamps, live.size)
-          else if (live.size > 0) {
-            heap.top(stamps)
-            const taken = heap.take()
-            expect(live.get(taken)).equal(smallest())
-            live.delete(taken)
-            stamps[taken]!++
-          }
-          expect(heap.top(stamps)).equal(smallest())
+      fc.property(fc.array(action, {maxLength: 600, size: 'max'}), (actions) => {
+        const heap = new SlotHeap()
+        const inside = new Map<number, number>()
+        for (const {slot, rank, does} of actions) {
+          if (does === 'push' && !inside.has(slot)) {
+            heap.push(slot, rank)
+            inside.set(slot, rank)
+          } else if (inside.delete(slot)) heap.remove(slot)
+          expect(heap.top).equal(Math.min(Number.POSITIVE_INFINITY, ...inside.values()))
         }
       }),
       {numRuns: 200, seed: 1},
     )
   })
 
-  it('does not keep what is stale for ever, and pays for cleaning once', () => {
-    const heap = new StampedHeap()
-    const stamps = new Float64Array(1)
-    for (let i = 1; i <= 10_000; i++) {
-      // A rising rank stays below the top, where nobody would ever come across it.
-      heap.push(i, 0, ++stamps[0]!)
-      heap.trim(stamps, 1)
-    }
-    expect(heap.top(stamps)).equal(10_000)
-    expect(heap.work).lessThan(10_000 * 4)
+  it('costs a logarithm for who comes and who leaves', () => {
+    const heap = new SlotHeap()
+    const count = 10_000
+    for (let slot = 0; slot < count; slot++) heap.push(slot, -slot)
+    for (let slot = 0; slot < count; slot += 2) heap.remove(slot)
+    expect(heap.top).equal(1 - count)
+    expect(heap.work).lessThan(1.5 * count * Math.log2(count))
+    // A rank that is no smaller than those before it has nothing to do.
+    const before = heap.work
+    heap.push(count, 1)
+    expect(heap.work - before).equal(1)
   })
 })

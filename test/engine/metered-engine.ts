@@ -15,7 +15,7 @@ export interface StepCost {
   /** Decodes in the batch. */
   readonly decodes: number
   readonly running: number
-  /** Joins, leaves, chunks, preemptions, and blocks with a shared identity that were filled or found. */
+  /** Joins, leaves, chunks, preemptions, and spans with a shared identity of which blocks were filled or sought. */
   readonly events: number
   /** By the engine's own count. */
   readonly operations: number
@@ -79,9 +79,10 @@ export class MeteredEngine {
       ...(identity && {
         identity: {
           knownBlocks: identity.knownBlocks,
-          blockId: (row, block) => {
+          spanBlocks: identity.spanBlocks,
+          spanId: (row, span) => {
             this.#events++
-            return identity.blockId(row, block)
+            return identity.spanId(row, span)
           },
         },
       }),

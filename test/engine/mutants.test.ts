@@ -15,6 +15,10 @@ interface Mutant extends Fault {
 const engine = 'engine/engine.js'
 const blocks = 'engine/request-blocks.js'
 const pool = 'engine/block-pool.js'
+const own = 'engine/own-runs.js'
+const index = 'engine/prefix-index.js'
+const runningPlan = 'engine/running-plan.js'
+const admission = 'engine/admission.js'
 const walk = 'engine/walk.js'
 const seats = 'engine/seats.js'
 const cohort = 'engine/cohort.js'
@@ -22,8 +26,32 @@ const cohort = 'engine/cohort.js'
 const mutants: Readonly<Record<string, Mutant>> = {
   'block edge: a decode takes its block one step late': {
     file: cohort,
-    from: 'this.#phase(-(this.step + ahead))',
-    to: 'this.#phase(-(this.step + ahead - 1))',
+    from: 'this.#stepPhase === 0 ? 0 : this.#blockSize - this.#stepPhase',
+    to: '(this.#blockSize - this.#stepPhase + 1) % this.#blockSize',
+  },
+  'block edge: a decode enters the block that it fills one step late': {
+    file: cohort,
+    from: 'this.#blockSize - 1 - this.#stepPhase',
+    to: '(2 * this.#blockSize - this.#stepPhase) % this.#blockSize',
+  },
+  'block edge: the phase of a step comes round one step late': {
+    file: cohort,
+    from: 'this.#stepPhase + 1 === this.#blockSize ?',
+    to: 'this.#stepPhase === this.#blockSize ?',
+  },
+  'ends that are a round of the buckets away come at once': {
+    file: cohort,
+    from: 'if (this.#lastStep[slot] === this.step)',
+    to: 'if (true)',
+    given: {
+      rows: [5, 5 + 4096].map((output) => ({at: 0, input: 3, output})),
+      config: {blocks: 1100},
+    },
+  },
+  'a slot that joins anew still fills what it filled before': {
+    file: cohort,
+    from: 'if (this.#stamp[filler.slot] !== filler.stamp)',
+    to: 'if (false)',
   },
   'victim order: among equal keys the first to arrive gives way': {
     file: walk,
@@ -36,9 +64,9 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: 'return seats.list.head',
   },
   'budget: one token more': {
-    file: engine,
-    from: 'let left = this.config.maxNumBatchedTokens - cohort.size',
-    to: 'let left = this.config.maxNumBatchedTokens + 1 - cohort.size',
+    file: runningPlan,
+    from: 'let left = this.#parts.config.maxNumBatchedTokens - cohort.size',
+    to: 'let left = this.#parts.config.maxNumBatchedTokens + 1 - cohort.size',
   },
   'budget: tokens of an undone pick are lost': {
     file: walk,
@@ -47,13 +75,43 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'hit cap: a request may find all of its blocks': {
     file: blocks,
-    from: '(this.#requests.reached[slot] - 1) / blockSize',
-    to: 'this.#requests.reached[slot] / blockSize',
+    from: '(requests.reached[slot] - 1) / this.#rules.blockSize',
+    to: 'requests.reached[slot] / this.#rules.blockSize',
   },
-  'free order: the first block of a request goes back first': {
+  'hit cap: a request holds a piece that it found to its end': {
     file: blocks,
-    from: 'for (let i = entries.length - 1; i >= 0; i--)',
-    to: 'for (let i = 0; i < entries.length; i++)',
+    from: 'Math.min(index.endOf(piece), shared - start)',
+    to: 'index.endOf(piece)',
+  },
+  'free order: the first piece of a request goes back first': {
+    file: blocks,
+    from: 'for (let i = pieces.length - 2; i >= 0; i -= 2)',
+    to: 'for (let i = 0; i < pieces.length; i += 2)',
+  },
+  'free order: own blocks go back before those that are not full': {
+    file: pool,
+    from: 'this.#own.append(owner, low, top)',
+    to: 'const last = this.#list.tail; this.#own.append(owner, low, top); if (last >= 0) { this.#list.unlink(last); this.#list.append(last) }',
+  },
+  'free order: the lower part of a split piece goes before the upper': {
+    file: index,
+    from: 'list.insertBefore(upper, piece)',
+    to: '{ list.insertBefore(upper, piece); list.unlink(piece); list.insertBefore(piece, upper) }',
+    // The second request leaves [1, 4) of the span; the first fills block 1 anew, and then takes block 3 for more.
+    given: {
+      rows: [
+        {at: 0, input: 4, output: 6, ids: [1], known: 8},
+        {at: 5, input: 16, output: 1, ids: [1]},
+        {at: 55, input: 17, output: 1, ids: [1]},
+      ],
+      config: {blocks: 5, enablePrefixCaching: true},
+      spanTokens: 16,
+    },
+  },
+  'free order: a replaced block that is released goes to the head': {
+    file: index,
+    from: 'if (this.#isFindable[piece] === 0)\n',
+    to: 'if (this.#isFindable[piece] === 0 && list.head >= 0) { this.#makePlain(piece); list.insertBefore(piece, list.head); return freed + size }\n',
   },
   'one more batch in the pipeline': {
     file: 'cluster/replica.js',
@@ -62,16 +120,66 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'own blocks: found behind a shared block that is gone': {
     file: blocks,
-    from: 'match.entries.length === shareable',
-    to: 'match.entries.length <= shareable',
+    from: 'return id;',
+    to: 'match.unheld += match.own = this.#pool.countOwn(slot, shareable, limit); return id;',
   },
   'own blocks: eaten from the bottom': {
-    file: pool,
-    from: 'this.#top[node] -= Math.min(taken, findable)',
-    to: 'this.#low[node] += Math.min(taken, findable)',
+    file: own,
+    from: 'top[node] -= findable',
+    to: 'low[node] += findable',
+  },
+  'own blocks: older copies of what was computed anew are gone': {
+    file: own,
+    from: 'dead[node] += from - low[node]',
+    to: 'dead[node] += 0',
+  },
+  'split edge: who holds a part holds one block more': {
+    file: index,
+    from: 'if (end < this.#list.top[piece])',
+    to: 'if (end + 1 < this.#list.top[piece])',
+  },
+  'split edge: those who hold a split piece release its lower part only': {
+    file: index,
+    from: 'above < end ? this.release',
+    to: 'above < 0 ? this.release',
+  },
+  'split edge: blocks below those that newer ones replace go with them': {
+    file: index,
+    from: 'this.#list.low[piece] < low ? this.#split(piece, low) : piece',
+    to: 'piece',
+  },
+  'split edge: blocks above those that newer ones replace go with them': {
+    file: index,
+    from: 'if (this.#list.top[piece] > top)',
+    to: 'if (false)',
+  },
+  'a piece that others hold grows with one of them': {
+    file: index,
+    from: 'this.#holders[piece] !== 1 ||',
+    to: '',
+  },
+  'a piece that newer blocks replaced grows': {
+    file: index,
+    from: '|| this.#isFindable[piece] === 0',
+    to: '',
+  },
+  'a piece that grows leaves older blocks in place': {
+    file: index,
+    from: 'this.#makeWay(this.#span[piece], low, top)',
+    to: 'void 0',
+  },
+  'blocks that were hits are entered again': {
+    file: blocks,
+    from: 'this.#requests.entered[slot] = match.shared',
+    to: 'this.#requests.entered[slot] = 0',
+  },
+  'hits that somebody holds are counted as free': {
+    file: blocks,
+    from: 'if (!index.isHeld(piece))',
+    to: 'if (true)',
   },
   'blocks filled in one step are entered last admitted first': {
-    file: engine,
+    file: runningPlan,
     from: 'requests.admission[a] - requests.admission[b]',
     to: 'requests.admission[b] - requests.admission[a]',
   },
@@ -88,11 +196,6 @@ const mutants: Readonly<Record<string, Mutant>> = {
   'a request that was left out counts as if it had not been': {
     file: walk,
     from: 'if (at < 0)',
-    to: 'if (true)',
-  },
-  'the eviction of an old copy forgets the new one': {
-    file: pool,
-    from: 'if (this.#index.get(identity) === entry)',
     to: 'if (true)',
   },
   'a preempted request comes back behind its equals': {
@@ -112,14 +215,14 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'a draining victim comes back': {file: walk, from: 'if (wasDraining)', to: 'if (false)'},
   'reserved is the prompt, not what exists': {
-    file: engine,
-    from: 'this.config.reserveFullPrompt ? reached :',
-    to: 'this.config.reserveFullPrompt ? this.#requests.input[slot] :',
+    file: admission,
+    from: 'this.#parts.config.reserveFullPrompt ? reached :',
+    to: 'this.#parts.config.reserveFullPrompt ? this.#parts.requests.input[slot] :',
   },
   'hits that lie in the free list are counted as free': {
-    file: engine,
-    from: 'this.#pool.free - match.unheld',
-    to: 'this.#pool.free',
+    file: admission,
+    from: 'this.#parts.pool.free - match.unheld',
+    to: 'this.#parts.pool.free',
   },
   'a cancelled request still gets its regular token': {
     file: engine,
@@ -132,18 +235,18 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: 'Math.floor(end / spanTokens)',
   },
   'a new block does not remind the blocked head': {
-    file: pool,
-    from: 'if (identity === this.#watchedIdentity)',
+    file: index,
+    from: 'if (span === this.#watchedSpan)',
     to: 'if (false)',
   },
   'an eaten block does not remind the blocked head': {
     file: pool,
-    from: 'findable > 0 && this.#ownerOf[node] === this.#watchedOwner',
-    to: 'false',
+    from: 'if (this.#own.ownerOf(node) === this.#watchedOwner)',
+    to: 'if (false)',
   },
   'a block that is held or given back does not remind the blocked head': {
-    file: pool,
-    from: 'if (this.#watchedBy[entry] === this.#watchNumber)',
+    file: index,
+    from: 'if (this.#watchedBy[piece] === this.#watchNumber)',
     to: 'if (false)',
   },
   'a cancel before the arrival is forgotten': {
@@ -153,8 +256,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: over the end of a request': {
     file: engine,
-    from: 'cohort.nextEnd() > cohort.step',
-    to: 'cohort.nextEnd() >= cohort.step',
+    from: '!cohort.hasEnding() &&',
+    to: '',
     seen: 'skipping',
   },
   'skipping: with one block too few': {
@@ -189,14 +292,14 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: past a head that fits': {
     file: engine,
-    from: 'return this.#headFits(left) === 0',
+    from: 'return this.#admission.headFits(left) === 0',
     to: 'return true',
     seen: 'skipping',
   },
   'skipping: past a head that a filled block lets in': {
     file: engine,
-    from: 'waiting > 0 && this.#pool.watch.dirty',
-    to: 'waiting < 0 && this.#pool.watch.dirty',
+    from: 'waiting > 0 && this.#pool.index.isDirty',
+    to: 'waiting < 0 && this.#pool.index.isDirty',
     seen: 'skipping',
     // Too rare to wait for: the second block of the first request is just what the other one lacks.
     given: {

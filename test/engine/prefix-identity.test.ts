@@ -24,8 +24,9 @@ describe('prefixIdentity', () => {
 
   it('takes the ids as they are where a span is a block', () => {
     const identity = prefixIdentity(column(16, [{ids: [5, 6]}, {ids: [5, 7, 2 ** 53 - 1]}]), 16)
-    expect([0, 1].map((block) => identity.blockId(0, block))).deep.equal([5, 6])
-    expect(identity.blockId(1, 2)).equal(2 ** 53 - 1)
+    expect(identity.spanBlocks).equal(1)
+    expect([0, 1].map((span) => identity.spanId(0, span))).deep.equal([5, 6])
+    expect(identity.spanId(1, 2)).equal(2 ** 53 - 1)
     expect([identity.knownBlocks(0), identity.knownBlocks(1)]).deep.equal([2, 3])
   })
 
@@ -37,26 +38,38 @@ describe('prefixIdentity', () => {
     expect(known(16, 32, 48)).equal(1)
   })
 
-  it('tells the blocks of one span apart by where they end', () => {
+  it('takes the ids as they are where several blocks are a span', () => {
     const identity = prefixIdentity(column(512, [{ids: [1]}, {ids: [1, 8]}, {ids: [2]}]), 16)
-    const of = (row: number) => Array.from({length: 32}, (_, block) => identity.blockId(row, block))
+    expect(identity.spanBlocks).equal(32)
+    expect([identity.spanId(0, 0), identity.spanId(1, 0), identity.spanId(2, 0)]).deep.equal([
+      1, 1, 2,
+    ])
+    expect(identity.spanId(1, 1)).equal(8)
+    expect(identity.knownBlocks(1)).equal(64)
+  })
+
+  it('tells blocks in a span that they do not fill apart by where they end', () => {
+    const identity = prefixIdentity(column(40, [{ids: [1]}, {ids: [1, 8]}, {ids: [2]}]), 16)
+    expect(identity.spanBlocks).equal(1)
+    const of = (row: number) => [0, 1].map((block) => identity.spanId(row, block))
     expect(of(1)).deep.equal(of(0))
-    expect(new Set([...of(0), ...of(2)]).size).equal(64)
+    expect(new Set([...of(0), ...of(2)]).size).equal(4)
   })
 
   it('knows a block of several spans by its last', () => {
     // Ids are chained: equal last spans are equal from the start.
     const identity = prefixIdentity(column(8, [{ids: [1, 2]}, {ids: [1, 3]}]), 16)
-    expect(identity.blockId(0, 0)).not.equal(identity.blockId(1, 0))
+    expect(identity.spanBlocks).equal(1)
+    expect(identity.spanId(0, 0)).not.equal(identity.spanId(1, 0))
   })
 
   it('gives whole numbers below 2^53, different ones to 160,000 blocks', () => {
     const spans = 5000
     const ids = Array.from({length: spans}, (_, i) => i * 2 ** 33 + i)
-    const identity = prefixIdentity(column(512, [{ids}]), 16)
+    const identity = prefixIdentity(column(513, [{ids}]), 16)
     const seen = new Set<number>()
     for (let block = 0; block < spans * 32; block++) {
-      const id = identity.blockId(0, block)
+      const id = identity.spanId(0, block)
       if (!Number.isSafeInteger(id) || id < 0) throw new Error(`${id} is no whole number`)
       seen.add(id)
     }
@@ -82,10 +95,11 @@ describe('prefixIdentity', () => {
             return {ids}
           })
           const identity = prefixIdentity(column(span, rows), block)
-          const found = new Map<number, string>()
+          const found = new Map<string, string>()
           for (const [row, tokens] of texts.entries())
             for (let k = 0; k < identity.knownBlocks(row); k++) {
-              const id = identity.blockId(row, k)
+              const {spanBlocks} = identity
+              const id = `${identity.spanId(row, Math.floor(k / spanBlocks))}:${k % spanBlocks}`
               const content = tokens.slice(0, (k + 1) * block).join()
               expect(found.get(id) ?? content).equal(content)
               found.set(id, content)

@@ -7,13 +7,27 @@ import {RequestPool} from '#llmsim/engine/request-pool.js'
 /** Rows below 10 share everything, as far as 3 blocks of 4 are known. */
 const identity: PrefixIdentity = {
   knownBlocks: () => 3,
-  blockId: (row, block) => (row < 10 ? 100 + block : 1000 * row + block),
+  spanBlocks: 1,
+  spanId: (row, span) => (row < 10 ? 100 + span : 1000 * row + span),
 }
 
-const setUp = (rules: {ownBlocks?: boolean; enablePrefixCaching?: boolean} = {}) => {
+/** Rows below 10 are alike in 11 blocks: two whole spans of 4 blocks and 3 of a third. The others have their own. */
+const inSpans: PrefixIdentity = {
+  knownBlocks: () => 11,
+  spanBlocks: 4,
+  spanId: (row, span) => (row < 10 ? 100 + span : 1000 * row + span),
+}
+
+interface Setting {
+  ownBlocks?: boolean
+  enablePrefixCaching?: boolean
+  identity?: PrefixIdentity
+}
+
+const setUp = ({identity: known = identity, ...rules}: Setting = {}) => {
   const requests = new RequestPool()
   const pool = new BlockPool(20)
-  const blocks = new RequestBlocks(pool, requests, identity, {
+  const blocks = new RequestBlocks(pool, requests, known, {
     blockSize: 4,
     enablePrefixCaching: true,
     ownBlocks: true,
@@ -40,12 +54,12 @@ describe('RequestBlocks', () => {
     const {blocks, pool, arrive, requests} = setUp()
     const slot = arrive(0, 30)
     blocks.extend(slot, 0, 7)
-    expect(requests.entries[slot]).lengthOf(1)
+    expect([requests.entered[slot], requests.pieces[slot]!.length]).deep.equal([1, 2])
     blocks.extend(slot, 7, 8)
-    const two = requests.entries[slot]!.slice()
+    const two = requests.pieces[slot]!.slice()
     blocks.extend(slot, 8, 22)
-    expect(requests.entries[slot]!.slice(0, 2)).deep.equal(two)
-    expect(requests.entries[slot]).lengthOf(3)
+    expect(requests.pieces[slot]!.slice(0, 4)).deep.equal(two)
+    expect([requests.entered[slot], requests.pieces[slot]!.length]).deep.equal([3, 6])
     expect(pool.used).equal(6)
   })
 
@@ -89,6 +103,20 @@ describe('RequestBlocks', () => {
     expect(blocks.match(arrive(1, 30))).include({tokens: 12, own: 0})
   })
 
+  it('finds what is left of an older preemption behind what it computed since', () => {
+    const {blocks, arrive, requests} = setUp()
+    const slot = arrive(0, 41)
+    blocks.extend(slot, 0, 40)
+    blocks.giveBack(slot, 40)
+    // It takes 4 of its 10 blocks, computes two anew, and is preempted again.
+    requests.reached[slot] = 17
+    blocks.adopt(slot, blocks.match(slot))
+    blocks.extend(slot, 16, 24)
+    blocks.giveBack(slot, 24)
+    requests.reached[slot] = 41
+    expect(blocks.match(slot)).include({tokens: 40, own: 7, unheld: 10})
+  })
+
   it('finds no own blocks behind a shared one that is gone', () => {
     const {blocks, pool, arrive} = setUp()
     const slot = arrive(0, 30)
@@ -111,6 +139,92 @@ describe('RequestBlocks', () => {
       expect(blocks.match(slot).tokens).equal(tokens)
       expect(pool.used).equal(0)
     }
+  })
+
+  describe('where several blocks are a span', () => {
+    const ends = (pieces: readonly number[] | undefined) =>
+      (pieces ?? []).filter((_, i) => i % 2 === 1)
+
+    it('enters them as one piece of each span, however many steps they took', () => {
+      const {blocks, arrive, requests, pool} = setUp({identity: inSpans})
+      const slot = arrive(0, 60)
+      for (let tokens = 0; tokens < 60; tokens += 3) blocks.extend(slot, tokens, tokens + 3)
+      expect(requests.entered[slot]).equal(11)
+      expect(ends(requests.pieces[slot])).deep.equal([4, 4, 3])
+      expect([0, 1, 2].map((span) => pool.index.find(100 + span, 0))).deep.equal(
+        requests.pieces[slot]!.filter((_, i) => i % 2 === 0),
+      )
+    })
+
+    it('finds a part of a span, and lets go of it alone', () => {
+      const {blocks, arrive, pool} = setUp({identity: inSpans})
+      const first = arrive(0, 60)
+      blocks.extend(first, 0, 44)
+      // 26 tokens: 6 blocks leave two tokens to compute.
+      const second = arrive(1, 26)
+      const match = blocks.match(second)
+      expect(match).include({tokens: 24, shared: 6, own: 0, unheld: 0})
+      expect(ends(match.pieces)).deep.equal([4, 2])
+      blocks.adopt(second, match)
+      expect(pool.used).equal(11)
+      blocks.leave(first, 44)
+      expect(pool.used).equal(6)
+      blocks.leave(second, 24)
+      expect(pool.used).equal(0)
+    })
+
+    it('counts hits that nobody holds block by block', () => {
+      const {blocks, arrive} = setUp({identity: inSpans})
+      const [first, second] = [arrive(0, 60), arrive(1, 60)]
+      blocks.extend(first, 0, 44)
+      const sharer = arrive(2, 21)
+      blocks.adopt(sharer, blocks.match(sharer))
+      blocks.leave(first, 44)
+      // 5 of 11 are held by the one that is left.
+      expect(blocks.match(second)).include({tokens: 44, unheld: 6})
+    })
+
+    it('begins a piece of its own behind blocks that others hold as well', () => {
+      const {blocks, arrive, requests, pool} = setUp({identity: inSpans})
+      const first = arrive(0, 60)
+      blocks.extend(first, 0, 8)
+      const second = arrive(1, 60)
+      blocks.adopt(second, blocks.match(second))
+      blocks.extend(second, 8, 16)
+      expect(ends(requests.pieces[second])).deep.equal([2, 4])
+      blocks.leave(second, 16)
+      // The first has its two, and the others can be found behind them.
+      expect(pool.used).equal(2)
+      expect(blocks.match(arrive(2, 60))).include({tokens: 16, unheld: 2})
+    })
+
+    it('goes on after a preemption where it finds them, own blocks included', () => {
+      const {blocks, arrive, requests, pool} = setUp({identity: inSpans})
+      const slot = arrive(0, 60)
+      blocks.extend(slot, 0, 55)
+      blocks.giveBack(slot, 55)
+      expect([pool.used, requests.entered[slot], requests.pieces[slot]]).deep.equal([
+        0,
+        0,
+        undefined,
+      ])
+      const match = blocks.match(slot)
+      expect(match).include({tokens: 52, shared: 11, own: 2, unheld: 13})
+      blocks.adopt(slot, match)
+      expect([pool.used, requests.entered[slot]]).deep.equal([13, 11])
+      blocks.extend(slot, 52, 60)
+      blocks.leave(slot, 60)
+      expect(pool.used).equal(0)
+    })
+
+    it('is evicted from the end of its last span', () => {
+      const {blocks, arrive, pool} = setUp({identity: inSpans})
+      const slot = arrive(0, 60)
+      blocks.extend(slot, 0, 44)
+      blocks.leave(slot, 44)
+      pool.take(9 + 4)
+      expect(blocks.match(arrive(1, 60)).tokens).equal(28)
+    })
   })
 
   it('remembers a look-up until it may be wrong', () => {

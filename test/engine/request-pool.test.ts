@@ -18,11 +18,11 @@ describe('RequestPool', () => {
       )
     const clean = snapshot()
     for (const column of Object.values(columns)) if (ArrayBuffer.isView(column)) column.fill(77)
-    pool.entries[slot] = [1, 2]
+    pool.pieces[slot] = [1, 2]
     pool.give(slot)
     expect(pool.state[slot]).equal(state.free)
     expect(pool.take()).equal(slot)
-    expect(pool.entries[slot]).equal(undefined)
+    expect(pool.pieces[slot]).equal(undefined)
     // The rest is written by who submits, or when it is admitted.
     const {row, input, total, arrivedAt, arrival, admission, previous, next, ...reset} = clean
     expect(snapshot()).deep.include(reset)

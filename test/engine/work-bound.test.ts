@@ -57,13 +57,15 @@ const decoding = (
 /** Everybody knows all tokens, and nobody shares them: each block that fills is entered. */
 const ownIdentity: PrefixIdentity = {
   knownBlocks: () => 10_000,
-  blockId: (row, block) => row * 10_000 + block,
+  spanBlocks: 1,
+  spanId: (row, block) => row * 10_000 + block,
 }
 
-/** Prompts that are alike up to the last block of `blocks`. */
-const sharedIdentity = (blocks: number): PrefixIdentity => ({
+/** Prompts that are alike up to the last block of `blocks`, known in spans of `spanBlocks`. */
+const sharedIdentity = (blocks: number, spanBlocks = 1): PrefixIdentity => ({
   knownBlocks: () => blocks,
-  blockId: (_row, block) => block,
+  spanBlocks,
+  spanId: (_row, span) => span,
 })
 
 describe('work per step does not grow with the batch', function () {
@@ -108,20 +110,21 @@ describe('work per step does not grow with the batch', function () {
         expect(breach(costs)).equal(undefined)
       })
 
-      it(`${name}: everybody shares a long prefix`, () => {
-        const metered = new MeteredEngine({
-          slots: 2 * size + 200,
-          config: {depth},
-          identity: sharedIdentity(100),
+      for (const spanBlocks of [1, 25])
+        it(`${name}: everybody shares a long prefix, known in spans of ${spanBlocks} blocks`, () => {
+          const metered = new MeteredEngine({
+            slots: 2 * size + 200,
+            config: {depth},
+            identity: sharedIdentity(100, spanBlocks),
+          })
+          metered.arrive({input: 1600, output: 5000})
+          const costs = metered.steps(2)
+          for (let i = 1; i < size; i++) metered.arrive({input: 1601 + (i % 40), output: 5000})
+          costs.push(...metered.steps(10))
+          expect(metered.engine.totals.hitTokens).equal((size - 1) * 1600)
+          expect(breach(costs)).equal(undefined)
+          expect(steady(metered.steps(100))).deep.equal({events: 0, operations: 3, touches: 0})
         })
-        metered.arrive({input: 1600, output: 5000})
-        const costs = metered.steps(2)
-        for (let i = 1; i < size; i++) metered.arrive({input: 1601 + (i % 40), output: 5000})
-        costs.push(...metered.steps(10))
-        expect(metered.engine.totals.hitTokens).equal((size - 1) * 1600)
-        expect(breach(costs)).equal(undefined)
-        expect(steady(metered.steps(100))).deep.equal({events: 0, operations: 3, touches: 0})
-      })
 
       it(`${name}: 10,000 wait for a seat`, () => {
         const slots = size + 10_100
@@ -136,7 +139,11 @@ describe('work per step does not grow with the batch', function () {
         const metered = decoding(size, {
           output: 500,
           config: {depth, numGpuBlocks: blocks},
-          identity: {knownBlocks: (row) => (row < size ? 0 : 500), blockId: (_row, block) => block},
+          identity: {
+            knownBlocks: (row) => (row < size ? 0 : 500),
+            spanBlocks: 1,
+            spanId: (_row, block) => block,
+          },
           slots: size + 10_100,
         })
         // One of them gets in and is the prefix of the rest, whose tail does not fit.
@@ -152,6 +159,15 @@ describe('work per step does not grow with the batch', function () {
         expect(touches).at.most(5)
       })
     }
+
+  it('half of the batch ends at once, and the other half one round of the buckets later', () => {
+    const size = 4000
+    const metered = new MeteredEngine({slots: 2 * size})
+    for (let i = 0; i < size; i++) metered.arrive({input: 1, output: i < size / 2 ? 60 : 60 + 4096})
+    const costs = metered.steps(100)
+    expect(costs.at(-1)!.decodes).equal(size / 2)
+    expect(breach(costs)).equal(undefined)
+  })
 
   it('walks the batch when blocks run out, and only then', () => {
     const size = 256
