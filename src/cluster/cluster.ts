@@ -176,13 +176,12 @@ export class Cluster {
       const now = this.nextEventAt()
       if (now === never || now > until) return true
       if (this.#skipAlone(now, until)) continue
-      for (const replica of this.replicas) {
-        if (this.#nextAt[replica.instance] === now) this.#complete(replica, now)
-      }
+      const due = this.replicas.filter(({instance}) => this.#nextAt[instance] === now)
+      for (const replica of due) this.#complete(replica, now)
       this.#sink.settle?.(now)
-      // Completions may have released requests into any replica; who has nothing to plan now does not.
+      // Completions may have released requests into replicas that were not due.
       for (const replica of this.replicas) {
-        if (this.#nextAt[replica.instance]! > now) continue
+        if (this.#nextAt[replica.instance]! > now && !due.includes(replica)) continue
         replica.plan(now)
         this.#look(replica.instance)
       }

@@ -10,7 +10,6 @@ import {styleFor} from '../report/style.js'
 import {renderRun} from '../report/tables.js'
 import {parseWarmup} from '../report/warmup.js'
 import {type JobResult, runJob} from '../study/job.js'
-import type {FinishedRun} from '../study/run-one.js'
 
 export default class Simulate extends BaseCommand {
   static override summary = 'Replay a trace on modelled hardware and print what would happen.'
@@ -142,7 +141,7 @@ const outWithoutRun = (): Problem =>
     },
   )
 
-const jsonOf = ({config, summary}: FinishedRun) => ({config, summary})
+const jsonOf = ({config, summary}: JobResult['runs'][number]) => ({config, summary})
 
 function asJson({runs, devices}: JobResult, wall: number): unknown {
   const engine = runs.reduce((sum, run) => sum + run.engineSeconds, 0)

@@ -78,8 +78,7 @@ export class MeteredEngine {
     this.engine = new make({...roomy, ...config}, this.requests, {
       ...(identity && {
         identity: {
-          knownBlocks: identity.knownBlocks,
-          spanBlocks: identity.spanBlocks,
+          ...identity,
           spanId: (row, span) => {
             this.#events++
             return identity.spanId(row, span)

@@ -80,7 +80,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'hit cap: a request holds a piece that it found to its end': {
     file: blocks,
-    from: 'Math.min(index.endOf(piece), shared - start)',
+    from: 'Math.min(index.endOf(piece), Math.min(shared, spanEnd) - start)',
     to: 'index.endOf(piece)',
   },
   'free order: the first piece of a request goes back first': {

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import fc from 'fast-check'
-import {noPrefixes, prefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import {noPrefixes, type PrefixIdentity, prefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import type {PrefixColumn} from '#llmsim/trace/trace.js'
 
 const column = (
@@ -17,17 +17,61 @@ const column = (
   }
 }
 
+/** What a block is known by: its span, and its place in it. */
+const nameOf = (identity: PrefixIdentity, row: number, block: number): string => {
+  const span = identity.spanAt(row, block)
+  return `${identity.spanId(row, span)}:${block - identity.spanStart(row, span)}`
+}
+
+const spansOf = (identity: PrefixIdentity, row: number): [number, number, number][] => {
+  const spans: [number, number, number][] = []
+  const known = identity.knownBlocks(row)
+  for (let block = 0; block < known; ) {
+    const span = identity.spanAt(row, block)
+    const [start, end] = [identity.spanStart(row, span), identity.spanEnd(row, span)]
+    spans.push([identity.spanId(row, span), start, end])
+    block = end
+  }
+  return spans
+}
+
 describe('prefixIdentity', () => {
   it('of nobody knows nothing', () => {
     expect(noPrefixes.knownBlocks(0)).equal(0)
   })
 
-  it('takes the ids as they are where a span is a block', () => {
-    const identity = prefixIdentity(column(16, [{ids: [5, 6]}, {ids: [5, 7, 2 ** 53 - 1]}]), 16)
-    expect(identity.spanBlocks).equal(1)
-    expect([0, 1].map((span) => identity.spanId(0, span))).deep.equal([5, 6])
-    expect(identity.spanId(1, 2)).equal(2 ** 53 - 1)
-    expect([identity.knownBlocks(0), identity.knownBlocks(1)]).deep.equal([2, 3])
+  it('joins blocks to the longest spans that no request leaves for another block', () => {
+    const identity = prefixIdentity(
+      column(16, [{ids: [5, 6, 9]}, {ids: [5, 6, 7, 2 ** 53 - 1]}, {ids: [5, 6]}, {ids: [8]}]),
+      16,
+    )
+    expect(spansOf(identity, 0)).deep.equal([
+      [5, 0, 2],
+      [9, 2, 3],
+    ])
+    expect(spansOf(identity, 1)).deep.equal([
+      [5, 0, 2],
+      [7, 2, 4],
+    ])
+    expect(spansOf(identity, 2)).deep.equal([[5, 0, 2]])
+    expect(spansOf(identity, 3)).deep.equal([[8, 0, 1]])
+  })
+
+  it('joins nothing behind blocks that follow different ones, at whatever place they are', () => {
+    const identity = prefixIdentity(
+      column(16, [{ids: [1, 3, 4]}, {ids: [2, 3, 4]}, {ids: [4]}]),
+      16,
+    )
+    expect(spansOf(identity, 0)).deep.equal([
+      [1, 0, 1],
+      [3, 1, 2],
+      [4, 2, 3],
+    ])
+    expect(spansOf(prefixIdentity(column(16, [{ids: [1, 1, 1]}]), 16), 0)).deep.equal([
+      [1, 0, 1],
+      [1, 1, 2],
+      [1, 2, 3],
+    ])
   })
 
   it('counts only blocks that are known to their end', () => {
@@ -40,7 +84,7 @@ describe('prefixIdentity', () => {
 
   it('takes the ids as they are where several blocks are a span', () => {
     const identity = prefixIdentity(column(512, [{ids: [1]}, {ids: [1, 8]}, {ids: [2]}]), 16)
-    expect(identity.spanBlocks).equal(32)
+    expect([identity.spanStart(1, 1), identity.spanEnd(1, 1)]).deep.equal([32, 64])
     expect([identity.spanId(0, 0), identity.spanId(1, 0), identity.spanId(2, 0)]).deep.equal([
       1, 1, 2,
     ])
@@ -50,7 +94,7 @@ describe('prefixIdentity', () => {
 
   it('tells blocks in a span that they do not fill apart by where they end', () => {
     const identity = prefixIdentity(column(40, [{ids: [1]}, {ids: [1, 8]}, {ids: [2]}]), 16)
-    expect(identity.spanBlocks).equal(1)
+    expect(identity.spanEnd(0, 0)).equal(1)
     const of = (row: number) => [0, 1].map((block) => identity.spanId(row, block))
     expect(of(1)).deep.equal(of(0))
     expect(new Set([...of(0), ...of(2)]).size).equal(4)
@@ -59,7 +103,7 @@ describe('prefixIdentity', () => {
   it('knows a block of several spans by its last', () => {
     // Ids are chained: equal last spans are equal from the start.
     const identity = prefixIdentity(column(8, [{ids: [1, 2]}, {ids: [1, 3]}]), 16)
-    expect(identity.spanBlocks).equal(1)
+    expect(identity.spanEnd(0, 0)).equal(1)
     expect(identity.spanId(0, 0)).not.equal(identity.spanId(1, 0))
   })
 
@@ -98,8 +142,7 @@ describe('prefixIdentity', () => {
           const found = new Map<string, string>()
           for (const [row, tokens] of texts.entries())
             for (let k = 0; k < identity.knownBlocks(row); k++) {
-              const {spanBlocks} = identity
-              const id = `${identity.spanId(row, Math.floor(k / spanBlocks))}:${k % spanBlocks}`
+              const id = nameOf(identity, row, k)
               const content = tokens.slice(0, (k + 1) * block).join()
               expect(found.get(id) ?? content).equal(content)
               found.set(id, content)

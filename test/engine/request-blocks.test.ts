@@ -1,22 +1,22 @@
 import {expect} from 'chai'
 import {BlockPool} from '#llmsim/engine/block-pool.js'
-import type {PrefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import {evenSpans, type PrefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import {RequestBlocks} from '#llmsim/engine/request-blocks.js'
 import {RequestPool} from '#llmsim/engine/request-pool.js'
 
 /** Rows below 10 share everything, as far as 3 blocks of 4 are known. */
-const identity: PrefixIdentity = {
+const identity = evenSpans({
   knownBlocks: () => 3,
   spanBlocks: 1,
   spanId: (row, span) => (row < 10 ? 100 + span : 1000 * row + span),
-}
+})
 
 /** Rows below 10 are alike in 11 blocks: two whole spans of 4 blocks and 3 of a third. The others have their own. */
-const inSpans: PrefixIdentity = {
+const inSpans = evenSpans({
   knownBlocks: () => 11,
   spanBlocks: 4,
   spanId: (row, span) => (row < 10 ? 100 + span : 1000 * row + span),
-}
+})
 
 interface Setting {
   ownBlocks?: boolean

@@ -4,7 +4,7 @@
  */
 import {expect} from 'chai'
 import {Engine} from '#llmsim/engine/engine.js'
-import type {PrefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import {evenSpans, type PrefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import {MeteredEngine, type Metering, type StepCost} from './metered-engine.js'
 
 const batches = [16, 256, 4096] as const
@@ -55,18 +55,15 @@ const decoding = (
 }
 
 /** Everybody knows all tokens, and nobody shares them: each block that fills is entered. */
-const ownIdentity: PrefixIdentity = {
+const ownIdentity = evenSpans({
   knownBlocks: () => 10_000,
   spanBlocks: 1,
   spanId: (row, block) => row * 10_000 + block,
-}
+})
 
 /** Prompts that are alike up to the last block of `blocks`, known in spans of `spanBlocks`. */
-const sharedIdentity = (blocks: number, spanBlocks = 1): PrefixIdentity => ({
-  knownBlocks: () => blocks,
-  spanBlocks,
-  spanId: (_row, span) => span,
-})
+const sharedIdentity = (blocks: number, spanBlocks = 1): PrefixIdentity =>
+  evenSpans({knownBlocks: () => blocks, spanBlocks, spanId: (_row, span) => span})
 
 describe('work per step does not grow with the batch', function () {
   this.timeout(60_000)
@@ -139,11 +136,11 @@ describe('work per step does not grow with the batch', function () {
         const metered = decoding(size, {
           output: 500,
           config: {depth, numGpuBlocks: blocks},
-          identity: {
+          identity: evenSpans({
             knownBlocks: (row) => (row < size ? 0 : 500),
             spanBlocks: 1,
             spanId: (_row, block) => block,
-          },
+          }),
           slots: size + 10_100,
         })
         // One of them gets in and is the prefix of the rest, whose tail does not fit.
