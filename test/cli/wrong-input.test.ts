@@ -253,7 +253,7 @@ const ofHardware: readonly Wrong[] = [
   {
     with: '--cluster torn-cluster.json',
     code: 'CLUSTER_BAD_FILE',
-    says: /torn-cluster\.json:1:\d+: this is not JSON: /,
+    says: /torn-cluster\.json:1:\d+: not valid JSON: /,
   },
   {
     with: '--cluster nope.json',
