@@ -68,6 +68,10 @@ export class TraceBuilder {
     return this.#sessions.has(name)
   }
 
+  hasId(requestId: string): boolean {
+    return this.#ids.has(requestId)
+  }
+
   note(sentence: string): void {
     this.#notes.add(sentence)
   }

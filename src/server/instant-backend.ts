@@ -1,0 +1,62 @@
+/** `--respond instant`: answers at once and models nothing; for capturing traffic only. */
+import type {Backend, LiveObserver, LiveRequest, ServedTimes, Ticket} from './backend.js'
+import type {ModelClock} from './model-clock.js'
+
+export class InstantBackend implements Backend {
+  readonly #clock: ModelClock
+  #past = -1
+  #inFlight = 0
+
+  constructor(clock: ModelClock) {
+    this.#clock = clock
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  get waiting(): number {
+    return 0
+  }
+
+  submit(request: LiveRequest, observer: LiveObserver): Ticket {
+    const arrivedAt = this.#next()
+    const times = timesOf(arrivedAt, request.outputTokens)
+    this.#inFlight++
+    let isOpen = true
+    const answer = setImmediate(() => {
+      isOpen = false
+      this.#inFlight--
+      if (observer.token) {
+        for (let i = 0; i < request.outputTokens; i++) observer.token(arrivedAt)
+      }
+      observer.finished(times)
+    })
+    return {
+      arrivedAt,
+      cancel: () => {
+        if (!isOpen) return undefined
+        isOpen = false
+        this.#inFlight--
+        clearImmediate(answer)
+        return {at: this.#next(), times: timesOf(arrivedAt, 0)}
+      },
+    }
+  }
+
+  /** A time of its own for each arrival and cancel. */
+  #next(): number {
+    this.#past = Math.max(this.#clock.now(), this.#past + 1)
+    return this.#past
+  }
+}
+
+const timesOf = (arrivedAt: number, producedTokens: number): ServedTimes => ({
+  arrivedAt,
+  scheduledAt: Number.NaN,
+  firstTokenAt: Number.NaN,
+  finishedAt: Number.NaN,
+  producedTokens,
+  cachedTokens: 0,
+  preemptions: 0,
+})
