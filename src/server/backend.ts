@@ -38,11 +38,28 @@ export interface Ticket {
   cancel(): {readonly at: Ns; readonly times: ServedTimes} | undefined
 }
 
+/** What the engines are doing, over all of them. */
+export interface BackendStatus {
+  readonly running: number
+  readonly waiting: number
+  readonly usedBlocks: number
+  readonly totalBlocks: number
+  readonly blockSize: number
+  /** Prompt tokens looked up in the prefix cache so far, and found there. */
+  readonly lookedUpTokens: number
+  readonly hitTokens: number
+  readonly preemptions: number
+  readonly steps: number
+  /** Output tokens so far. */
+  readonly outputTokens: number
+}
+
 export interface Backend {
   /** Requests submitted and not ended. */
   readonly inFlight: number
   /** Those of them that wait for a place in an engine. */
   readonly waiting: number
+  status(): BackendStatus
   /** Lets a request arrive now. A request that can never run is rejected before this returns. */
   submit(request: LiveRequest, observer: LiveObserver): Ticket
 }

@@ -1,11 +1,19 @@
 /** `--respond instant`: answers at once and models nothing; for capturing traffic only. */
-import type {Backend, LiveObserver, LiveRequest, ServedTimes, Ticket} from './backend.js'
+import type {
+  Backend,
+  BackendStatus,
+  LiveObserver,
+  LiveRequest,
+  ServedTimes,
+  Ticket,
+} from './backend.js'
 import type {ModelClock} from './model-clock.js'
 
 export class InstantBackend implements Backend {
   readonly #clock: ModelClock
   #past = -1
   #inFlight = 0
+  #outputTokens = 0
 
   constructor(clock: ModelClock) {
     this.#clock = clock
@@ -19,6 +27,21 @@ export class InstantBackend implements Backend {
     return 0
   }
 
+  status(): BackendStatus {
+    return {
+      running: this.#inFlight,
+      waiting: 0,
+      usedBlocks: 0,
+      totalBlocks: 0,
+      blockSize: 0,
+      lookedUpTokens: 0,
+      hitTokens: 0,
+      preemptions: 0,
+      steps: 0,
+      outputTokens: this.#outputTokens,
+    }
+  }
+
   submit(request: LiveRequest, observer: LiveObserver): Ticket {
     const arrivedAt = this.#next()
     const times = timesOf(arrivedAt, request.outputTokens)
@@ -27,6 +50,7 @@ export class InstantBackend implements Backend {
     const answer = setImmediate(() => {
       isOpen = false
       this.#inFlight--
+      this.#outputTokens += request.outputTokens
       if (observer.token) {
         for (let i = 0; i < request.outputTokens; i++) observer.token(arrivedAt)
       }

@@ -5,7 +5,14 @@
  */
 import {buildSimulation, type Cluster, type SimulationConfig} from '../cluster/cluster.js'
 import type {Ns} from '../latency/step-time.js'
-import type {Backend, LiveObserver, LiveRequest, ServedTimes, Ticket} from './backend.js'
+import type {
+  Backend,
+  BackendStatus,
+  LiveObserver,
+  LiveRequest,
+  ServedTimes,
+  Ticket,
+} from './backend.js'
 import {LivePrefixes} from './live-prefixes.js'
 import type {ModelClock} from './model-clock.js'
 import {TokenStreams} from './token-streams.js'
@@ -16,9 +23,23 @@ interface Live {
   cancelled: ServedTimes | undefined
 }
 
+const nothing = {
+  running: 0,
+  waiting: 0,
+  usedBlocks: 0,
+  totalBlocks: 0,
+  blockSize: 0,
+  lookedUpTokens: 0,
+  hitTokens: 0,
+  preemptions: 0,
+  steps: 0,
+}
+
 export interface LiveEngineParts {
   readonly simulation: Pick<SimulationConfig, 'replicas' | 'router'>
   readonly clock: ModelClock
+  /** Told of gaps between tokens, now and then: `count` of `ns`. */
+  readonly onGaps?: ((ns: Ns, count: number) => void) | undefined
 }
 
 export class LiveEngine implements Backend {
@@ -31,10 +52,14 @@ export class LiveEngine implements Backend {
   #past: Ns = -1
   /** What clients have later than the engine (`afterNs` of the front end), in order. */
   readonly #due: {readonly at: Ns; readonly run: () => void}[] = []
+  readonly #onGaps: LiveEngineParts['onGaps']
   #inFlight = 0
+  /** Of requests that ended; all other tokens are counted by the engines. */
+  #firstTokens = 0
 
-  constructor({simulation, clock}: LiveEngineParts) {
+  constructor({simulation, clock, onGaps}: LiveEngineParts) {
     this.#clock = clock
+    this.#onGaps = onGaps
     this.cluster = buildSimulation(
       {
         ...simulation,
@@ -63,6 +88,24 @@ export class LiveEngine implements Backend {
     let waiting = 0
     for (const replica of this.cluster.replicas) waiting += replica.waiting
     return waiting
+  }
+
+  status(): BackendStatus {
+    const status = {...nothing, outputTokens: this.#firstTokens}
+    for (const {engine, waiting, running, freeBlocks, totalBlocks} of this.cluster.replicas) {
+      const {totals} = engine
+      status.running += running
+      status.waiting += waiting
+      status.usedBlocks += totalBlocks - freeBlocks
+      status.totalBlocks += totalBlocks
+      status.blockSize = engine.config.blockSize
+      status.lookedUpTokens += totals.lookedUpTokens
+      status.hitTokens += totals.hitTokens
+      status.preemptions += totals.preemptions
+      status.steps += totals.steps
+      status.outputTokens += totals.decodeTokens
+    }
+    return status
   }
 
   submit(request: LiveRequest, observer: LiveObserver): Ticket {
@@ -124,6 +167,7 @@ export class LiveEngine implements Backend {
   }
 
   #sleep(): void {
+    this.#takeGaps()
     const now = this.#past
     let done = 0
     while (done < this.#due.length && this.#due[done]!.at <= now) this.#due[done++]!.run()
@@ -139,6 +183,15 @@ export class LiveEngine implements Backend {
     else this.#due.push({at: when, run: () => run(when)})
   }
 
+  /** A port may run for ever: what the engines collect for the end of a run must not grow. */
+  #takeGaps(): void {
+    for (const {engine} of this.cluster.replicas) {
+      const {gaps} = engine.totals
+      for (let i = 0; i < gaps.length; i++) this.#onGaps?.(gaps.values[i]!, gaps.counts[i]!)
+      gaps.length = 0
+    }
+  }
+
   #afterNs(slot: number): Ns {
     return this.cluster.replicas[this.cluster.instanceOf[slot]!]!.frontEnd.afterNs
   }
@@ -147,6 +200,7 @@ export class LiveEngine implements Backend {
     const {observer} = this.#live[slot]!
     const {total, input} = this.cluster.requests
     const times = this.#timesOf(slot, now, total[slot]! - input[slot]!)
+    this.#firstTokens++
     this.#forget(slot)
     this.#tell(slot, now, () => observer.finished(times))
   }

@@ -2,7 +2,7 @@
  * Keeps the trace of what was served: one row when a request ends, handed to the kernel before its client gets the
  * last byte. Rows of one turn of the event loop are written together.
  */
-import {mkdirSync, writeFileSync} from 'node:fs'
+import {mkdirSync, rmSync, writeFileSync} from 'node:fs'
 import {dirname, extname} from 'node:path'
 import {Problem} from '../errors.js'
 import {
@@ -166,6 +166,16 @@ export class Recorder {
         `${path} cannot be begun (${codeOf(error)}): the trace goes on in ${this.#file.path}.`,
       )
       this.#partSince = performance.now()
+    }
+  }
+
+  /** Nothing was recorded and nothing will be: the files go. */
+  discard(): void {
+    this.#file.close()
+    this.#journal.end()
+    for (const file of this.files) {
+      rmSync(file, {force: true})
+      rmSync(metaFileOf(file), {force: true})
     }
   }
 
