@@ -43,8 +43,12 @@ export async function readTrace(
     const before = builder.length
     const recorded = await isRecording(file)
     await readFile(file, {forced, builder, options: recorded ? asRecorded(options) : options})
-    if (recorded) recordings.push(file)
-    else if (builder.length === before) throw empty(file)
+    if (recorded) {
+      // A row is written when its request ends.
+      builder.expectUnsorted()
+      recordings.push(file)
+    }
+    if (!recorded && builder.length === before) throw empty(file)
   }
   for (const file of recordings) await readOpen(file, builder, options)
   if (builder.length === 0 && files.length > 0) throw empty(files[0]!)
