@@ -27,7 +27,12 @@ export interface RecorderOptions {
   readonly meta: {readonly [field: string]: unknown}
   /** Told in one sentence when the disk refuses rows, and when it takes them again. */
   readonly onTrouble: (sentence: string) => void
+  /** How the trace's files are made; for tests of disks that refuse. */
+  readonly create?: (path: string) => LineFile
 }
+
+/** What a recorder needs of a file. */
+export type LineFile = Pick<AppendingFile, 'path' | 'size' | 'append' | 'close'>
 
 /** Called when the row is the kernel's (`kept`), or could not be written (`lost`): then the client must not be told "done". */
 export type RowFate = (fate: 'kept' | 'lost') => void
@@ -51,7 +56,7 @@ export class Recorder {
   trouble: string | undefined
   readonly #options: RecorderOptions
   readonly #header: string
-  #file: AppendingFile
+  #file: LineFile
   #journal: OpenJournal
   #pending: Pending[] = []
   #flushing: NodeJS.Immediate | undefined
@@ -71,8 +76,8 @@ export class Recorder {
     }
   }
 
-  #begin(path: string): AppendingFile {
-    const file = new AppendingFile(path)
+  #begin(path: string): LineFile {
+    const file = this.#options.create?.(path) ?? new AppendingFile(path)
     file.append(this.#header)
     const meta = {kind: recordingKind, ...this.#options.meta, part: this.files.length + 1}
     writeFileSync(metaFileOf(path), `${JSON.stringify(meta, undefined, 2)}\n`)

@@ -1,8 +1,8 @@
 /** One engine, two clocks: what the port served is what `simulate` makes of its recording. */
 import {expect} from 'chai'
+import {statusNames} from '#llmsim/stats/outcomes.js'
 import {deploy} from '#llmsim/study/deployment.js'
 import {simulate} from '#llmsim/study/simulate.js'
-import {statusNames} from '#llmsim/stats/outcomes.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import {
   type Answer,
