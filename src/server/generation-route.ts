@@ -2,6 +2,7 @@
 import type {FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {ApiError} from './api-error.js'
 import {Exchange} from './exchange.js'
+import type {FairQueue} from './fair-queue.js'
 import {HttpSink, type StreamFlusher, sendError} from './http-sink.js'
 import type {Plan} from './plan.js'
 import type {Serving} from './serving.js'
@@ -9,6 +10,7 @@ import type {Serving} from './serving.js'
 export interface GenerationParts {
   readonly serving: Serving
   readonly flusher: StreamFlusher
+  readonly queue: FairQueue
   readonly onBug: (error: Error) => void
 }
 
@@ -26,14 +28,21 @@ export function addGeneration(
 }
 
 export function generate(call: Call, makePlan: MakePlan, parts: GenerationParts): void {
-  parts.serving.admit()
-  const plan = makePlan(call.request.body)
-  if (plan instanceof Promise) {
-    plan.then(
-      (ready) => begin(ready, call, parts),
-      (error) => refuse(call.reply, error, parts),
-    )
-  } else begin(plan, call, parts)
+  parts.queue.add(() => {
+    try {
+      parts.serving.admit()
+      const plan = makePlan(call.request.body)
+      if (!(plan instanceof Promise)) {
+        begin(plan, call, parts)
+        return
+      }
+      plan
+        .then((ready) => begin(ready, call, parts))
+        .catch((error) => refuse(call.reply, error, parts))
+    } catch (error) {
+      refuse(call.reply, error, parts)
+    }
+  })
 }
 
 export interface Call {

@@ -7,16 +7,19 @@ import type {
   ServedTimes,
   Ticket,
 } from './backend.js'
+import type {FairQueue} from './fair-queue.js'
 import type {ModelClock} from './model-clock.js'
 
 export class InstantBackend implements Backend {
   readonly #clock: ModelClock
+  readonly #queue: FairQueue
   #past = -1
   #inFlight = 0
   #outputTokens = 0
 
-  constructor(clock: ModelClock) {
+  constructor(clock: ModelClock, queue: FairQueue) {
     this.#clock = clock
+    this.#queue = queue
   }
 
   get inFlight(): number {
@@ -47,7 +50,8 @@ export class InstantBackend implements Backend {
     const times = timesOf(arrivedAt, request.outputTokens)
     this.#inFlight++
     let isOpen = true
-    const answer = setImmediate(() => {
+    this.#queue.add(() => {
+      if (!isOpen) return
       isOpen = false
       this.#inFlight--
       this.#outputTokens += request.outputTokens
@@ -62,7 +66,6 @@ export class InstantBackend implements Backend {
         if (!isOpen) return undefined
         isOpen = false
         this.#inFlight--
-        clearImmediate(answer)
         return {at: this.#next(), times: timesOf(arrivedAt, 0)}
       },
     }

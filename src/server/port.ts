@@ -8,6 +8,7 @@ import type {KeptText} from '../trace/recording.js'
 import {type Answering, type AnsweringOptions, buildAnswering} from './answering.js'
 import {appDefaults, createApp} from './app.js'
 import type {Backend} from './backend.js'
+import {FairQueue} from './fair-queue.js'
 import type {Faults} from './faults.js'
 import {addGeneration, type GenerationParts} from './generation-route.js'
 import {StreamFlusher} from './http-sink.js'
@@ -78,8 +79,9 @@ export async function openPort(options: PortOptions): Promise<Port> {
     },
     onTrouble: options.onLog,
   })
+  const queue = new FairQueue()
   const serving = new Serving({
-    backend: backendOf(options, (ns, count) => {
+    backend: backendOf(options, queue, (ns, count) => {
       for (const observer of serving.observers) observer.gaps?.(ns, count)
     }),
     recorder,
@@ -91,7 +93,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
   })
   const onBug = (error: Error) => options.onLog(`bug: ${error.stack ?? error.message}`)
   const app = createApp({apiKey: options.apiKey, onBug, ...appDefaults, ...options.limits})
-  addRoutes(app, {options, answering, parts: {serving, flusher: new StreamFlusher(), onBug}})
+  addRoutes(app, {options, answering, parts: {serving, flusher: new StreamFlusher(), queue, onBug}})
   const url = await listenOn(app, options, recorder)
   return {
     url,
@@ -110,9 +112,13 @@ function newSalt(): number {
   return (bytes.readUInt32LE(0) % 2 ** 21) * 2 ** 32 + bytes.readUInt32LE(4)
 }
 
-function backendOf(options: PortOptions, onGaps: (ns: number, count: number) => void): Backend {
+function backendOf(
+  options: PortOptions,
+  queue: FairQueue,
+  onGaps: (ns: number, count: number) => void,
+): Backend {
   const clock = new WallClock(options.speed)
-  if (options.respond === 'instant') return new InstantBackend(clock)
+  if (options.respond === 'instant') return new InstantBackend(clock, queue)
   return new LiveEngine({simulation: options.simulation, clock, onGaps})
 }
 

@@ -1,4 +1,5 @@
 /** What a server says of itself: models, health, version, status. */
+import {type IntervalHistogram, monitorEventLoopDelay} from 'node:perf_hooks'
 import type {FastifyInstance} from 'fastify'
 import type {Answering} from './answering.js'
 import type {Serving} from './serving.js'
@@ -38,6 +39,21 @@ class TokenRate {
   }
 }
 
+/** ms between two looks at the event loop. */
+const lookMs = 10
+
+function watchEventLoop(): IntervalHistogram {
+  const delays = monitorEventLoopDelay({resolution: lookMs})
+  delays.enable()
+  return delays
+}
+
+/** By how much looks came late, ms. */
+function delayOf(delays: IntervalHistogram) {
+  const late = (percent: number) => round(Math.max(0, delays.percentile(percent) / 1e6 - lookMs))
+  return {p50: late(50), p99: late(99), max: late(100)}
+}
+
 export function addServiceRoutes(app: FastifyInstance, parts: ServiceParts): void {
   const {serving, answering, version} = parts
   const startedAt = performance.now()
@@ -47,6 +63,8 @@ export function addServiceRoutes(app: FastifyInstance, parts: ServiceParts): voi
       counts[status]++
     },
   })
+  const delays = watchEventLoop()
+  app.addHook('onClose', () => void delays.disable())
   const rate = new TokenRate(() => serving.backend.status().outputTokens)
   app.get('/v1/models', () => answering.models())
   app.get<{Params: {'*': string}}>('/v1/models/*', ({params}) => answering.model(params['*']))
@@ -81,6 +99,7 @@ export function addServiceRoutes(app: FastifyInstance, parts: ServiceParts): voi
       failed: counts.failed,
       output_tokens: now.outputTokens,
       output_tokens_per_s: round(rate.now()),
+      event_loop_delay_ms: delayOf(delays),
       trace: {
         file: serving.recorder.files.at(-1),
         rows: serving.recorder.rows,
