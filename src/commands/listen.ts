@@ -97,9 +97,8 @@ export default class Listen extends BaseCommand {
     }),
     tokenizer: Flags.string({
       helpGroup: 'ANSWERS',
-      default: 'o200k',
       helpValue: 'NAME|FILE',
-      summary: 'o200k, cl100k, estimate, or a tokenizer.json (default: o200k).',
+      summary: "o200k, cl100k, estimate, or a tokenizer.json (default: nearest to the model's).",
     }),
     trace: Flags.string({
       helpGroup: 'TRACE',
@@ -163,7 +162,8 @@ export default class Listen extends BaseCommand {
   #greet({port, header, model}: Listening): void {
     const [file] = port.files
     for (const line of header) this.log(line)
-    this.log(`tokenizer: ${port.answering.tokenizer.name}`)
+    const {tokenizerName, tokenizerNote} = port.answering
+    this.log(`tokenizer: ${tokenizerName}${tokenizerNote ? ` (${tokenizerNote})` : ''}`)
     this.log(`recording into ${file}`)
     this.log(`\nlistening on ${port.url}; try\n`)
     this.log(`export OPENAI_BASE_URL=${port.url}/v1 OPENAI_API_KEY=any`)

@@ -27,6 +27,8 @@ export interface AnswerWriter {
   whole(used: UsedTokens): string
 }
 
+export type FinishReason = 'stop' | 'length' | 'tool_calls'
+
 export interface Plan {
   /** Id of the response; of its answers where there is one. Unique. */
   readonly id: string
@@ -40,6 +42,8 @@ export interface Plan {
   readonly writer: AnswerWriter
   /** Whether requests of this kind belong to conversations. */
   readonly isChat: boolean
+  /** Why an answer ends. */
+  finishReason(index: number): FinishReason
   /** JSON of what was asked and of what is answered, where texts are recorded. */
   text?(index: number): {readonly prompt: string; readonly answer: string}
 }

@@ -74,7 +74,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
     meta: {
       salt: idToHex(salt),
       started_at: new Date().toISOString(),
-      tokenizer: answering.tokenizer.name,
+      tokenizer: answering.tokenizerName,
       ...options.trace.meta,
     },
     onTrouble: options.onLog,

@@ -66,8 +66,10 @@ export function addServiceRoutes(app: FastifyInstance, parts: ServiceParts): voi
   const delays = watchEventLoop()
   app.addHook('onClose', () => void delays.disable())
   const rate = new TokenRate(() => serving.backend.status().outputTokens)
-  app.get('/v1/models', () => answering.models())
-  app.get<{Params: {'*': string}}>('/v1/models/*', ({params}) => answering.model(params['*']))
+  app.get('/v1/models', () => answering.models.list())
+  app.get<{Params: {'*': string}}>('/v1/models/*', ({params}) =>
+    answering.models.model(params['*']),
+  )
   app.get('/version', () => ({version}))
   app.get('/health', (_request, reply) => {
     const state = stateOf(serving)
@@ -82,7 +84,8 @@ export function addServiceRoutes(app: FastifyInstance, parts: ServiceParts): voi
       version,
       uptime_s: round((performance.now() - startedAt) / 1000),
       ...parts.about,
-      tokenizer: answering.tokenizer.name,
+      tokenizer: answering.tokenizerName,
+      chat_template: answering.chatTemplate,
       running: now.running,
       waiting: now.waiting,
       open_requests: serving.open,

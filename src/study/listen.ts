@@ -57,8 +57,7 @@ export async function listen(request: ListenRequest): Promise<Listening> {
     simulation: {replicas: deployment.replicas, router: routers[run.router]!()},
     answering: {
       ...request.answering,
-      servedNames: names,
-      anyModel: request.anyModel ? 'any model' : 'served names only',
+      served: {names, others: request.anyModel ? 'answered' : 'refused'},
       modelName: instance.model.id,
       maxModelLen: settled.config.maxModelLen,
       seed: run.seed,
