@@ -139,7 +139,7 @@ const call: fc.Arbitrary<Call> = fc
     wait: fc.oneof(fc.constant(0), fc.nat(200), fc.nat(5000)),
     input: fc.integer({min: 1, max: 150}),
     output: fc.integer({min: 1, max: 120}),
-    part: fc.double({min: 0, max: 1.2, noNaN: true}),
+    part: fc.constantFrom(0, 0.6, 0.95, 1.3),
     group: fc.nat(2),
     priority: fc.nat(2),
     leaves: fc.option(fc.nat(6000), {nil: undefined, freq: 3}),
@@ -148,14 +148,16 @@ const call: fc.Arbitrary<Call> = fc
 
 const setting: fc.Arbitrary<Case> = fc.record({
   calls: fc.array(call, {minLength: 1, maxLength: 40}),
-  engine: fc.record({
-    blockSize: fc.constantFrom(4, 8, 16, 32),
-    numGpuBlocks: fc.constantFrom(20, 40, 60, 1000),
-    maxNumSeqs: fc.constantFrom(2, 16),
-    maxNumBatchedTokens: fc.constantFrom(40, 100, 400),
-    depth: fc.constantFrom(1, 2),
-    policy: fc.constantFrom(...policies),
-  }),
+  engine: fc
+    .record({
+      blockSize: fc.constantFrom(4, 8, 16, 32),
+      tokens: fc.constantFrom(200, 300, 500, 5000),
+      maxNumSeqs: fc.constantFrom(2, 16),
+      maxNumBatchedTokens: fc.constantFrom(40, 100, 400),
+      depth: fc.constantFrom(1, 2),
+      policy: fc.constantFrom(...policies),
+    })
+    .map(({tokens, ...rest}) => ({...rest, numGpuBlocks: Math.ceil(tokens / rest.blockSize)})),
   instances: fc.constantFrom(1, 1, 3),
   late: fc.constantFrom(0, 13, 900),
   front: fc.constantFrom(
