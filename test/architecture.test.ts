@@ -79,7 +79,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'warmup.ts',
   ],
   server: ['answering.ts', 'faults.ts', 'port.ts'],
-  stats: ['outcomes.ts', 'percentiles.ts'],
+  stats: ['outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: ['deployment.ts', 'job.ts', 'listen.ts', 'run-request.ts', 'simulate.ts'],
   trace: [
     'block-ids.ts',

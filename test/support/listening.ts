@@ -61,6 +61,7 @@ export interface Call {
   readonly url: string
   readonly path?: string
   readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
   readonly agent?: Agent
   /** Hang up so many ms after sending. */
   readonly leaveAfterMs?: number
@@ -103,7 +104,11 @@ export const post = (call: Call): Promise<Answer> =>
       new URL(call.path ?? '/v1/chat/completions', call.url),
       {
         method: 'POST',
-        headers: {'content-type': 'application/json', 'content-length': Buffer.byteLength(body)},
+        headers: {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          ...call.headers,
+        },
         ...(call.agent ? {agent: call.agent} : {}),
       },
       (response) => {
