@@ -42,6 +42,8 @@ const names: Readonly<Record<string, string>> = {
 
 const nameOf = (expected: string): string => names[expected] ?? expected
 
+const kindOfNumber = (value: unknown): string => (Number.isInteger(value) ? 'integer' : 'decimal')
+
 const shown = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value)
   return text.length > 60 ? `${text.slice(0, 57)}…` : text
@@ -62,11 +64,22 @@ function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
     Math.min(...branch.map(({path}) => path.length))
   const most = Math.max(...branches.map(depth))
   const meant = branches.filter((branch) => depth(branch) === most)
-  return most === issue.path.length ? meant.flat() : meant[0]!
+  if (most === issue.path.length) return meant.flat()
+  return oneOfAll(meant.map((branch) => branch[0]!)) ?? meant[0]!
+}
+
+/** Where all branches want another value at the same place: one issue that names them all. */
+function oneOfAll(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] | undefined {
+  const [first] = issues
+  const isSame = (issue: z.core.$ZodIssue): boolean =>
+    issue.code === 'invalid_value' && pathText(issue.path) === pathText(first!.path)
+  if (first?.code !== 'invalid_value' || !issues.every(isSame)) return undefined
+  const values = issues.flatMap((issue) => (issue.code === 'invalid_value' ? issue.values : []))
+  return [{...first, values: [...new Set(values)]}]
 }
 
 function errorOf(body: unknown, issues: readonly z.core.$ZodIssue[]): ApiError {
-  const found = issues.length === 1 ? deepest(issues[0]!) : deepest(issues[0]!)
+  const found = deepest(issues[0]!)
   const issue = found[0]!
   const param = pathText(issue.path)
   const value = at(body, issue.path)
@@ -106,7 +119,7 @@ function badRule(issue: z.core.$ZodIssue, param: string, value: unknown): ApiErr
         : badField(
             param,
             `Invalid '${param}': below the minimum; expected a value >= ${issue.minimum}, but got ${shown(value)} instead.`,
-            'integer_below_min_value',
+            `${kindOfNumber(value)}_below_min_value`,
           )
     case 'too_big':
       return issue.origin === 'array' || issue.origin === 'string'
@@ -118,7 +131,7 @@ function badRule(issue: z.core.$ZodIssue, param: string, value: unknown): ApiErr
         : badField(
             param,
             `Invalid '${param}': above the maximum; expected a value <= ${issue.maximum}, but got ${shown(value)} instead.`,
-            'integer_above_max_value',
+            `${kindOfNumber(value)}_above_max_value`,
           )
     case 'invalid_value':
       return value === undefined
