@@ -2,10 +2,12 @@
  * One engine in time: its front end, when its batches start and end, and when it plans. The engine decides
  * what runs, the step time how long; this is the only place where the two meet.
  */
+import type {Batch} from '../engine/batch.js'
 import type {Engine} from '../engine/engine.js'
 import type {EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
-import type {BatchShape, NodeEnds, Ns, StepTime} from '../latency/step-time.js'
+import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import {StageClock} from './stage-clock.js'
 
 /** What a request passes before and after the engine. */
 export interface FrontEnd {
@@ -54,6 +56,8 @@ export interface ReplicaParts {
   readonly engine: Engine
   readonly requests: RequestPool
   readonly stepTime: StepTime
+  /** In place of `stepTime`, where there are several stages. */
+  readonly pipeline?: PipelineTime | undefined
   readonly nodeEnds: NodeEnds | undefined
   readonly around: Surroundings
   readonly frontEnd: FrontEnd
@@ -71,7 +75,7 @@ export class Replica implements EngineView {
   readonly instance: number
   readonly frontEnd: FrontEnd
   readonly #requests: RequestPool
-  readonly #stepTime: StepTime
+  readonly #stages: StageClock
   readonly #nodeEnds: NodeEnds | undefined
   readonly #around: Surroundings
   readonly #clock: ClockHooks
@@ -81,8 +85,6 @@ export class Replica implements EngineView {
   /** Those before it have left. */
   #firstEntering = 0
   #tokenizerFreeAt: Ns = 0
-  /** End of the batch that executes. */
-  #end: Ns = never
   /** When to plan although no batch ends: an idle engine has work. */
   #planAt: Ns = never
   #idleSince: Ns = Number.NaN
@@ -93,7 +95,7 @@ export class Replica implements EngineView {
     this.engine = parts.engine
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
-    this.#stepTime = parts.stepTime
+    this.#stages = new StageClock(parts.pipeline ?? {stages: [parts.stepTime], hop: () => 0})
     this.#nodeEnds = parts.nodeEnds
     this.#around = parts.around
     this.#clock = parts.clock
@@ -123,6 +125,11 @@ export class Replica implements EngineView {
 
   get #entersAt(): Ns {
     return this.#entering[this.#firstEntering]?.at ?? never
+  }
+
+  /** End of the batch that executes; +Infinity: none does. */
+  get #end(): Ns {
+    return this.engine.inFlight > 0 ? this.engine.oldest.end : never
   }
 
   /** Time of the next thing that happens here; +Infinity when idle. */
@@ -183,8 +190,7 @@ export class Replica implements EngineView {
   /** The first moment from `at` on at which something ends in the step that executes; +Infinity: none shows. */
   nextNodeEnd(at: Ns): Ns {
     if (this.#end === never || this.#nodeEnds === undefined) return never
-    const {shape} = this.engine.oldest
-    const start = this.#end - this.#stepTime(shape)
+    const {shape, start} = this.engine.oldest
     return start + this.#nodeEnds(shape, at - start)
   }
 
@@ -202,7 +208,6 @@ export class Replica implements EngineView {
     this.#hasCompleted = this.#end <= now
     if (this.#hasCompleted) {
       this.engine.complete(now)
-      this.#end = never
       this.#idleSince = now
     }
     return this.#hasCompleted
@@ -214,30 +219,21 @@ export class Replica implements EngineView {
     this.#hasCompleted = false
     this.#planAt = never
     const {engine} = this
-    let start = engine.inFlight > 0 ? engine.oldest : undefined
     while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
-      start ??= engine.oldest
+      engine.time(now, this.#stages)
+      if (this.#onStep) this.#show(engine.newest, this.#onStep)
     }
-    if (start === undefined) return
-    const duration = this.#stepTime(start.shape)
-    this.#end = now + duration
-    engine.started(duration)
-    this.#onStep?.({
-      instance: this.instance,
-      start: now,
-      end: this.#end,
-      shape: start.shape,
-      running: start.running,
-      waiting: start.waiting,
-      freeBlocks: start.freeBlocks,
-      preempted: start.preempted,
-    })
+  }
+
+  #show(batch: Batch, onStep: (step: StepRecord) => void): void {
+    const {start, end, shape, running, waiting, freeBlocks, preempted} = batch
+    const {instance} = this
+    onStep({instance, start, end, shape, running, waiting, freeBlocks, preempted})
   }
 
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
-    if (this.#onStep !== undefined || this.#end > until) return
-    const last = Math.min(until, this.#entersAt - 1)
-    this.#end = this.engine.runDecodes(this.#end, last, this.#stepTime)
+    if (this.#onStep !== undefined || this.engine.inFlight === 0) return
+    this.engine.runDecodes(Math.min(until, this.#entersAt - 1), this.#stages)
   }
 }

@@ -40,6 +40,8 @@ export class Admission {
     if (left === 0) return this.#hold('budget')
     if (this.#parts.seats.list.size >= this.#parts.config.maxNumSeqs) return this.#hold('seats')
     const slot = this.#parts.queue.head()
+    // What it would compute first is not known before its token in flight.
+    if (this.#parts.requests.awaits[slot]! > this.#parts.pipeline.ended) return this.#hold('blocks')
     const match = this.#parts.blocks.match(slot)
     const reached = this.#parts.requests.reached[slot]!
     const want = this.#parts.seats.cut(reached - match.tokens)

@@ -5,6 +5,7 @@
  * members follow from sums over offsets. Who needs a new block, fills one, or makes its last token in a step
  * is known when it joins: blocks by offset mod block size, ends by step number.
  */
+import type {Batch} from './batch.js'
 import {enlarged} from './columns.js'
 import {SlotHeap} from './heap.js'
 
@@ -20,6 +21,11 @@ export class Cohort {
   size = 0
   /** Number of the next step to plan. */
   step = 0
+  /** When its last batch ended. */
+  lastEnd = 0
+  /** The batch in flight that holds its members, where a pipeline gives each batch a cohort of its own. */
+  inFlight: Batch | undefined
+  readonly lane: number
   work = 0
   readonly #blockSize: number
   /** step mod block size. */
@@ -43,7 +49,8 @@ export class Cohort {
   readonly #smallest = new SlotHeap()
   readonly #largest = new SlotHeap()
 
-  constructor(blockSize: number) {
+  constructor(blockSize: number, lane = 0) {
+    this.lane = lane
     this.#blockSize = blockSize
     this.#inPhase = new Int32Array(blockSize)
     this.#fillers = Array.from({length: blockSize}, () => [])

@@ -6,11 +6,12 @@
  * cohort (cohort.ts) and blocks in runs (block-pool.ts). Only a plan that runs out of budget or blocks walks
  * the running requests (walk.ts), over the same state. Phase A of a plan is in running-plan.ts, phase B in admission.ts.
  */
-import type {BatchShape, Ns, StepTime} from '../latency/step-time.js'
+import type {BatchShape, Ns} from '../latency/step-time.js'
 import {Admission} from './admission.js'
 import type {Batch} from './batch.js'
 import {BlockPool} from './block-pool.js'
 import type {
+  BatchClock,
   EngineConfig,
   EngineListener,
   EngineSeams,
@@ -44,6 +45,8 @@ export class Engine implements EngineView {
   readonly #listener: EngineListener
   /** Preemptions since the batch planned last. */
   #unreported = 0
+  /** End of the batch planned last. */
+  #busyUntil: Ns = Number.NEGATIVE_INFINITY
   #work = 0
 
   constructor(config: EngineConfig, requests: RequestPool, seams: EngineSeams = {}) {
@@ -67,6 +70,7 @@ export class Engine implements EngineView {
       seats: this.#seats,
       queue: this.#queue,
       totals: this.totals,
+      pipeline: this.#pipeline,
     }
     this.#runningPlan = new RunningPlan(parts)
     this.#admission = new Admission(parts)
@@ -102,10 +106,15 @@ export class Engine implements EngineView {
     return this.#pipeline.oldest
   }
 
+  /** The batch planned last. There must be one. */
+  get newest(): Batch {
+    return this.#pipeline.newest!
+  }
+
   /** Elementary operations so far: what the bound on work per step is tested with. */
   get operations(): number {
-    const {cohort, work} = this.#seats
-    const seats = work + cohort.operations
+    const {lanes, work} = this.#seats
+    const seats = work + lanes.operations
     const plans = this.#runningPlan.operations + this.#admission.work
     return this.#work + seats + plans + this.#pool.work + this.#queue.work
   }
@@ -179,9 +188,12 @@ export class Engine implements EngineView {
     if (batch.usedBlocks > this.totals.peakBlocks) this.totals.peakBlocks = batch.usedBlocks
   }
 
-  /** The oldest batch starts and takes `duration`. */
-  started(duration: Ns): void {
-    this.totals.spend(duration, this.#pipeline.oldest)
+  /** The batch that was just planned gets its times. Time in which it overlaps the one before counts for that one. */
+  time(now: Ns, clock: BatchClock): void {
+    const batch = this.#pipeline.newest!
+    clock.add(batch, now)
+    this.totals.spend(batch.end - Math.max(batch.start, this.#busyUntil), batch)
+    this.#busyUntil = batch.end
   }
 
   /** The oldest batch ends: its tokens are delivered, `finished` holds the requests that are done. */
@@ -205,13 +217,13 @@ export class Engine implements EngineView {
 
   #endOldest(now: Ns): Batch {
     const {totals} = this
-    const gap = now - this.#pipeline.lastEnd
-    const batch = this.#pipeline.end(now)
+    const batch = this.#pipeline.end()
+    const gap = this.#seats.release(batch, now)
     totals.steps++
     totals.prefillTokens += batch.shape.prefillTokens
     totals.decodeTokens += batch.shape.decodes
     if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
-    this.#listener.batchEnded?.(batch.sequence, now)
+    this.#listener.batchEnded?.(batch.sequence, now, batch.lane)
     return batch
   }
 
@@ -225,7 +237,8 @@ export class Engine implements EngineView {
     const from = requests.regularFrom[slot]!
     const until = requests.regularUntil[slot]!
     for (const batch of this.#pipeline.batches) {
-      if (from <= batch.sequence && batch.sequence <= until) {
+      const isRegular = from <= batch.sequence && batch.sequence <= until
+      if (isRegular && batch.lane === requests.lane[slot]) {
         batch.regular--
         delivered--
       }
@@ -238,49 +251,68 @@ export class Engine implements EngineView {
   }
 
   /**
-   * Skips ahead: while every step is the one before with contexts one longer (nobody finishes, nobody can be
-   * admitted, blocks suffice), ends batches, plans and starts the next. `end` is the end of the batch that executes
-   * now; returns the end of the one that executes then: the first after `until`, or the first that needs the general
-   * path. The arithmetic is that of `plan` and `complete`, step by step.
+   * Skips ahead: while every step is the one before of its lane with contexts one longer (nobody finishes, nobody can
+   * be admitted, blocks suffice), ends batches, plans and times the next, up to and including those that end at
+   * `until`. The arithmetic is that of `plan` and `complete`, step by step.
    */
-  runDecodes(end: Ns, until: Ns, time: StepTime): Ns {
-    if (!this.#isSteady()) return end
-    const {cohort} = this.#seats
-    const size = cohort.size
+  runDecodes(until: Ns, clock: BatchClock): void {
+    if (this.#pipeline.oldest.end > until || !this.#isSteady()) return
+    while (this.#stepAlike(until, clock)) {}
+  }
+
+  /** One step of `runDecodes`. Returns whether another may follow. */
+  #stepAlike(until: Ns, clock: BatchClock): boolean {
+    const {lanes} = this.#seats
+    const {oldest} = this.#pipeline
+    const cohort = lanes.at(oldest.lane)
+    const {size} = cohort
+    if (oldest.end > until || size === 0) return false
+    if (cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return false
+    const now = oldest.end
     const left = this.config.maxNumBatchedTokens - size
-    const waiting = this.#queue.size
-    let now = end
-    while (now <= until && !cohort.hasEnding() && cohort.needBlock() <= this.#pool.free) {
-      this.#endOldest(now)
-      const batch = this.#pipeline.open()
-      batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
-      batch.regular = size
-      this.#runningPlan.takeDecodeBlocks()
-      // A block that just became full may be the one the head of the queue waited for.
-      const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
-      if (admits) this.#admission.admit(batch, left, now)
-      this.#note(batch)
-      this.#seats.seal(batch)
-      this.#pipeline.add(batch)
-      this.#work++
-      const {oldest} = this.#pipeline
-      const duration = time(oldest.shape)
-      this.totals.spend(duration, oldest)
-      now += duration
-      if (admits) break
-    }
-    return now
+    this.#endOldest(now)
+    const batch = this.#pipeline.open()
+    batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
+    batch.regular = size
+    this.#runningPlan.takeDecodeBlocks()
+    // A block that just became full may be the one the head of the queue waited for.
+    const isNews = this.#queue.size > 0 && this.#pool.index.isDirty
+    const isAsked = isNews || (this.#queue.size > 0 && lanes.isPipeline)
+    const admits = isAsked && this.#admission.headFits(left) > 0
+    if (admits) this.#admission.admit(batch, left, now)
+    this.#note(batch)
+    this.#seats.seal(batch)
+    this.#pipeline.add(batch)
+    this.#work++
+    this.time(now, clock)
+    if (!admits && !(isNews && lanes.isPipeline)) return true
+    // Places of a pipeline that were left empty may be filled too.
+    while (this.#pipeline.size < this.config.depth && this.plan(now)) this.time(now, clock)
+    return false
   }
 
   #isSteady(): boolean {
-    const {cohort, list, stragglers} = this.#seats
-    if (this.#pipeline.size < this.config.depth || cohort.size === 0) return false
+    const {lanes, list, stragglers} = this.#seats
+    const {depth, maxNumBatchedTokens} = this.config
+    const isFull = this.#pipeline.size === depth
+    if (!isFull && !lanes.isPipeline) return false
     // Nobody prefills or drains, nobody is owed a token, and one budget serves all.
-    if (list.size !== cohort.size || stragglers.length > 0) return false
-    const left = this.config.maxNumBatchedTokens - cohort.size
-    if (left < 0) return false
+    if (list.size === 0 || list.size !== lanes.size || stragglers.length > 0) return false
     for (const batch of this.#pipeline.batches) if (!batch.isPlain) return false
     // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
-    return this.#admission.headFits(left) === 0
+    if (lanes.isPipeline) return this.#isSteadyPipeline(isFull)
+    const left = maxNumBatchedTokens - lanes.open.size
+    return left >= 0 && this.#admission.headFits(left) === 0
+  }
+
+  #isSteadyPipeline(isFull: boolean): boolean {
+    const {lanes} = this.#seats
+    const {maxNumBatchedTokens} = this.config
+    if (lanes.open.size > 0) return false
+    for (const {lane} of this.#pipeline.batches) {
+      const left = maxNumBatchedTokens - lanes.at(lane).size
+      if (left < 0 || this.#admission.headFits(left) > 0) return false
+    }
+    return isFull || this.#admission.headFits(maxNumBatchedTokens) === 0
   }
 }

@@ -60,6 +60,9 @@ export class RequestPool {
   /** Batches that count its token among their regular ones (see Batch): first and last. */
   regularFrom = new Float64Array(0)
   regularUntil = new Float64Array(0)
+  /** Cohort that it decodes in, and the batch whose end it must wait for before it can come back to a pipeline. */
+  lane = new Int32Array(0)
+  awaits = new Float64Array(0)
 
   #free: number[] = []
   #capacity = 0
@@ -89,6 +92,7 @@ export class RequestPool {
     this.preemptions[slot] = 0
     this.regularFrom[slot] = Number.POSITIVE_INFINITY
     this.regularUntil[slot] = Number.NEGATIVE_INFINITY
+    this.awaits[slot] = 0
     return slot
   }
 

@@ -250,7 +250,6 @@ describe('a wrong cluster file', () => {
   })
 
   const unbuilt: readonly (readonly [key: string, value: unknown, says: string])[] = [
-    ['pp_size', 2, 'pipeline parallelism'],
     ['pd_type', 'prefill', 'prefill/decode disaggregation'],
     ['dp_group', 'A', 'a data-parallel group'],
     ['placement', {default: {weights: 'cxl:0'}}, '"placement"'],

@@ -114,6 +114,14 @@ const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
     maxNumBatchedTokens: config.maxNumBatchedTokens + (config.enableChunkedPrefill ? 0 : 20),
   }))
 
+const noPipeline = {stages: 1, skew: 0, hop: 0}
+
+const pipelines = fc.record({
+  stages: fc.integer({min: 2, max: 4}),
+  skew: mostly(2, fc.constant(0), fc.integer({min: 1, max: 12})),
+  hop: fc.constantFrom(0, 0, 1, 3),
+})
+
 const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseSpec> =>
   fc.record({
     requests: fc.array(request(size.cancels), {
@@ -125,6 +133,7 @@ const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseS
     prefixes: mostly(4, fc.constant(true), fc.constant(false)),
     predictions: fc.boolean(),
     config: engineConfigs,
+    pipeline: mostly(2, fc.constant(noPipeline), pipelines),
     policy: fc.oneof(
       fc.constantFrom('fcfs' as const, 'priority' as const, 'sjf' as const),
       fc.record({
