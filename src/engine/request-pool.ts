@@ -92,6 +92,7 @@ export class RequestPool {
     this.preemptions[slot] = 0
     this.regularFrom[slot] = Number.POSITIVE_INFINITY
     this.regularUntil[slot] = Number.NEGATIVE_INFINITY
+    this.lane[slot] = 0
     this.awaits[slot] = 0
     return slot
   }

@@ -20,6 +20,7 @@ describe('a cluster file', () => {
         memory: {sizeGib: 24, bandwidthGb: 1008, utilization: undefined},
         hostMemory: {bandwidthGb: 50, latencyNs: 7},
         tp: 1,
+        pp: 1,
         ep: undefined,
         settings: {},
       },

@@ -254,28 +254,65 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'Math.max(now, cancelledAt)',
     to: 'cancelledAt < now ? Infinity : cancelledAt',
   },
+  'a token in flight is not waited for': {
+    file: seats,
+    from: '!lanes.isPipeline || this.#requests.lane[slot] === lanes.open.lane',
+    to: 'true',
+  },
+  'a victim comes back to a pipeline before its token': {
+    file: admission,
+    from: 'this.#parts.requests.awaits[slot] > this.#parts.pipeline.ended',
+    to: 'false',
+  },
+  'the gap in a lane counts from the batch of another': {
+    file: 'engine/lanes.js',
+    from: 'const gap = now - cohort.lastEnd',
+    to: 'const gap = now - Math.max(...this.#cohorts.map(({ lastEnd }) => lastEnd))',
+  },
+  'decodes left over are not gathered': {
+    file: 'engine/lanes.js',
+    from: 'if (this.open.size > 0)',
+    to: 'if (false)',
+  },
+  'a stage starts while it still runs the batch before': {
+    file: 'cluster/stage-clock.js',
+    from: 'Math.max(end + this.#hop(shape), freeAt[stage])',
+    to: 'end + this.#hop(shape)',
+  },
+  'skipping: past a head that fits beside a lane': {
+    file: engine,
+    from: 'left < 0 || this.#admission.headFits(left) > 0',
+    to: 'left < 0',
+    seen: 'skipping',
+  },
+  'skipping: past a head that fits a place left empty': {
+    file: engine,
+    from: 'return isFull || this.#admission.headFits(maxNumBatchedTokens) === 0',
+    to: 'return true',
+    seen: 'skipping',
+  },
   'skipping: over the end of a request': {
     file: engine,
-    from: '!cohort.hasEnding() &&',
-    to: '',
+    from: 'if (cohort.hasEnding() ||',
+    to: 'if (',
     seen: 'skipping',
   },
   'skipping: with one block too few': {
     file: engine,
-    from: 'cohort.needBlock() <= this.#pool.free',
-    to: 'cohort.needBlock() <= this.#pool.free + 1',
+    from: 'cohort.needBlock() > this.#pool.free',
+    to: 'cohort.needBlock() > this.#pool.free + 1',
     seen: 'skipping',
   },
   'skipping: over an arrival': {
     file: engine,
-    from: 'now <= until',
-    to: 'now - 1 <= until',
+    from: 'oldest.end > until || size === 0',
+    to: 'oldest.end - 1 > until || size === 0',
     seen: 'skipping',
   },
   'skipping: past requests that prefill or drain': {
     file: engine,
-    from: 'list.size !== cohort.size',
-    to: 'list.size < cohort.size',
+    from: 'list.size !== lanes.size',
+    to: 'list.size < lanes.size',
     seen: 'skipping',
   },
   'skipping: past requests that are owed a token': {
@@ -292,14 +329,14 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: past a head that fits': {
     file: engine,
-    from: 'return this.#admission.headFits(left) === 0',
-    to: 'return true',
+    from: 'return left >= 0 && this.#admission.headFits(left) === 0',
+    to: 'return left >= 0',
     seen: 'skipping',
   },
   'skipping: past a head that a filled block lets in': {
     file: engine,
-    from: 'waiting > 0 && this.#pool.index.isDirty',
-    to: 'waiting < 0 && this.#pool.index.isDirty',
+    from: 'this.#queue.size > 0 && this.#pool.index.isDirty',
+    to: 'false',
     seen: 'skipping',
     // Too rare to wait for: the second block of the first request is just what the other one lacks.
     given: {

@@ -133,7 +133,7 @@ const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseS
     prefixes: mostly(4, fc.constant(true), fc.constant(false)),
     predictions: fc.boolean(),
     config: engineConfigs,
-    pipeline: mostly(2, fc.constant(noPipeline), pipelines),
+    pipeline: mostly(3, fc.constant(noPipeline), pipelines),
     policy: fc.oneof(
       fc.constantFrom('fcfs' as const, 'priority' as const, 'sjf' as const),
       fc.record({
