@@ -7,6 +7,22 @@ import type {Batch} from '../engine/batch.js'
 import type {BatchClock} from '../engine/engine-config.js'
 import type {Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 
+/** One stage. */
+export class OneStage implements BatchClock {
+  readonly #time: StepTime
+  readonly #freeAt = new Float64Array(1)
+
+  constructor(time: StepTime) {
+    this.#time = time
+  }
+
+  add(batch: Batch, now: Ns): void {
+    const start = Math.max(now, this.#freeAt[0]!)
+    batch.start = start
+    batch.end = this.#freeAt[0] = start + this.#time(batch.shape)
+  }
+}
+
 export class StageClock implements BatchClock {
   readonly #stages: readonly StepTime[]
   readonly #hop: StepTime

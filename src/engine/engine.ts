@@ -10,6 +10,7 @@ import type {BatchShape, Ns} from '../latency/step-time.js'
 import {Admission} from './admission.js'
 import type {Batch} from './batch.js'
 import {BlockPool} from './block-pool.js'
+import {empty} from './columns.js'
 import type {
   BatchClock,
   EngineConfig,
@@ -209,22 +210,26 @@ export class Engine implements EngineView {
     }
     for (const slot of batch.departing) requests.lastTokenAt[slot] = now
     this.#work += batch.departing.length + batch.stragglers.length + batch.joiners.length
-    if (this.finished.length > 0) this.finished.length = 0
+    empty(this.finished)
     if (batch.finishing.length === 0) return
     this.#seats.finish(batch)
-    this.finished.push(...batch.finishing)
+    for (const slot of batch.finishing) this.finished.push(slot)
   }
 
   #endOldest(now: Ns): Batch {
-    const {totals} = this
     const batch = this.#pipeline.end()
-    const gap = this.#seats.release(batch, now)
+    this.#account(batch, now, this.#seats.release(batch, now))
+    return batch
+  }
+
+  /** What a batch that ends adds to the totals; its regular tokens come `gap` after the ones before. */
+  #account(batch: Batch, now: Ns, gap: Ns): void {
+    const {totals} = this
     totals.steps++
     totals.prefillTokens += batch.shape.prefillTokens
     totals.decodeTokens += batch.shape.decodes
     if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
     this.#listener.batchEnded?.(batch.sequence, now, batch.lane)
-    return batch
   }
 
   /** Takes a request out at once; batches that hold it keep their length. Returns how many tokens it got. */
@@ -256,63 +261,90 @@ export class Engine implements EngineView {
    * `until`. The arithmetic is that of `plan` and `complete`, step by step.
    */
   runDecodes(until: Ns, clock: BatchClock): void {
-    if (this.#pipeline.oldest.end > until || !this.#isSteady()) return
-    while (this.#stepAlike(until, clock)) {}
+    if (this.#pipeline.oldest.end > until) return
+    if (this.#seats.lanes.isPipeline) {
+      if (this.#isSteadyPipeline()) while (this.#stepLane(until, clock)) {}
+    } else if (this.#isSteady()) this.#runAll(until, clock)
   }
 
-  /** One step of `runDecodes`. Returns whether another may follow. */
-  #stepAlike(until: Ns, clock: BatchClock): boolean {
+  /** One cohort: each batch holds the decodes of the one before. */
+  #runAll(until: Ns, clock: BatchClock): void {
+    const {cohort} = this.#seats
+    const left = this.config.maxNumBatchedTokens - cohort.size
+    const waiting = this.#queue.size
+    for (;;) {
+      const now = this.#pipeline.oldest.end
+      if (now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return
+      const batch = this.#pipeline.rotate()
+      this.#account(batch, now, now - cohort.lastEnd)
+      batch.sequence = this.#pipeline.advance()
+      cohort.lastEnd = now
+      batch.setContexts(cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
+      batch.preempted = 0
+      this.#runningPlan.takeDecodeBlocks()
+      // A block that just became full may be the one the head of the queue waited for.
+      const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
+      if (admits) this.#admission.admit(batch, left, now)
+      this.#note(batch)
+      this.#seats.seal(batch)
+      this.#work++
+      this.time(now, clock)
+      if (admits) return
+    }
+  }
+
+  /** A step of a pipeline: its oldest batch ends, and its decodes are planned again. Returns whether another may follow. */
+  #stepLane(until: Ns, clock: BatchClock): boolean {
     const {lanes} = this.#seats
     const {oldest} = this.#pipeline
     const cohort = lanes.at(oldest.lane)
     const {size} = cohort
-    if (oldest.end > until || size === 0) return false
-    if (cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return false
     const now = oldest.end
+    if (now > until || size === 0) return false
+    if (cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return false
     const left = this.config.maxNumBatchedTokens - size
     this.#endOldest(now)
     const batch = this.#pipeline.open()
     batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
     batch.regular = size
     this.#runningPlan.takeDecodeBlocks()
-    // A block that just became full may be the one the head of the queue waited for.
-    const isNews = this.#queue.size > 0 && this.#pool.index.isDirty
-    const isAsked = isNews || (this.#queue.size > 0 && lanes.isPipeline)
-    const admits = isAsked && this.#admission.headFits(left) > 0
+    const isWaiting = this.#queue.size > 0
+    const isNews = isWaiting && this.#pool.index.isDirty
+    const admits = isWaiting && this.#admission.headFits(left) > 0
     if (admits) this.#admission.admit(batch, left, now)
     this.#note(batch)
     this.#seats.seal(batch)
     this.#pipeline.add(batch)
     this.#work++
     this.time(now, clock)
-    if (!admits && !(isNews && lanes.isPipeline)) return true
-    // Places of a pipeline that were left empty may be filled too.
+    if (!admits && !isNews) return true
+    // Places that were left empty may be filled too.
     while (this.#pipeline.size < this.config.depth && this.plan(now)) this.time(now, clock)
     return false
   }
 
   #isSteady(): boolean {
-    const {lanes, list, stragglers} = this.#seats
-    const {depth, maxNumBatchedTokens} = this.config
-    const isFull = this.#pipeline.size === depth
-    if (!isFull && !lanes.isPipeline) return false
-    // Nobody prefills or drains, nobody is owed a token, and one budget serves all.
-    if (list.size === 0 || list.size !== lanes.size || stragglers.length > 0) return false
-    for (const batch of this.#pipeline.batches) if (!batch.isPlain) return false
+    const {cohort} = this.#seats
+    if (this.#pipeline.size < this.config.depth || cohort.size === 0) return false
+    const left = this.config.maxNumBatchedTokens - cohort.size
+    if (left < 0) return false
+    // Then nobody drains or is owed a token, and who prefills has no budget.
+    for (const batch of this.#pipeline.batches) if (!batch.isOnlyDecodes(cohort.size)) return false
     // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
-    if (lanes.isPipeline) return this.#isSteadyPipeline(isFull)
-    const left = maxNumBatchedTokens - lanes.open.size
-    return left >= 0 && this.#admission.headFits(left) === 0
+    return this.#admission.headFits(left) === 0
   }
 
-  #isSteadyPipeline(isFull: boolean): boolean {
-    const {lanes} = this.#seats
-    const {maxNumBatchedTokens} = this.config
-    if (lanes.open.size > 0) return false
-    for (const {lane} of this.#pipeline.batches) {
-      const left = maxNumBatchedTokens - lanes.at(lane).size
+  #isSteadyPipeline(): boolean {
+    const {lanes, list, stragglers} = this.#seats
+    const {depth, maxNumBatchedTokens} = this.config
+    // Nobody prefills or drains, nobody is owed a token or left over.
+    if (list.size !== lanes.size || lanes.open.size > 0 || stragglers.length > 0) return false
+    for (const batch of this.#pipeline.batches) {
+      const {size} = lanes.at(batch.lane)
+      if (!batch.isOnlyDecodes(size)) return false
+      const left = maxNumBatchedTokens - size
       if (left < 0 || this.#admission.headFits(left) > 0) return false
     }
-    return isFull || this.#admission.headFits(maxNumBatchedTokens) === 0
+    return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0
   }
 }

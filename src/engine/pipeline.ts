@@ -24,6 +24,20 @@ export class Pipeline {
     return this.sequence - this.batches.length
   }
 
+  /** The oldest batch ends and takes its place behind the newest, as it was: it is the next one once it is numbered. */
+  rotate(): Batch {
+    const {batches} = this
+    const batch = batches[0]!
+    for (let i = 1; i < batches.length; i++) batches[i - 1] = batches[i]!
+    batches[batches.length - 1] = batch
+    return batch
+  }
+
+  /** The number of the batch that is planned now. */
+  advance(): number {
+    return ++this.sequence
+  }
+
   /** An empty batch, to be `add`ed or `discard`ed. */
   open(): Batch {
     const batch = this.#spare.pop() ?? new Batch()

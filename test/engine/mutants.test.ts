@@ -180,12 +180,12 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'blocks filled in one step are entered last admitted first': {
     file: runningPlan,
-    from: 'requests.admission[a] - requests.admission[b]',
-    to: 'requests.admission[b] - requests.admission[a]',
+    from: 'requests.sortByAdmission(enterers)',
+    to: 'enterers.sort((a, b) => requests.admission[b] - requests.admission[a])',
   },
   'requests of one batch leave in the order of their ends': {
     file: seats,
-    from: 'batch.finishing.sort((a, b) => requests.admission[a] - requests.admission[b])',
+    from: 'requests.sortByAdmission(batch.finishing)',
     to: '',
   },
   'the gap of a request that was left out is not counted': {
@@ -287,56 +287,56 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: past a head that fits a place left empty': {
     file: engine,
-    from: 'return isFull || this.#admission.headFits(maxNumBatchedTokens) === 0',
+    from: 'return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0',
     to: 'return true',
     seen: 'skipping',
   },
   'skipping: over the end of a request': {
     file: engine,
-    from: 'if (cohort.hasEnding() ||',
-    to: 'if (',
+    from: 'now > until || cohort.hasEnding() ||',
+    to: 'now > until ||',
     seen: 'skipping',
   },
   'skipping: with one block too few': {
     file: engine,
-    from: 'cohort.needBlock() > this.#pool.free',
-    to: 'cohort.needBlock() > this.#pool.free + 1',
+    from: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free',
+    to: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free + 1',
     seen: 'skipping',
   },
   'skipping: over an arrival': {
     file: engine,
-    from: 'oldest.end > until || size === 0',
-    to: 'oldest.end - 1 > until || size === 0',
+    from: 'now > until || cohort.hasEnding() ||',
+    to: 'now - 1 > until || cohort.hasEnding() ||',
     seen: 'skipping',
   },
-  'skipping: past requests that prefill or drain': {
+  'skipping: past a batch with more than the decodes of all': {
     file: engine,
-    from: 'list.size !== lanes.size',
-    to: 'list.size < lanes.size',
-    seen: 'skipping',
-  },
-  'skipping: past requests that are owed a token': {
-    file: engine,
-    from: 'stragglers.length > 0',
-    to: 'stragglers.length < 0',
-    seen: 'skipping',
-  },
-  'skipping: past a batch with more than regular tokens': {
-    file: engine,
-    from: '!batch.isPlain',
+    from: '!batch.isOnlyDecodes(cohort.size)',
     to: 'batch === undefined',
+    seen: 'skipping',
+  },
+  'skipping: past a batch that somebody leaves': {
+    file: 'engine/batch.js',
+    from: 'this.isPlain && this.regular === count',
+    to: 'this.regular === count',
+    seen: 'skipping',
+  },
+  'skipping: past a batch that holds other tokens': {
+    file: 'engine/batch.js',
+    from: '&& this.shape.tokens === count',
+    to: '',
     seen: 'skipping',
   },
   'skipping: past a head that fits': {
     file: engine,
-    from: 'return left >= 0 && this.#admission.headFits(left) === 0',
-    to: 'return left >= 0',
+    from: 'return this.#admission.headFits(left) === 0',
+    to: 'return true',
     seen: 'skipping',
   },
   'skipping: past a head that a filled block lets in': {
     file: engine,
-    from: 'this.#queue.size > 0 && this.#pool.index.isDirty',
-    to: 'false',
+    from: 'waiting > 0 && this.#pool.index.isDirty',
+    to: 'waiting < 0 && this.#pool.index.isDirty',
     seen: 'skipping',
     // Too rare to wait for: the second block of the first request is just what the other one lacks.
     given: {
