@@ -23,7 +23,7 @@ import type {EngineParts} from './engine-parts.js'
 import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
 import {RequestBlocks} from './request-blocks.js'
-import {none, type RequestPool, state} from './request-pool.js'
+import {none, origin, type RequestPool, state} from './request-pool.js'
 import {RunningPlan} from './running-plan.js'
 import {Seats} from './seats.js'
 import {Totals} from './totals.js'
@@ -133,7 +133,7 @@ export class Engine implements EngineView {
       priority: requests.priority[slot]!,
     })
     requests.state[slot] = state.waiting
-    requests.reached[slot] = requests.input[slot]!
+    requests.reached[slot] = Math.max(requests.reached[slot]!, requests.input[slot]!)
     requests.key[slot] = key
     requests.shareable[slot] = this.#blocks.shareable(requests.row[slot]!)
     requests.arrival[slot] = this.#queue.arrive(slot, key)
@@ -236,8 +236,9 @@ export class Engine implements EngineView {
   cancel(slot: number): number {
     const requests = this.#requests
     const role = requests.state[slot]!
+    const held = this.#heldTokens(slot)
     if (role === state.waiting) this.#queue.remove(slot)
-    else if (role !== state.unseated) this.#seats.unseat(slot)
+    else if (role <= state.draining) this.#seats.unseat(slot)
     let delivered = requests.reached[slot]! - requests.input[slot]!
     const from = requests.regularFrom[slot]!
     const until = requests.regularUntil[slot]!
@@ -249,10 +250,38 @@ export class Engine implements EngineView {
       }
       if (batch.forget(slot)) delivered--
     }
-    const hasBlocks = role !== state.waiting && role !== state.unseated
-    this.#blocks.leave(slot, hasBlocks ? requests.computed[slot]! : 0)
+    this.#blocks.leave(slot, held ?? requests.computed[slot]!)
     this.#listener.tokensUntil?.(slot, this.#pipeline.ended)
     return delivered
+  }
+
+  /** Tokens in the blocks of a request without a seat; undefined for one that has one. */
+  #heldTokens(slot: number): number | undefined {
+    const requests = this.#requests
+    const role = requests.state[slot]!
+    if (role === state.unseated) return 0
+    if (role === state.pulling) return requests.reached[slot]!
+    if (role !== state.waiting) return undefined
+    return requests.origin[slot] === origin.arrived ? requests.reached[slot]! : 0
+  }
+
+  /** Requests whose blocks were taken by the last plans: their KV may be pulled. The caller empties the list. */
+  get pulls(): number[] {
+    return this.#admission.pulls
+  }
+
+  /** The KV of a pulled request is there: it waits for a seat, where its arrival had put it. */
+  arrived(slot: number): void {
+    const requests = this.#requests
+    requests.state[slot] = state.waiting
+    requests.origin[slot] = origin.arrived
+    this.#blocks.enterFull(slot, requests.reached[slot]! - 1)
+    this.#queue.takePlace(slot, requests.key[slot]!, requests.arrival[slot]!)
+  }
+
+  /** Another engine has the KV of a finished request that kept its blocks. */
+  release(slot: number): void {
+    this.#blocks.leave(slot, this.#requests.computed[slot]!)
   }
 
   /**
@@ -342,8 +371,7 @@ export class Engine implements EngineView {
     for (const batch of this.#pipeline.batches) {
       const {size} = lanes.at(batch.lane)
       if (!batch.isOnlyDecodes(size)) return false
-      const left = maxNumBatchedTokens - size
-      if (left < 0 || this.#admission.headFits(left) > 0) return false
+      if (size > maxNumBatchedTokens) return false
     }
     return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0
   }

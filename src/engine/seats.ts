@@ -232,8 +232,13 @@ export class Seats {
       this.#listener.tokensUntil?.(slot, batch.sequence)
       if (requests.state[slot] === state.draining) {
         this.list.remove(slot)
-        this.#blocks.leave(slot, requests.computed[slot]!)
-      } else this.#blocks.leave(slot, 0)
+        if (requests.keeps[slot] === 1) requests.state[slot] = state.kept
+        else this.#blocks.leave(slot, requests.computed[slot]!)
+      } else {
+        // Preempted with its last token in flight: there is nothing left to keep.
+        requests.keeps[slot] = 0
+        this.#blocks.leave(slot, 0)
+      }
     }
   }
 }
