@@ -156,7 +156,7 @@ describe('random cases', () => {
   it('have arrivals and cancels at the very end of a step', () => {
     let arrivals = 0
     let cancels = 0
-    for (const spec of fc.sample(caseSpecs, {numRuns: 300, seed: 1})) {
+    for (const spec of fc.sample(caseSpecs, {numRuns: 500, seed: 1})) {
       const given = buildCase(spec)
       const ends = new Set(runReference(given).steps.map(({end}) => end))
       arrivals += given.trace.arrivedAt.filter((time) => ends.has(time)).length
