@@ -159,16 +159,22 @@ export default class Listen extends BaseCommand {
     }
   }
 
+  /** Under --json only the result goes to stdout. */
+  #say(line: string): void {
+    if (this.jsonEnabled()) process.stderr.write(`${line}\n`)
+    else this.log(line)
+  }
+
   #greet({port, header, model}: Listening): void {
     const [file] = port.files
-    for (const line of header) this.log(line)
+    for (const line of header) this.#say(line)
     const {tokenizerName, tokenizerNote} = port.answering
-    this.log(`tokenizer: ${tokenizerName}${tokenizerNote ? ` (${tokenizerNote})` : ''}`)
-    this.log(`recording into ${file}`)
-    this.log(`\nlistening on ${port.url}; try\n`)
-    this.log(`export OPENAI_BASE_URL=${port.url}/v1 OPENAI_API_KEY=any`)
+    this.#say(`tokenizer: ${tokenizerName}${tokenizerNote ? ` (${tokenizerNote})` : ''}`)
+    this.#say(`recording into ${file}`)
+    this.#say(`\nlistening on ${port.url}; try\n`)
+    this.#say(`export OPENAI_BASE_URL=${port.url}/v1 OPENAI_API_KEY=any`)
     const body = JSON.stringify({model, messages: [{role: 'user', content: 'Hello!'}]})
-    this.log(
+    this.#say(
       `curl ${port.url}/v1/chat/completions -H 'content-type: application/json' -d '${body}'\n`,
     )
   }

@@ -12,6 +12,9 @@ const eventHeaders = {
   'x-accel-buffering': 'no',
 }
 
+/** A client that reads so much slower than its answer comes is given up, before it fills our memory. */
+const mostUnread = 16 * 1024 * 1024
+
 /** Pieces of all streams, written once per turn of the event loop. */
 export class StreamFlusher {
   #waiting: HttpSink[] = []
@@ -42,6 +45,7 @@ export class HttpSink implements AnswerSink {
   open(ttft: number): void {
     this.#isOpen = true
     this.#setTtft(ttft)
+    this.#flusher.add(this)
   }
 
   #setTtft(ttft: number): void {
@@ -69,7 +73,8 @@ export class HttpSink implements AnswerSink {
       raw.writeHead(200, {...headersOf(this.#reply), ...eventHeaders})
     }
     if (this.#isEnding) raw.end(text)
-    else if (text !== '') raw.write(text)
+    else if (text === '') raw.flushHeaders()
+    else if (!raw.write(text) && raw.writableLength > mostUnread) raw.destroy()
   }
 
   whole(json: string, ttft: number): void {

@@ -35,8 +35,14 @@ const nothing = {
   steps: 0,
 }
 
+/** What is simulated, whatever arrives: prefixes and tokens of live requests are known here. */
+export type ModelledCluster = Omit<
+  SimulationConfig,
+  'coupling' | 'prefixes' | 'listener' | 'onStep'
+>
+
 export interface LiveEngineParts {
-  readonly simulation: Pick<SimulationConfig, 'replicas' | 'router'>
+  readonly simulation: ModelledCluster
   readonly clock: ModelClock
   /** Told of gaps between tokens, now and then: `count` of `ns`. */
   readonly onGaps?: ((ns: Ns, count: number) => void) | undefined

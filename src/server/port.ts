@@ -1,7 +1,6 @@
 /** Opens the port: engine, clock, recorder and routes put together, and taken apart again in order. */
 import {randomBytes} from 'node:crypto'
 import type {FastifyInstance} from 'fastify'
-import type {SimulationConfig} from '../cluster/cluster.js'
 import {Problem} from '../errors.js'
 import {idToHex} from '../trace/block-ids.js'
 import type {KeptText} from '../trace/recording.js'
@@ -13,7 +12,7 @@ import type {Faults} from './faults.js'
 import {addGeneration, type GenerationParts} from './generation-route.js'
 import {StreamFlusher} from './http-sink.js'
 import {InstantBackend} from './instant-backend.js'
-import {LiveEngine} from './live-engine.js'
+import {LiveEngine, type ModelledCluster} from './live-engine.js'
 import {WallClock} from './model-clock.js'
 import {Recorder} from './recorder.js'
 import {addServiceRoutes} from './service-routes.js'
@@ -23,7 +22,7 @@ export interface PortOptions {
   readonly host: string
   /** 0: any that is free. */
   readonly port: number
-  readonly simulation: Pick<SimulationConfig, 'replicas' | 'router'>
+  readonly simulation: ModelledCluster
   /** As the modelled hardware would answer, or at once. */
   readonly respond: 'modelled' | 'instant'
   /** The model's clock runs so many times as fast as ours. */
@@ -95,6 +94,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
   const app = createApp({apiKey: options.apiKey, onBug, ...appDefaults, ...options.limits})
   addRoutes(app, {options, answering, parts: {serving, flusher: new StreamFlusher(), queue, onBug}})
   const url = await listenOn(app, options, recorder)
+  let closing: Promise<void> | undefined
   return {
     url,
     serving,
@@ -102,7 +102,10 @@ export async function openPort(options: PortOptions): Promise<Port> {
     app,
     files: recorder.files,
     drain: () => serving.drain(),
-    close: () => closePort(app, serving, answering),
+    close: () => {
+      closing ??= closePort(app, serving, answering)
+      return closing
+    },
   }
 }
 

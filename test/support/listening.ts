@@ -26,12 +26,20 @@ export function endListening(): void {
 }
 
 /** Starts the real program on a free port and waits until it listens. */
-export async function startListen(...flags: string[]): Promise<ListenProcess> {
+export const startListen = (...flags: string[]): Promise<ListenProcess> =>
+  startListenWith([], ...flags)
+
+/** The same, started by another program. */
+export async function startListenWith(
+  starter: readonly string[],
+  ...flags: string[]
+): Promise<ListenProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'llmsim-listen-'))
   const trace = join(folder, 'trace.csv')
   const argv = [`${root}bin/run.js`, 'listen', '--port', '0', '--trace', trace, ...flags]
   const env = {...process.env, NODE_OPTIONS: '', NO_COLOR: '1'}
-  const child: ChildProcess = spawn(process.execPath, argv, {cwd: folder, env})
+  const [program, ...rest] = [...starter, process.execPath, ...argv] as [string, ...string[]]
+  const child: ChildProcess = spawn(program, rest, {cwd: folder, env})
   running.add(child)
   let stdout = ''
   let stderr = ''
