@@ -72,7 +72,7 @@ describe('a conversation over the port', () => {
         expect([...extra!.keys()].filter((name) => name.endsWith('_json'))).deep.equal([])
         continue
       }
-      expect(JSON.parse(extra!.get('prompt_json')![0]!)[0].content).equal(asked[0]!.content)
+      expect(extra!.get('prompt_json')![0]).include(JSON.stringify(asked[0]!.content))
       expect(extra!.get('answer_json')![0]).include(JSON.stringify(content).slice(1, -1))
     }
   })
