@@ -135,9 +135,12 @@ export default class Listen extends BaseCommand {
       version: this.config.version,
       onLog: (line) => this.logToStderr(line),
     })
+    // From here on, and not a moment later than anybody can know that we listen.
+    const stopped = nextSignal()
     this.#greet(listening)
     if (flags.verbose) this.#follow(listening)
-    await this.#untilStopped(listening)
+    await stopped
+    await this.#finish(listening)
     const {files, serving} = listening.port
     const served = await replayServed(files, run, this.config.version)
     const names = ['hardware', ...Object.keys(engineFlags)]
@@ -193,8 +196,7 @@ export default class Listen extends BaseCommand {
   }
 
   /** The first Ctrl-C lets open requests end, the second cuts them off. */
-  async #untilStopped({port}: Listening): Promise<void> {
-    await nextSignal()
+  async #finish({port}: Listening): Promise<void> {
     const {open} = port.serving
     const again = nextSignal().then(() => 'cut' as const)
     if (open > 0) this.logToStderr(`${open} requests are open; Ctrl-C again cuts them off.`)

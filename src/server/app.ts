@@ -62,8 +62,12 @@ export function createApp(options: AppOptions): FastifyInstance {
     if (isRefused && guarded.test(request.url)) sendError(reply, wrongKey(request))
     else done()
   })
+  const routes: Route[] = []
+  app.addHook('onRoute', ({method, url}) => {
+    for (const one of [method].flat()) routes.push({method: one, path: url})
+  })
   app.setNotFoundHandler((request, reply) => {
-    sendError(reply, notThere(app, request))
+    sendError(reply, notThere(routes, request))
   })
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const told = translated(error)
@@ -104,10 +108,20 @@ const wrongKey = ({headers}: FastifyRequest): ApiError =>
         code: 'invalid_api_key',
       })
 
-function notThere(app: FastifyInstance, {method, url}: FastifyRequest): ApiError {
+interface Route {
+  readonly method: string
+  /** May end in `*`. */
+  readonly path: string
+}
+
+const isOn = ({path}: Route, url: string): boolean =>
+  path.endsWith('*') ? url.startsWith(path.slice(0, -1)) : url === path
+
+function notThere(routes: readonly Route[], {method, url}: FastifyRequest): ApiError {
   const path = url.split('?', 1)[0]!
-  const allowed = (['GET', 'POST'] as const).filter(
-    (other) => other !== method && app.findRoute({method: other, url: path}) !== null,
+  const allowed = ['GET', 'POST'].filter(
+    (other) =>
+      other !== method && routes.some((route) => route.method === other && isOn(route, path)),
   )
   if (allowed.length > 0) {
     return new ApiError(405, `${path} takes ${allowed.join(' or ')}, not ${method}.`, {

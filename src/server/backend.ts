@@ -60,6 +60,11 @@ export interface Backend {
   /** Those of them that wait for a place in an engine. */
   readonly waiting: number
   status(): BackendStatus
-  /** Lets a request arrive now. A request that can never run is rejected before this returns. */
-  submit(request: LiveRequest, observer: LiveObserver): Ticket
+  /** The model's time. */
+  now(): Ns
+  /**
+   * Lets a request arrive that was received at `receivedAt`: then, or as soon after as nothing has happened yet. A
+   * request that can never run is rejected before this returns.
+   */
+  submit(request: LiveRequest, observer: LiveObserver, receivedAt: Ns): Ticket
 }

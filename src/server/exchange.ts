@@ -36,8 +36,15 @@ interface Part {
 
 type BaseRow = Omit<RecordedRow, 'arrivedAt' | 'status'>
 
+/** Where a request came in, and when. */
+export interface Received {
+  readonly serving: Serving
+  readonly receivedAt: number
+}
+
 export class Exchange {
   readonly #serving: Serving
+  readonly #receivedAt: number
   readonly #plan: Plan
   readonly #sink: AnswerSink
   readonly #parts: Part[] = []
@@ -45,8 +52,10 @@ export class Exchange {
   #isOver = false
   #unrecorded: number
 
-  constructor(serving: Serving, plan: Plan, sink: AnswerSink) {
+  /** `receivedAt` is the model's time at which the request was there. */
+  constructor({serving, receivedAt}: Received, plan: Plan, sink: AnswerSink) {
     this.#serving = serving
+    this.#receivedAt = receivedAt
     this.#plan = plan
     this.#sink = sink
     this.#unrecorded = plan.answers.length
@@ -79,7 +88,7 @@ export class Exchange {
       priority: this.#plan.priority,
       blockIds: ids,
     }
-    part.ticket = backend.submit(request, this.#observer(part))
+    part.ticket = backend.submit(request, this.#observer(part), this.#receivedAt)
     if (part.state !== 'asked') return
     recorder.accept({...part.base, arrivedAt: part.ticket.arrivedAt, status: 'lost'})
   }

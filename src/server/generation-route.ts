@@ -29,6 +29,7 @@ export function addGeneration(
 
 export function generate(call: Call, makePlan: MakePlan, parts: GenerationParts): void {
   const {raw} = call.reply
+  const receivedAt = parts.serving.backend.now()
   parts.serving.enter()
   // Emitted once, after the last byte or when the client is gone.
   raw.once('close', () => parts.serving.leave())
@@ -37,11 +38,11 @@ export function generate(call: Call, makePlan: MakePlan, parts: GenerationParts)
       parts.serving.admit()
       const plan = makePlan(call.request.body)
       if (!(plan instanceof Promise)) {
-        begin(plan, call, parts)
+        begin(plan, {...call, receivedAt}, parts)
         return
       }
       plan
-        .then((ready) => begin(ready, call, parts))
+        .then((ready) => begin(ready, {...call, receivedAt}, parts))
         .catch((error) => refuse(call.reply, error, parts))
     } catch (error) {
       refuse(call.reply, error, parts)
@@ -54,11 +55,15 @@ export interface Call {
   readonly reply: FastifyReply
 }
 
-function begin(plan: Plan, {reply}: Call, {serving, flusher}: GenerationParts): void {
+function begin(
+  plan: Plan,
+  {reply, receivedAt}: Call & {readonly receivedAt: number},
+  {serving, flusher}: GenerationParts,
+): void {
   const {raw} = reply
   // It may have left while its text was being counted.
   if (raw.destroyed || raw.closed) return
-  const exchange = new Exchange(serving, plan, new HttpSink(reply, flusher))
+  const exchange = new Exchange({serving, receivedAt}, plan, new HttpSink(reply, flusher))
   raw.once('close', () => {
     if (!raw.writableFinished) exchange.gone()
   })

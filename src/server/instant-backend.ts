@@ -45,8 +45,12 @@ export class InstantBackend implements Backend {
     }
   }
 
-  submit(request: LiveRequest, observer: LiveObserver): Ticket {
-    const arrivedAt = this.#next()
+  now(): number {
+    return this.#clock.now()
+  }
+
+  submit(request: LiveRequest, observer: LiveObserver, receivedAt: number): Ticket {
+    const arrivedAt = this.#next(receivedAt)
     const times = timesOf(arrivedAt, request.outputTokens)
     this.#inFlight++
     let isOpen = true
@@ -66,14 +70,14 @@ export class InstantBackend implements Backend {
         if (!isOpen) return undefined
         isOpen = false
         this.#inFlight--
-        return {at: this.#next(), times: timesOf(arrivedAt, 0)}
+        return {at: this.#next(this.#clock.now()), times: timesOf(arrivedAt, 0)}
       },
     }
   }
 
   /** A time of its own for each arrival and cancel. */
-  #next(): number {
-    this.#past = Math.max(this.#clock.now(), this.#past + 1)
+  #next(at: number): number {
+    this.#past = Math.max(at, this.#past + 1)
     return this.#past
   }
 }

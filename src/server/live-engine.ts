@@ -114,8 +114,12 @@ export class LiveEngine implements Backend {
     return status
   }
 
-  submit(request: LiveRequest, observer: LiveObserver): Ticket {
-    const now = this.#enter()
+  now(): Ns {
+    return this.#clock.now()
+  }
+
+  submit(request: LiveRequest, observer: LiveObserver, receivedAt: Ns): Ticket {
+    const now = this.#enter(receivedAt)
     const {requests} = this.cluster
     const slot = requests.take()
     requests.row[slot] = slot
@@ -146,8 +150,8 @@ export class LiveEngine implements Backend {
   }
 
   /** The time of an input: after all that has happened, and everything before it happens now. */
-  #enter(): Ns {
-    const now = Math.max(this.#clock.now(), this.#past + 1)
+  #enter(at: Ns): Ns {
+    const now = Math.max(at, this.#past + 1)
     this.cluster.advanceTo(now - 1)
     this.#past = now
     return now
@@ -155,7 +159,7 @@ export class LiveEngine implements Backend {
 
   #cancel(slot: number, live: Live): ReturnType<Ticket['cancel']> {
     if (this.#live[slot] !== live) return undefined
-    const at = this.#enter()
+    const at = this.#enter(this.#clock.now())
     // It may have ended on the way to now.
     if (this.#live[slot] !== live) return undefined
     this.cluster.cancel(slot, at)

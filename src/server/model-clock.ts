@@ -10,10 +10,16 @@ export interface ModelClock {
 /** Longest delay that Node's timers take. */
 const longestMs = 2 ** 31 - 1
 
+/** Node's timers count milliseconds: what is left of one is spent looking, as long as that is seldom. */
+const fastestLooked = 2
+
 export class WallClock implements ModelClock {
   readonly #speed: number
   readonly #origin = process.hrtime.bigint()
+  #at: Ns = Number.POSITIVE_INFINITY
+  #task: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
+  #look: NodeJS.Immediate | undefined
 
   /** `speed` nanoseconds of the model pass in one nanosecond. */
   constructor(speed = 1) {
@@ -25,10 +31,22 @@ export class WallClock implements ModelClock {
   }
 
   wakeAt(at: Ns, task: () => void): void {
+    this.#at = at
+    this.#task = task
+    this.#wait()
+  }
+
+  #wait(): void {
     clearTimeout(this.#timer)
-    this.#timer = undefined
-    if (at === Number.POSITIVE_INFINITY) return
-    const delayMs = (at - this.now()) / this.#speed / 1e6
-    this.#timer = setTimeout(task, Math.min(longestMs, Math.max(1, Math.ceil(delayMs))))
+    clearImmediate(this.#look)
+    if (this.#at === Number.POSITIVE_INFINITY) return
+    const delayMs = (this.#at - this.now()) / this.#speed / 1e6
+    if (delayMs < 1 && this.#speed <= fastestLooked) this.#look = setImmediate(this.#check)
+    else this.#timer = setTimeout(this.#check, Math.min(longestMs, Math.max(1, delayMs)))
+  }
+
+  readonly #check = (): void => {
+    if (this.now() < this.#at) this.#wait()
+    else this.#task!()
   }
 }

@@ -165,6 +165,12 @@ const wrong: readonly Wrong[] = [
     says: /takes POST, not PUT/,
   },
   {
+    what: 'to delete a model',
+    raw: head(['DELETE /v1/models/gpt-9 HTTP/1.1']),
+    status: 405,
+    says: /takes GET, not DELETE/,
+  },
+  {
     what: 'GET where POST is meant',
     raw: head(['GET /v1/chat/completions HTTP/1.1']),
     status: 405,

@@ -22,6 +22,8 @@ interface Call {
   readonly shared: number
   readonly group: number
   readonly priority: number
+  /** ns that counting its tokens took. */
+  readonly counted: number
   /** ns after its arrival. */
   readonly leaves: number | undefined
 }
@@ -100,6 +102,7 @@ function live(setting: Case): Recorded[] {
         finished: (times) => Object.assign(record, {times, outcome: 'completed'}),
         rejected: (times) => Object.assign(record, {times, outcome: 'rejected'}),
       },
+      Math.max(0, clock.now() - call.counted),
     )
     Object.assign(record, {at: ticket.arrivedAt})
     records.push(record)
@@ -142,6 +145,7 @@ const call: fc.Arbitrary<Call> = fc
     part: fc.constantFrom(0, 0.6, 0.95, 1.3),
     group: fc.nat(2),
     priority: fc.nat(2),
+    counted: fc.constantFrom(0, 50, 1000),
     leaves: fc.option(fc.nat(6000), {nil: undefined, freq: 3}),
   })
   .map(({part, ...rest}) => ({...rest, shared: Math.floor(part * rest.input)}))

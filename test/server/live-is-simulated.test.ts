@@ -101,5 +101,21 @@ describe('live = simulated', () => {
 
     const completed = answers.filter(({end, status}) => end === 'whole' && status === 200)
     expect(completed.length).equal(served.completed)
+
+    const rowOf = new Map(trace.requestId!.map((id, row) => [id, row]))
+    const late: number[] = []
+    for (const {text, sentAt, endedAt, eventsAt} of completed) {
+      const row = rowOf.get(/"id":"([^"]+)"/.exec(text)![1]!)!
+      const [arrived, first, last] = [
+        outcomes.arrivedAt[row]!,
+        outcomes.firstTokenAt[row]!,
+        outcomes.finishedAt[row]!,
+      ]
+      if (eventsAt.length > 0) late.push(Math.abs(eventsAt[0]! - sentAt - (first - arrived) / 1e6))
+      late.push(Math.abs(endedAt - sentAt - (last - arrived) / 1e6))
+    }
+    const p95 = late.toSorted((a, b) => a - b)[Math.ceil(late.length * 0.95) - 1]!
+    this.test!.title += `; clients measured it within ${p95.toFixed(2)} ms (p95)`
+    if (isSoak) expect(p95).below(3)
   })
 })
