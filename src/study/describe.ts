@@ -8,6 +8,21 @@ const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1)
 
 /** Lines for the head of the tables: the trace, the engines, their memory, where each time comes from, notes. */
 export function describeRun(trace: Trace, deployment: Deployment, traceName: string): string[] {
+  const {compat} = deployment.request
+  return [
+    `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
+    ...engineLines(deployment),
+    ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
+    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
+  ]
+}
+
+/** The same without a trace: what stands ready. */
+export function describeEngines(deployment: Deployment): string[] {
+  return [...engineLines(deployment), ...deployment.notes.map((note) => `note: ${note}`)]
+}
+
+function engineLines(deployment: Deployment): string[] {
   const kinds = new Map<string, {engine: DeployedEngine; count: number}>()
   for (const engine of deployment.engines) {
     const line = engineLine(engine)
@@ -15,18 +30,11 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
     kind.count++
     kinds.set(line, kind)
   }
-  const engines = [...kinds].flatMap(([line, {engine, count}]) => [
+  return [...kinds].flatMap(([line, {engine, count}]) => [
     `${count > 1 ? `${count} × ` : ''}${line}`,
     memoryLine(engine),
     ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
-  const {compat} = deployment.request
-  return [
-    `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
-    ...engines,
-    ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
-    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
-  ]
 }
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */

@@ -41,6 +41,7 @@ export class TraceBuilder {
   readonly #formats = new Set<string>()
   #origin: number | undefined
   #keepFileOrderIds = false
+  #isUnsorted = false
 
   get length(): number {
     return this.#arrived.length
@@ -68,8 +69,17 @@ export class TraceBuilder {
     return this.#sessions.has(name)
   }
 
+  hasId(requestId: string): boolean {
+    return this.#ids.has(requestId)
+  }
+
   note(sentence: string): void {
     this.#notes.add(sentence)
+  }
+
+  /** Rows are known to come in another order than their arrival: no note needs to say so. */
+  expectUnsorted(): void {
+    this.#isUnsorted = true
   }
 
   /** Should rows be sorted, their numbers in the files stay their ids. */
@@ -186,7 +196,7 @@ export class TraceBuilder {
     this.#finishColumns(trace)
     const order = sortedOrder(keys)
     if (order) {
-      this.note('rows were not in order of arrival and have been sorted.')
+      if (!this.#isUnsorted) this.note('rows were not in order of arrival and have been sorted.')
       if (this.#keepFileOrderIds && this.#ids.size === 0)
         trace.requestId = Array.from({length}, (_, row) => String(row))
     }

@@ -1,4 +1,5 @@
 /** Files → Trace. */
+import {existsSync} from 'node:fs'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 import {TraceBuilder} from './builder.js'
@@ -7,6 +8,7 @@ import type {FailedRows, Head, ReadContext, TraceFormat} from './formats/format.
 import {llmsimCsv} from './formats/llmsim-csv.js'
 import {formatNames, formatOf, traceFormats} from './formats/registry.js'
 import {readJson, readJsonLines} from './json-reader.js'
+import {isRecording, openFileOf} from './recording.js'
 import {sniff} from './sniff.js'
 import {Source, type TornTail, traceFiles} from './source.js'
 import type {Trace} from './trace.js'
@@ -36,11 +38,20 @@ export async function readTrace(
   const forced = options.format === undefined ? undefined : formatNamed(options.format)
   const builder = new TraceBuilder()
   const files = await traceFiles(paths)
+  const recordings: string[] = []
   for (const file of files) {
     const before = builder.length
-    await readFile(file, forced, builder, options)
-    if (builder.length === before) throw empty(file)
+    const recorded = await isRecording(file)
+    await readFile(file, {forced, builder, options: recorded ? asRecorded(options) : options})
+    if (recorded) {
+      // A row is written when its request ends.
+      builder.expectUnsorted()
+      recordings.push(file)
+    }
+    if (!recorded && builder.length === before) throw empty(file)
   }
+  for (const file of recordings) await readOpen(file, builder, options)
+  if (builder.length === 0 && files.length > 0) throw empty(files[0]!)
   if (files.length === 0) throw new Problem('TRACE_NOT_FOUND', 'No trace was named.')
   return transformTrace(builder.finish(), options)
 }
@@ -60,12 +71,38 @@ const empty = (file: string): Problem =>
     suggestions: ['see whether the file was written to its end'],
   })
 
-async function readFile(
-  file: string,
-  forced: TraceFormat | undefined,
-  builder: TraceBuilder,
-  options: ReadOptions,
-): Promise<void> {
+/** The recorder may have been killed in the middle of a line, and requests that failed at once have no tokens. */
+const asRecorded = (options: ReadOptions): ReadOptions => ({
+  ...options,
+  torn: 'drop',
+  failed: 'drop',
+})
+
+/** Adds the requests of a recording that were accepted and never ended: the recorder was killed, or still runs. */
+async function readOpen(file: string, builder: TraceBuilder, options: ReadOptions): Promise<void> {
+  const open = openFileOf(file)
+  if (!existsSync(open)) return
+  const before = builder.length
+  await readFile(open, {
+    forced: llmsimCsv,
+    builder,
+    options: asRecorded(options),
+    passes: (id) => builder.hasId(id),
+  })
+  const lost = builder.length - before
+  if (lost > 0)
+    builder.note(`${file}: ${lost} requests were accepted and never ended (status lost).`)
+}
+
+interface FileRequest {
+  readonly forced: TraceFormat | undefined
+  readonly builder: TraceBuilder
+  readonly options: ReadOptions
+  readonly passes?: ReadContext['passes']
+}
+
+async function readFile(file: string, request: FileRequest): Promise<void> {
+  const {forced, builder, options, passes} = request
   const source = await Source.open(file)
   try {
     const head = sniff(file, source.head)
@@ -77,6 +114,7 @@ async function readFile(
       failed: options.failed ?? 'error',
       mapping,
       builder,
+      passes,
     }
     builder.beginFile(file, format.name)
     if ((format.kind === 'csv') !== (head.kind === 'csv')) throw mismatch(file, format, head.kind)
@@ -89,6 +127,8 @@ async function readFile(
       await readCsv(source, {header: head.header, format}, context, options.csvWay)
     else if (format.kind === 'jsonl') await readJsonLines(source, format, context)
     else if (format.kind === 'json') await readJson(source, format, context)
+    if (source.dropped > 0)
+      builder.note(`${file}: the last line is torn (${source.dropped} bytes) and was left out.`)
   } finally {
     await source.close()
   }
