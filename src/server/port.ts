@@ -6,7 +6,7 @@ import {Problem} from '../errors.js'
 import {idToHex} from '../trace/block-ids.js'
 import type {KeptText} from '../trace/recording.js'
 import {type Answering, type AnsweringOptions, buildAnswering} from './answering.js'
-import {appDefaults, createApp} from './app.js'
+import {type AppOptions, appDefaults, createApp} from './app.js'
 import type {Backend} from './backend.js'
 import {planEmbedding} from './embedding-plan.js'
 import {FairQueue} from './fair-queue.js'
@@ -53,7 +53,7 @@ export interface PortOptions {
   readonly version: string
   /** What /status says of the configuration. */
   readonly about: {readonly [field: string]: unknown}
-  readonly limits?: Partial<typeof appDefaults>
+  readonly limits?: Partial<Omit<AppOptions, 'apiKey' | 'onBug'>>
   /** One sentence for whoever watches the server. */
   readonly onLog: (line: string) => void
 }

@@ -64,7 +64,11 @@ describe('live = simulated', () => {
 
     const trace = await readTrace([server.trace])
     expect(trace.notes).deep.equal([])
-    expect(trace.length).equal(answers.length)
+    // On a busy machine some clients leave before their request is even read.
+    const left = answers.filter(({end}) => end === 'left').length
+    expect(trace.length)
+      .most(answers.length)
+      .least(answers.length - left)
     const deployment = await deploy(runRequest({hardware: 'H100'}))
     const {run} = simulate({trace, deployment, check: true})
     const {outcomes} = run
