@@ -78,7 +78,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'tables.ts',
     'warmup.ts',
   ],
-  server: ['answering.ts', 'faults.ts', 'port.ts'],
+  server: ['answering.ts', 'faults.ts', 'port.ts', 'proxy/upstream.ts'],
   stats: ['outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: ['deployment.ts', 'job.ts', 'listen.ts', 'run-request.ts', 'simulate.ts'],
   trace: [
