@@ -54,7 +54,6 @@ export class Exchange {
 
   /** Asks the engines. */
   begin(): void {
-    this.#serving.enter()
     for (const [index, answer] of this.#plan.answers.entries()) {
       if (this.#isOver) break
       this.#ask(index, answer)
@@ -162,7 +161,7 @@ export class Exchange {
       const {firstTokenAt, arrivedAt} = this.#parts[0]!.times!
       this.#sink.whole(writer.whole(this.#used()), firstTokenAt - arrivedAt)
     }
-    if (isLast) this.#over()
+    if (isLast) this.#isOver = true
   }
 
   #used(): UsedTokens {
@@ -188,14 +187,14 @@ export class Exchange {
 
   #fail(error: ApiError): void {
     this.#sink.fail(error)
-    this.#over()
+    this.#isOver = true
     this.#cancelAll()
   }
 
   /** The client has left: what it asked for is taken back. */
   gone(): void {
     if (this.#isOver) return
-    this.#over()
+    this.#isOver = true
     this.#cancelAll()
   }
 
@@ -219,12 +218,6 @@ export class Exchange {
       for (const observer of observers) observer.ended(row, this.#plan, part.index)
       then?.(fate)
     })
-  }
-
-  #over(): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    this.#serving.leave()
   }
 }
 

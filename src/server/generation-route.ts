@@ -28,6 +28,10 @@ export function addGeneration(
 }
 
 export function generate(call: Call, makePlan: MakePlan, parts: GenerationParts): void {
+  const {raw} = call.reply
+  parts.serving.enter()
+  // Emitted once, after the last byte or when the client is gone.
+  raw.once('close', () => parts.serving.leave())
   parts.queue.add(() => {
     try {
       parts.serving.admit()

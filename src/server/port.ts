@@ -116,7 +116,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
     app,
     files: recorder.files,
     drain: () => serving.drain(),
-    close: () => closePort(app, recorder, answering),
+    close: () => closePort(app, serving, answering),
   }
 }
 
@@ -204,13 +204,14 @@ function notListening(host: string, port: number, cause: unknown): Problem {
 
 async function closePort(
   app: FastifyInstance,
-  recorder: Recorder,
+  serving: Serving,
   answering: Answering,
 ): Promise<void> {
+  const left = serving.drain()
   app.server.closeAllConnections()
   await app.close()
-  // Whoever was cut off is recorded as cancelled in the turns after.
-  await new Promise((resolve) => setImmediate(resolve))
-  recorder.close()
+  // Whoever was cut off is recorded as cancelled when its connection reports its end.
+  await left
+  serving.recorder.close()
   await answering.close()
 }

@@ -83,7 +83,7 @@ export class Serving {
     if (fault !== undefined) throw fault
   }
 
-  /** Counts a request in; call `leave` once it has been answered, or its client is gone. */
+  /** Counts a request in; call `leave` once it has been answered to the last byte, or its client is gone. */
   enter(): void {
     this.#open++
   }

@@ -3,7 +3,14 @@ import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
 import {simulate} from '#llmsim/study/simulate.js'
 import {readTrace} from '#llmsim/trace/read.js'
-import {type Answer, listenModel, manyConnections, post, startListen} from '../support/listening.js'
+import {
+  type Answer,
+  endListening,
+  listenModel,
+  manyConnections,
+  post,
+  startListen,
+} from '../support/listening.js'
 import {runRequest} from '../support/run-request.js'
 
 const kills = process.env.LLMSIM_SOAK === '1' ? 20 : 3
@@ -17,6 +24,8 @@ function finishedId({end, status, text}: Answer): string | undefined {
 }
 
 describe('SIGKILL under load', () => {
+  afterEach(endListening)
+
   for (let kill = 0; kill < kills; kill++) {
     const respond = kill % 2 === 0 ? 'modelled' : 'instant'
     it(`leaves a whole recording, ${kill + 1} of ${kills} (${respond})`, async function () {
@@ -39,7 +48,9 @@ describe('SIGKILL under load', () => {
         }
       }
       const clients = Array.from({length: 48}, (_, number) => client(number))
-      await new Promise((resolve) => setTimeout(resolve, 400 + ((kill * 277) % 900)))
+      // Under load, and at another moment each time.
+      while (answers.length < 60) await new Promise((resolve) => setTimeout(resolve, 5))
+      await new Promise((resolve) => setTimeout(resolve, (kill * 277) % 300))
       server.kill('SIGKILL')
       await server.ended
       isUp = false

@@ -6,6 +6,7 @@ import {simulate} from '#llmsim/study/simulate.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import {
   type Answer,
+  endListening,
   type ListenProcess,
   listenModel,
   manyConnections,
@@ -55,6 +56,8 @@ async function traffic(server: ListenProcess): Promise<Answer[]> {
 }
 
 describe('live = simulated', () => {
+  afterEach(endListening)
+
   it(`holds to the nanosecond over ${seconds} s of ${rate} requests/s, cancels and shared prefixes included`, async function () {
     this.timeout((seconds + 60) * 1000)
     const server = await startListen()

@@ -3,7 +3,7 @@ import {readFileSync} from 'node:fs'
 import autocannon from 'autocannon'
 import {expect} from 'chai'
 import {readTrace} from '#llmsim/trace/read.js'
-import {type ListenProcess, listenModel, startListen} from '../support/listening.js'
+import {endListening, type ListenProcess, listenModel, startListen} from '../support/listening.js'
 
 const isSoak = process.env.LLMSIM_SOAK === '1'
 
@@ -68,6 +68,8 @@ async function stop(server: ListenProcess): Promise<number> {
 }
 
 describe('listen under load', () => {
+  afterEach(endListening)
+
   const perSecond = isSoak ? 2000 : 0
   const amount = isSoak ? 75_000 : 10_000
   it(`answers and records ${amount} requests, none lost`, async function () {

@@ -18,6 +18,13 @@ export interface ListenProcess {
   readonly ended: Promise<{readonly code: number | null; readonly signal: NodeJS.Signals | null}>
 }
 
+const running = new Set<ChildProcess>()
+
+/** Ends what a failed test left running: it would keep the process of the tests. */
+export function endListening(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
+
 /** Starts the real program on a free port and waits until it listens. */
 export async function startListen(...flags: string[]): Promise<ListenProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'llmsim-listen-'))
@@ -25,6 +32,7 @@ export async function startListen(...flags: string[]): Promise<ListenProcess> {
   const argv = [`${root}bin/run.js`, 'listen', '--port', '0', '--trace', trace, ...flags]
   const env = {...process.env, NODE_OPTIONS: '', NO_COLOR: '1'}
   const child: ChildProcess = spawn(process.execPath, argv, {cwd: folder, env})
+  running.add(child)
   let stdout = ''
   let stderr = ''
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
@@ -34,7 +42,10 @@ export async function startListen(...flags: string[]): Promise<ListenProcess> {
     stderr += text
   })
   const ended = new Promise<{code: number | null; signal: NodeJS.Signals | null}>((resolve) => {
-    child.on('close', (code, signal) => resolve({code, signal}))
+    child.on('close', (code, signal) => {
+      running.delete(child)
+      resolve({code, signal})
+    })
   })
   const url = await new Promise<string>((resolve, reject) => {
     const look = () => {

@@ -8,6 +8,15 @@ import {deploy} from '#llmsim/study/deployment.js'
 import {listenModel} from './listening.js'
 import {runRequest} from './run-request.js'
 
+const open = new Set<Port>()
+
+/** Closes what is still open: a port that a failed test left behind would keep the process. */
+export async function closeTestPorts(): Promise<void> {
+  const ports = [...open]
+  open.clear()
+  for (const port of ports) await port.close()
+}
+
 /** An H100 behind a free port; `given` changes what a test is about. */
 export async function openTestPort(
   given: Partial<PortOptions> = {},
@@ -42,5 +51,6 @@ export async function openTestPort(
     onLog: (line) => logged.push(line),
     ...given,
   })
+  open.add(port)
   return {...port, logged}
 }
