@@ -55,6 +55,15 @@ export default class Listen extends BaseCommand {
     upstream: Flags.string({
       helpGroup,
       helpValue: 'URL',
+      exclusive: [
+        'respond',
+        'speed',
+        'answer',
+        'output-tokens',
+        'served-model-name',
+        'any-model',
+        'max-queue',
+      ],
       summary: 'Pass requests on to a real server, and record what it does.',
     }),
     warmup: Flags.string({
