@@ -54,7 +54,11 @@ export class ProxyExchange {
     const {serving, backend} = this.#parts
     serving.enter()
     backend.inFlight++
-    this.#reply.raw.once('close', () => this.#gone())
+    // Emitted once, after the last byte or when the client is gone.
+    this.#reply.raw.once('close', () => {
+      serving.leave()
+      this.#gone()
+    })
     this.#send(this.#incoming)
     this.#count()
   }
@@ -221,9 +225,7 @@ export class ProxyExchange {
       serving.recorder.end(row, (fate) => {
         if (fate === 'lost') worst = fate
         for (const observer of serving.observers) observer.ended(row, undefined, 0)
-        if (--left > 0) return
-        then(worst)
-        serving.leave()
+        if (--left === 0) then(worst)
       })
     }
   }

@@ -43,6 +43,7 @@ const listAt = (value: unknown, key: string): unknown[] => {
 /** Text of a message or of a delta: what is said, thought, and given to tools. */
 const said = (message: unknown): string =>
   textAt(message, 'reasoning_content') +
+  textAt(message, 'reasoning') +
   textAt(message, 'content') +
   listAt(message, 'tool_calls')
     .map(
