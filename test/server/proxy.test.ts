@@ -8,7 +8,8 @@ import {upstreamUrl} from '#llmsim/server/proxy/upstream.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import type {RecordedRow} from '#llmsim/trace/recording.js'
 import {problemOf} from '../catalogue/problem.js'
-import {listenModel as model, post} from '../support/listening.js'
+import {spawnCli} from '../support/cli.js'
+import {endListening, listenModel as model, post, startListen} from '../support/listening.js'
 import {openTestPort} from '../support/open-port.js'
 
 const messages = [
@@ -344,6 +345,43 @@ describe('a proxy', function () {
         'FLAG_BAD_VALUE',
         `--upstream ${text}: it is not the URL of a server.`,
       ])
+    }
+  })
+})
+
+describe('listen --upstream', function () {
+  this.timeout(60_000)
+  afterEach(endListening)
+
+  it('lets open requests end at Ctrl-C, and simulates what it recorded', async () => {
+    const upstream = await openTestPort()
+    const proxy = await startListen('--upstream', `${upstream.url}/v1`, '--hardware', 'L40S')
+    const body = {model, messages, max_tokens: 40, ignore_eos: true}
+    const open = post({url: proxy.url, body: {...body, stream: true}})
+    await post({url: proxy.url, body: {...body, max_tokens: 2}})
+    proxy.kill('SIGINT')
+    expect((await proxy.ended).code).equal(0)
+    expect((await open).text).match(/data: \[DONE\]\n\n$/)
+    expect(proxy.stdout()).contain('2 of 2 completed').contain(`2 rows in ${proxy.trace}`)
+    expect(proxy.stdout()).contain(`next: llmsim simulate ${proxy.trace} --hardware L40S`)
+    const trace = await readTrace([proxy.trace])
+    expect([...trace.outputTokens].sort((a, b) => a - b)).deep.equal([2, 40])
+    await upstream.close()
+  })
+
+  it('refuses what only a model can do, and what is no URL', async () => {
+    for (const [flags, code, says] of [
+      [
+        ['http://127.0.0.1:1', '--speed', '2'],
+        'FLAG_CONFLICT',
+        /--speed=2 cannot also be provided/,
+      ],
+      [['http://127.0.0.1:1', '--answer', 'echo'], 'FLAG_CONFLICT', /--answer=echo/],
+      [['my-server'], 'FLAG_BAD_VALUE', /--upstream my-server: it is not the URL of a server\./],
+    ] as const) {
+      const {code: exit, stderr} = await spawnCli('listen', '--port', '0', '--upstream', ...flags)
+      expect(exit, stderr).equal(2)
+      expect(stderr).match(says).contain(`Code: ${code}`)
     }
   })
 })
