@@ -39,6 +39,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'model-shape.ts',
     'models.ts',
     'parallelism.ts',
+    'power-figures.ts',
     'profile-bundle.ts',
     'weight-format.ts',
   ],
@@ -64,9 +65,11 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   report: [
     'check.ts',
     'device-table.ts',
+    'energy.ts',
     'groups.ts',
     'hardware-tables.ts',
     'model-card.ts',
+    'power-file.ts',
     'progress.ts',
     'report-formats.ts',
     'report.ts',
@@ -78,7 +81,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'tables.ts',
     'warmup.ts',
   ],
-  stats: ['outcomes.ts', 'percentiles.ts'],
+  stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts'],
   study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
   trace: ['generate.ts', 'info-text.ts', 'info.ts', 'read.ts', 'trace.ts', 'write.ts'],
 }

@@ -6,6 +6,7 @@ import type {Engine} from '../engine/engine.js'
 import type {EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, StepTime} from '../latency/step-time.js'
+import {BusySpans} from '../stats/busy-spans.js'
 
 /** What a request passes before and after the engine. */
 export interface FrontEnd {
@@ -70,6 +71,8 @@ export class Replica implements EngineView {
   readonly engine: Engine
   readonly instance: number
   readonly frontEnd: FrontEnd
+  /** When steps ran without a break. */
+  readonly busy = new BusySpans()
   readonly #requests: RequestPool
   readonly #stepTime: StepTime
   readonly #nodeEnds: NodeEnds | undefined
@@ -218,6 +221,7 @@ export class Replica implements EngineView {
     while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
       start ??= engine.oldest
     }
+    this.busy.mark(now, start !== undefined)
     if (start === undefined) return
     const duration = this.#stepTime(start.shape)
     this.#end = now + duration

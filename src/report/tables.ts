@@ -1,5 +1,6 @@
 /** What a person reads after a run: within 80 columns, with or without colour. */
 
+import type {Energy} from './energy.js'
 import {count, dollars, figure, seconds, share} from './figures.js'
 import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
@@ -50,7 +51,7 @@ function labelled(name: string, text: string, style: Style): string[] {
 }
 
 function factsOf(summary: Summary): (readonly [string, string])[] {
-  const {throughput, warmup, goodput, cost} = summary
+  const {throughput, warmup, goodput, cost, energy} = summary
   const rates = [
     `${figure(throughput.requests_per_s)} req/s`,
     `${figure(throughput.input_tokens_per_s)} tok/s in`,
@@ -68,6 +69,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ['prefix hits', prefixFact(summary)],
     ['engine', engineFact(summary)],
     ...(cost ? [['cost', costFact(cost)] as const] : []),
+    ...(energy ? [['energy', energyFact(energy)] as const] : []),
     ...(warmup
       ? [
           [
@@ -117,7 +119,14 @@ function engineFact({steps, utilisation, engines}: Summary): string {
 
 function costFact(cost: Cost): string {
   const devices = `${cost.devices} ${cost.devices === 1 ? 'device' : 'devices'}`
-  return `${dollars(cost.usd_per_1m_output_tokens)} per 1M output tokens (${devices} at ${dollars(cost.usd_per_hour)}/h)`
+  const perToken = `${dollars(cost.usd_per_1m_input_tokens)} per 1M input tokens, ${dollars(cost.usd_per_1m_output_tokens)} per 1M output tokens`
+  return `${dollars(cost.usd)}: ${perToken} (${devices} at ${dollars(cost.usd_per_hour)}/h)`
+}
+
+function energyFact(energy: Energy): string {
+  const {total_j, mean_w, peak_w, j_per_request, j_per_output_token} = energy
+  const watts = `${figure(mean_w)} W on average, at most ${figure(peak_w)} W`
+  return `${figure(total_j / 3.6e6)} kWh, ${watts}; ${figure(j_per_request)} J per request, ${figure(j_per_output_token)} J per output token`
 }
 
 function warningsOf(summary: Summary): string[] {

@@ -8,11 +8,13 @@ import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
 import {defaultHostTerms, inProcessFrontEndNs} from '../latency/host.js'
 import type {StepTimeModel} from '../latency/step-time.js'
+import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
 import {chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {type Instance, placeInstances} from './instance.js'
 import type {Layout} from './layout.js'
+import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 
 export interface DeployedEngine {
@@ -28,6 +30,7 @@ export interface Deployment {
   readonly replicas: readonly ReplicaConfig[]
   readonly policy: SchedulingPolicy
   readonly price: Price | undefined
+  readonly power: PowerPlan | undefined
   /** What a user should know, one sentence each. */
   readonly notes: readonly string[]
 }
@@ -64,7 +67,8 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
       frontEnd: frontEndOf(request),
     })),
     policy,
-    price: priceOf(engines),
+    price: priceOf(engines, request.pricePerHour),
+    power: planPower(instances),
     notes: [
       ...notes,
       ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes])),
@@ -90,14 +94,15 @@ function frontEndOf({compat, frontEnd}: RunRequest) {
   }
 }
 
-/** Mean price of the devices, where the catalogue has one for all. */
-function priceOf(engines: readonly DeployedEngine[]): Price | undefined {
+/** Mean price of the devices, where it was given or the catalogue has one for all. */
+function priceOf(engines: readonly DeployedEngine[], given: number | undefined): Price | undefined {
   let devices = 0
   let usdPerHour = 0
   for (const {instance} of engines) {
-    if (instance.hardware === undefined) return undefined
+    const price = given ?? instance.hardware?.priceUsdPerHour
+    if (price === undefined) return undefined
     devices += instance.tp
-    usdPerHour += instance.tp * instance.hardware.priceUsdPerHour
+    usdPerHour += instance.tp * price
   }
   return {usdPerHour: usdPerHour / devices, devices}
 }

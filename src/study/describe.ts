@@ -24,6 +24,7 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
+    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
   ]

@@ -41,6 +41,8 @@ export interface RunRequest {
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
   readonly frontEnd: 'http' | 'in-process' | 'none'
   readonly seed: number
+  /** US dollars per device and hour, instead of the catalogue's. */
+  readonly pricePerHour?: number | undefined
 }
 
 export const defaultModel = 'meta-llama/Llama-3.1-8B-Instruct'
