@@ -81,7 +81,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'tables.ts',
     'warmup.ts',
   ],
-  stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts'],
+  stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
   trace: ['generate.ts', 'info-text.ts', 'info.ts', 'read.ts', 'trace.ts', 'write.ts'],
 }

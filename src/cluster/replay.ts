@@ -184,6 +184,7 @@ class Driver implements RequestSink {
 function totalsOf(cluster: Cluster): EngineTotals[] {
   return cluster.replicas.map(({engine, instance}) => ({
     ...engine.totals,
+    gaps: engine.totals.gaps.settled(),
     instance,
     blocks: engine.totalBlocks,
     freeBlocksAtEnd: engine.freeBlocks,

@@ -7,6 +7,7 @@ import type {EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, StepTime} from '../latency/step-time.js'
 import {BusySpans} from '../stats/busy-spans.js'
+import {EnteringQueue} from './entering-queue.js'
 
 /** What a request passes before and after the engine. */
 export interface FrontEnd {
@@ -79,10 +80,7 @@ export class Replica implements EngineView {
   readonly #around: Surroundings
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
-  /** Requests in the front end and when they leave it, in that order. */
-  readonly #entering: {slot: number; at: Ns}[] = []
-  /** Those before it have left. */
-  #firstEntering = 0
+  readonly #entering = new EnteringQueue()
   #tokenizerFreeAt: Ns = 0
   /** End of the batch that executes. */
   #end: Ns = never
@@ -109,7 +107,7 @@ export class Replica implements EngineView {
 
   /** Those in the front end count: they are on their way to this engine and to no other. */
   get waiting(): number {
-    return this.engine.waiting + this.#entering.length - this.#firstEntering
+    return this.engine.waiting + this.#entering.size
   }
 
   get freeBlocks(): number {
@@ -124,13 +122,9 @@ export class Replica implements EngineView {
     return this.engine.maxNumSeqs
   }
 
-  get #entersAt(): Ns {
-    return this.#entering[this.#firstEntering]?.at ?? never
-  }
-
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
-    return Math.min(this.#end, this.#planAt, this.#entersAt)
+    return Math.min(this.#end, this.#planAt, this.#entering.nextAt())
   }
 
   /** A request arrives at the front end. */
@@ -143,20 +137,12 @@ export class Replica implements EngineView {
     const tokenized =
       Math.max(now, this.#tokenizerFreeAt) + Math.round(perTokenNs * this.#requests.input[slot]!)
     this.#tokenizerFreeAt = tokenized
-    this.#entering.push({slot, at: tokenized + delayNs})
+    this.#entering.push(slot, tokenized + delayNs)
   }
 
   /** Requests that leave the front end by `now` reach the engine. */
   enter(now: Ns, onRejected: OnRejected): void {
-    if (this.#entersAt > now) return
-    const entering = this.#entering
-    while (this.#entersAt <= now) {
-      this.#enqueue(entering[this.#firstEntering++]!.slot, now, onRejected)
-    }
-    // Not one by one: a long array moves as a whole.
-    if (2 * this.#firstEntering < entering.length) return
-    entering.splice(0, this.#firstEntering)
-    this.#firstEntering = 0
+    while (this.#entering.nextAt() <= now) this.#enqueue(this.#entering.take(), now, onRejected)
   }
 
   #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
@@ -193,11 +179,7 @@ export class Replica implements EngineView {
 
   /** Takes a request out wherever it is. Returns how many tokens it got. */
   cancel(slot: number): number {
-    const first = this.#firstEntering
-    const at = this.#entering.findIndex((request, i) => i >= first && request.slot === slot)
-    if (at < 0) return this.engine.cancel(slot)
-    this.#entering.splice(at, 1)
-    return 0
+    return this.#entering.remove(slot) ? 0 : this.engine.cancel(slot)
   }
 
   /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
@@ -241,7 +223,7 @@ export class Replica implements EngineView {
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.#end > until) return
-    const last = Math.min(until, this.#entersAt - 1)
+    const last = Math.min(until, this.#entering.nextAt() - 1)
     this.#end = this.engine.runDecodes(this.#end, last, this.#stepTime)
   }
 }

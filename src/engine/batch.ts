@@ -3,12 +3,13 @@
  * previous token from the batch before, so all of them share one gap and need no list. The others are listed.
  */
 import {type BatchShape, emptyShape} from '../latency/step-time.js'
+import {asDouble, empty} from './columns.js'
 import type {HeldBack} from './totals.js'
 
 export class Batch {
   /** Number of the batch, from 1. */
   sequence = 0
-  readonly shape: BatchShape = emptyShape()
+  readonly shape: BatchShape = {...emptyShape(), prefillWork: asDouble}
   /** Decodes whose previous token came from the batch before. */
   regular = 0
   /** Requests that catch up in this batch: their first token, or the first after a preemption. */
@@ -28,6 +29,10 @@ export class Batch {
   /** Requests preempted since the batch before was planned. */
   preempted = 0
 
+  constructor() {
+    this.shape.prefillWork = 0
+  }
+
   /** Whether it delivers regular tokens only. */
   get isPlain(): boolean {
     return (
@@ -36,6 +41,19 @@ export class Batch {
       this.finishing.length === 0 &&
       this.departing.length === 0
     )
+  }
+
+  /** Whether it holds these `count` decodes, each with its next token, and nothing else. */
+  isOnlyDecodes(count: number): boolean {
+    return this.isPlain && this.regular === count && this.shape.tokens === count
+  }
+
+  /** The contexts of a batch that holds the same decodes again. */
+  setContexts(sum: number, smallest: number, largest: number): void {
+    const {shape} = this
+    shape.decodeContext = sum
+    shape.decodeContextMin = smallest
+    shape.decodeContextMax = largest
   }
 
   clear(sequence: number): void {
@@ -104,9 +122,4 @@ export class Batch {
     }
     return found
   }
-}
-
-/** Setting the length of an array that is empty already is a slow path of V8, and most lists are. */
-const empty = (list: number[]): void => {
-  if (list.length > 0) list.length = 0
 }

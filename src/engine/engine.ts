@@ -10,6 +10,7 @@ import type {BatchShape, Ns, StepTime} from '../latency/step-time.js'
 import {Admission} from './admission.js'
 import type {Batch} from './batch.js'
 import {BlockPool} from './block-pool.js'
+import {empty} from './columns.js'
 import type {
   EngineConfig,
   EngineListener,
@@ -188,7 +189,9 @@ export class Engine implements EngineView {
   complete(now: Ns): void {
     const requests = this.#requests
     const {gaps} = this.totals
-    const batch = this.#endOldest(now)
+    const {oldest} = this.#pipeline
+    this.#account(oldest, now)
+    const batch = this.#pipeline.end(now)
     for (const slot of batch.stragglers) gaps.add(now - requests.lastTokenAt[slot]!, 1)
     for (const slot of batch.joiners) {
       if (Number.isNaN(requests.firstTokenAt[slot]!)) requests.firstTokenAt[slot] = now
@@ -197,22 +200,20 @@ export class Engine implements EngineView {
     }
     for (const slot of batch.departing) requests.lastTokenAt[slot] = now
     this.#work += batch.departing.length + batch.stragglers.length + batch.joiners.length
-    if (this.finished.length > 0) this.finished.length = 0
+    empty(this.finished)
     if (batch.finishing.length === 0) return
     this.#seats.finish(batch)
-    this.finished.push(...batch.finishing)
+    for (const slot of batch.finishing) this.finished.push(slot)
   }
 
-  #endOldest(now: Ns): Batch {
+  /** What the oldest batch, which ends, adds to the totals. */
+  #account(batch: Batch, now: Ns): void {
     const {totals} = this
-    const gap = now - this.#pipeline.lastEnd
-    const batch = this.#pipeline.end(now)
     totals.steps++
     totals.prefillTokens += batch.shape.prefillTokens
     totals.decodeTokens += batch.shape.decodes
-    if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
+    if (batch.regular > 0) totals.gaps.add(now - this.#pipeline.lastEnd, batch.regular)
     this.#listener.batchEnded?.(batch.sequence, now)
-    return batch
   }
 
   /** Takes a request out at once; batches that hold it keep their length. Returns how many tokens it got. */
@@ -251,17 +252,16 @@ export class Engine implements EngineView {
     const waiting = this.#queue.size
     let now = end
     while (now <= until && !cohort.hasEnding() && cohort.needBlock() <= this.#pool.free) {
-      this.#endOldest(now)
-      const batch = this.#pipeline.open()
-      batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
-      batch.regular = size
+      this.#account(this.#pipeline.oldest, now)
+      const batch = this.#pipeline.rotate(now)
+      batch.setContexts(cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
+      batch.preempted = 0
       this.#runningPlan.takeDecodeBlocks()
       // A block that just became full may be the one the head of the queue waited for.
       const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
       if (admits) this.#admission.admit(batch, left, now)
       this.#note(batch)
       this.#seats.seal(batch)
-      this.#pipeline.add(batch)
       this.#work++
       const {oldest} = this.#pipeline
       const duration = time(oldest.shape)
@@ -273,13 +273,12 @@ export class Engine implements EngineView {
   }
 
   #isSteady(): boolean {
-    const {cohort, list, stragglers} = this.#seats
+    const {cohort} = this.#seats
     if (this.#pipeline.size < this.config.depth || cohort.size === 0) return false
-    // Nobody prefills or drains, nobody is owed a token, and one budget serves all.
-    if (list.size !== cohort.size || stragglers.length > 0) return false
     const left = this.config.maxNumBatchedTokens - cohort.size
     if (left < 0) return false
-    for (const batch of this.#pipeline.batches) if (!batch.isPlain) return false
+    // Then nobody drains or is owed a token, and who prefills has no budget.
+    for (const batch of this.#pipeline.batches) if (!batch.isOnlyDecodes(cohort.size)) return false
     // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
     return this.#admission.headFits(left) === 0
   }

@@ -1,14 +1,19 @@
 /** The batches of an engine that are planned and not ended, oldest first: one executes, the others wait for it. */
 import type {Ns} from '../latency/step-time.js'
 import {Batch} from './batch.js'
+import {asDouble} from './columns.js'
 
 export class Pipeline {
   /** Number of the batch planned last. */
   sequence = 0
   /** When the batch before the oldest ended. */
-  lastEnd: Ns = 0
+  lastEnd: Ns = asDouble
   readonly batches: Batch[] = []
   readonly #spare: Batch[] = []
+
+  constructor() {
+    this.lastEnd = 0
+  }
 
   get size(): number {
     return this.batches.length
@@ -25,6 +30,17 @@ export class Pipeline {
   /** Number of the batch that ended last. */
   get ended(): number {
     return this.sequence - this.batches.length
+  }
+
+  /** The oldest batch ends and takes its place behind the newest as the next one, otherwise as it was. */
+  rotate(now: Ns): Batch {
+    const {batches} = this
+    const batch = batches[0]!
+    for (let i = 1; i < batches.length; i++) batches[i - 1] = batches[i]!
+    batches[batches.length - 1] = batch
+    batch.sequence = ++this.sequence
+    this.lastEnd = now
+    return batch
   }
 
   /** An empty batch, to be `add`ed or `discard`ed. */

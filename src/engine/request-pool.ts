@@ -98,6 +98,13 @@ export class RequestPool {
     this.#free.push(slot)
   }
 
+  /** Puts slots in order of their admission. Most lists have one or two. */
+  sortByAdmission(slots: number[]): void {
+    if (slots.length < 2) return
+    const {admission} = this
+    slots.sort((a, b) => admission[a]! - admission[b]!)
+  }
+
   #grow(): void {
     const from = this.#capacity
     const capacity = Math.max(64, from * 2)

@@ -119,9 +119,11 @@ export class Seats {
   /** Members left out keep their context; members with their last token in `batch` drain; the step counts. */
   seal(batch: Batch): void {
     const {cohort} = this
-    for (const slot of this.leftOut) this.#leaveOut(slot)
-    if (this.leftOut.length > 0) this.leftOut.length = 0
-    for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
+    if (this.leftOut.length > 0) {
+      for (const slot of this.leftOut) this.#leaveOut(slot)
+      this.leftOut.length = 0
+    }
+    if (cohort.hasEnding()) for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
     cohort.advance()
   }
 
@@ -172,9 +174,7 @@ export class Seats {
   /** The last tokens of `batch` are delivered: seats and blocks go back, in order of the picks. */
   finish(batch: Batch): void {
     const requests = this.#requests
-    if (batch.finishing.length > 1) {
-      batch.finishing.sort((a, b) => requests.admission[a]! - requests.admission[b]!)
-    }
+    requests.sortByAdmission(batch.finishing)
     for (const slot of batch.finishing) {
       this.work++
       this.#listener.tokensUntil?.(slot, batch.sequence)

@@ -1,6 +1,7 @@
 /** A whole run in numbers: the `summary` of `run.json` and of `--json`. docs/results.md defines each field. */
 import type {EngineTotals, WeightedSamples} from '../stats/outcomes.js'
 import {describeWeighted} from '../stats/percentiles.js'
+import {pooled} from '../stats/samples.js'
 import {type Bound, findCause, findSteadyState, type SteadyState} from './diagnosis.js'
 import type {Energy} from './energy.js'
 import {
@@ -114,7 +115,7 @@ export function summarise(run: RunResult, options: SummaryOptions = {}): Summary
   const lookedUp = total((e) => e.lookedUpTokens)
   const span = spanOf(outcomes, rowsAfter(undefined, outcomes.arrivedAt))
   const perEngine = engines.map((engine) => summariseEngine(engine, span))
-  const gaps = run.gaps ?? pool(engines.map((engine) => engine.gaps))
+  const gaps = run.gaps ?? pooled(engines.map((engine) => engine.gaps))
   return {
     requests,
     duration_s,
@@ -214,20 +215,6 @@ function summariseEngine(engine: EngineTotals, span: number): EngineSummary {
     mean_running: quotient(engine.runningNs, engine.busyNs),
     mean_waiting: quotient(engine.waitingNs, engine.busyNs),
   }
-}
-
-function pool(parts: readonly WeightedSamples[]): WeightedSamples {
-  if (parts.length === 1) return parts[0]!
-  const length = parts.reduce((sum, part) => sum + part.length, 0)
-  const values = new Float64Array(length)
-  const counts = new Float64Array(length)
-  let at = 0
-  for (const part of parts) {
-    values.set(part.values.subarray(0, part.length), at)
-    counts.set(part.counts.subarray(0, part.length), at)
-    at += part.length
-  }
-  return {length, values, counts}
 }
 
 const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value)

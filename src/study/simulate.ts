@@ -8,13 +8,13 @@ import {closedLoop, openLoop} from '../cluster/workload.js'
 import {defaults, lastChunkQueueing, pollingClock} from '../compat/llmservingsim.js'
 import type {EngineListener} from '../engine/engine-config.js'
 import {prefixIdentity} from '../engine/prefix-identity.js'
-import {GapSamples} from '../engine/totals.js'
 import {checkRun} from '../report/check.js'
 import {accountEnergy, type EnergyAccount, type PowerSeries} from '../report/energy.js'
 import type {Slo} from '../report/slo.js'
 import {type RunResult, type Summary, summarise} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
+import {Samples} from '../stats/samples.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
 
@@ -126,7 +126,7 @@ class GapRecorder {
   readonly #request: SimulateRequest
   readonly #isNeeded: boolean
   readonly #timelines: TokenTimeline[] = []
-  readonly #pooled = new GapSamples()
+  readonly #pooled = new Samples()
   readonly #largest: Float64Array | undefined
   /** Row that arrived first, and the rows that a warm-up by number leaves out. */
   #first = -1
@@ -169,7 +169,7 @@ class GapRecorder {
 
   recorded(): Pick<RunResult, 'gaps' | 'largestGap'> {
     return {
-      ...(this.#request.warmup === undefined ? {} : {gaps: this.#pooled}),
+      ...(this.#request.warmup === undefined ? {} : {gaps: this.#pooled.settled()}),
       ...(this.#largest === undefined ? {} : {largestGap: this.#largest}),
     }
   }

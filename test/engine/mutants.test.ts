@@ -180,12 +180,12 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'blocks filled in one step are entered last admitted first': {
     file: runningPlan,
-    from: 'requests.admission[a] - requests.admission[b]',
-    to: 'requests.admission[b] - requests.admission[a]',
+    from: 'requests.sortByAdmission(enterers)',
+    to: 'enterers.sort((a, b) => requests.admission[b] - requests.admission[a])',
   },
   'requests of one batch leave in the order of their ends': {
     file: seats,
-    from: 'batch.finishing.sort((a, b) => requests.admission[a] - requests.admission[b])',
+    from: 'requests.sortByAdmission(batch.finishing)',
     to: '',
   },
   'the gap of a request that was left out is not counted': {
@@ -272,22 +272,22 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: 'now - 1 <= until',
     seen: 'skipping',
   },
-  'skipping: past requests that prefill or drain': {
+  'skipping: past a batch with more than the decodes of all': {
     file: engine,
-    from: 'list.size !== cohort.size',
-    to: 'list.size < cohort.size',
-    seen: 'skipping',
-  },
-  'skipping: past requests that are owed a token': {
-    file: engine,
-    from: 'stragglers.length > 0',
-    to: 'stragglers.length < 0',
-    seen: 'skipping',
-  },
-  'skipping: past a batch with more than regular tokens': {
-    file: engine,
-    from: '!batch.isPlain',
+    from: '!batch.isOnlyDecodes(cohort.size)',
     to: 'batch === undefined',
+    seen: 'skipping',
+  },
+  'skipping: past a batch that somebody leaves': {
+    file: 'engine/batch.js',
+    from: 'this.isPlain && this.regular === count',
+    to: 'this.regular === count',
+    seen: 'skipping',
+  },
+  'skipping: past a batch that holds other tokens': {
+    file: 'engine/batch.js',
+    from: '&& this.shape.tokens === count',
+    to: '',
     seen: 'skipping',
   },
   'skipping: past a head that fits': {

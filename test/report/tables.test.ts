@@ -108,8 +108,8 @@ goodput     1.00 req/s, 16.0 tok/s out: 4 requests (67 %) met TTFT ≤ 400 ms
 KV cache    100 blocks, at most 96 % in use; 2 preemptions
 prefix hits 25 % of prompt tokens
 engine      1,234 steps, one running 75 % of the time
-cost        $0.00222: $44.44 per 1M input tokens, $29.63 per 1M output tokens
-            (1 device at $2.00/h)
+cost        $0.00222: $44.44 per 1M input tokens, $29.63 per 1M output tokens (1
+            device at $2.00/h)
 
 KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
   back for 67 % of busy time`,
