@@ -83,7 +83,16 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
-  trace: ['generate.ts', 'info-text.ts', 'info.ts', 'read.ts', 'trace.ts', 'write.ts'],
+  trace: [
+    'block-ids.ts',
+    'generate.ts',
+    'info-text.ts',
+    'info.ts',
+    'read.ts',
+    'samplers.ts',
+    'trace.ts',
+    'write.ts',
+  ],
 }
 
 /** Longer than 400 lines, each with the reason. */
