@@ -51,7 +51,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'trace-flags.ts'],
+  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts'],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'engine-config.ts',
@@ -59,6 +59,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'policy.ts',
     'prefix-identity.ts',
     'request-pool.ts',
+    'speculation.ts',
     'totals.ts',
   ],
   latency: ['collective.ts', 'host.ts', 'profile/profile.ts', 'roofline.ts', 'step-time.ts'],
@@ -82,7 +83,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'warmup.ts',
   ],
   stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
-  study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
+  study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts', 'speculation.ts'],
   trace: ['generate.ts', 'info-text.ts', 'info.ts', 'read.ts', 'trace.ts', 'write.ts'],
 }
 

@@ -5,10 +5,11 @@
 import type {EngineListener} from '../engine/engine-config.js'
 import type {Ns} from '../latency/step-time.js'
 
-/** Batches from…until (inclusive, numbered from 1), one token each. */
+/** Batches from…until (inclusive, numbered from 1), `tokens` each. */
 interface Stretch {
   readonly from: number
   until: number
+  readonly tokens: number
 }
 
 export class TokenTimeline {
@@ -18,8 +19,10 @@ export class TokenTimeline {
   /** What the engine must call. */
   readonly listener: EngineListener = {
     tokensFrom: (slot, batch) => {
-      this.#stretches[slot] ??= []
-      this.#stretches[slot]!.push({from: batch, until: Number.POSITIVE_INFINITY})
+      this.#add(slot, {from: batch, until: Number.POSITIVE_INFINITY, tokens: 1})
+    },
+    tokensAt: (slot, batch, tokens) => {
+      this.#add(slot, {from: batch, until: batch, tokens})
     },
     tokensUntil: (slot, batch) => {
       const last = this.#stretches[slot]?.at(-1)
@@ -30,14 +33,20 @@ export class TokenTimeline {
     },
   }
 
+  #add(slot: number, stretch: Stretch): void {
+    this.#stretches[slot] ??= []
+    this.#stretches[slot]!.push(stretch)
+  }
+
   /** Gaps between the tokens of a request that leaves, in ns; its slot is then forgotten. */
   takeGaps(slot: number): number[] {
     const gaps: number[] = []
     let previous = Number.NaN
-    for (const {from, until} of this.#stretches[slot] ?? []) {
+    for (const {from, until, tokens} of this.#stretches[slot] ?? []) {
       for (let batch = from; batch <= Math.min(until, this.#ends.length); batch++) {
         const end = this.#ends[batch - 1]!
         if (!Number.isNaN(previous)) gaps.push(end - previous)
+        for (let more = 1; more < tokens; more++) gaps.push(0)
         previous = end
       }
     }

@@ -20,6 +20,16 @@ export interface EngineConfig {
   /** Batches in the engine: 1 synchronous, 2 asynchronous scheduling. */
   readonly depth: number
   readonly policy: SchedulingPolicy
+  /** Absent: none. Needs depth 1: how many tokens a step brings is known when it ends. */
+  readonly speculation?: Speculation | undefined
+}
+
+/** A decode computes drafts behind its last token, and gets one token more than the model accepts of them. */
+export interface Speculation {
+  /** Drafts of a decode, at most. */
+  readonly tokens: number
+  /** Whether the model accepts the draft of token `position` (from 0, prompt included), after `depth` accepted ones of the same step. Pure. */
+  accepts(row: number, position: number, depth: number): boolean
 }
 
 /** Why a request can never run here. */
@@ -39,6 +49,8 @@ export interface EngineListener {
   tokensFrom?(slot: number, batch: number): void
   /** …up to and including this one (a later call may name an earlier batch). */
   tokensUntil?(slot: number, batch: number): void
+  /** Of speculating engines: the request gets `count` tokens at once at the end of this batch. */
+  tokensAt?(slot: number, batch: number, count: number): void
   batchEnded?(batch: number, now: Ns): void
 }
 

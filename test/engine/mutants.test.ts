@@ -1,5 +1,6 @@
 /** The comparison with the reference is worth what it catches: each of these faults must turn it red. */
 import {expect} from 'chai'
+import {speculatingSpecs} from '../reference/arbitraries.js'
 import {caseOf, type Scenario} from '../reference/scenario.js'
 import {differenceIn, firstDisagreement, type RunFast} from './against-reference.js'
 import {type Detail, type Modules, runFast} from './fast-engine.js'
@@ -10,6 +11,8 @@ interface Mutant extends Fault {
   readonly seen?: Detail
   /** A case that shows the fault, where random ones hardly ever do. */
   readonly given?: Scenario
+  /** Faults of speculative decoding show only with drafts. */
+  readonly drafts?: true
 }
 
 const engine = 'engine/engine.js'
@@ -198,6 +201,66 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'if (at < 0)',
     to: 'if (true)',
   },
+  'drafts: a rejected one counts as computed': {
+    file: seats,
+    from: 'requests.computed[slot] = reached + tokens - 1',
+    to: 'requests.computed[slot] = held',
+    drafts: true,
+  },
+  'drafts: their blocks are lost': {
+    file: seats,
+    from: 'this.#blocks.shrink(slot, held, reached + tokens - 1)',
+    to: '',
+    drafts: true,
+  },
+  'drafts: blocks that are there are taken again': {
+    file: blocks,
+    from: 'Math.max(0, this.needed(from, to) - this.#requests.spare[slot])',
+    to: 'Math.max(0, this.needed(from, to))',
+    drafts: true,
+  },
+  'drafts: they enter the index': {
+    file: walk,
+    from: 'config.speculation ? Math.min(tokens, requests.reached[slot]) : tokens',
+    to: 'tokens',
+    drafts: true,
+  },
+  'drafts: accepted ones are in the index before the next pick': {
+    file: walk,
+    from: 'tokens - Math.max(0, requests.promised[slot] - 1)',
+    to: 'tokens',
+    drafts: true,
+  },
+  'drafts: a preempted request still has some': {
+    file: walk,
+    from: 'requests.promised[slot] = 0',
+    to: '',
+    drafts: true,
+  },
+  'drafts: more tokens than were asked for': {
+    file: seats,
+    from: 'Math.min(accepted + 1, requests.total[slot] - reached)',
+    to: 'accepted + 1',
+    drafts: true,
+  },
+  'drafts: the last ones need no blocks': {
+    file: engine,
+    from: 'Math.min(total - 1 + speculation.tokens, maxModelLen - 1)',
+    to: 'total - 1',
+    drafts: true,
+  },
+  'drafts: positions beyond the model': {
+    file: walk,
+    from: 'Math.min(config.speculation.tokens, config.maxModelLen - 1 - requests.reached[slot])',
+    to: 'config.speculation.tokens',
+    drafts: true,
+  },
+  'drafts: a client that leaves had them already': {
+    file: engine,
+    from: 'delivered -= Math.max(1, requests.promised[slot])',
+    to: 'delivered -= 1',
+    drafts: true,
+  },
   'a preempted request comes back behind its equals': {
     file: 'engine/waiting-queue.js',
     from: 'this.#push(slot, key, -++this.#preemptions)',
@@ -341,12 +404,17 @@ describe('an engine with a fault differs from the reference', function () {
     }
   })
 
-  for (const [name, {seen = 'every step', given, ...fault}] of Object.entries(mutants))
+  for (const [name, {seen = 'every step', given, drafts, ...fault}] of Object.entries(mutants))
     it(name, async () => {
       const run = bounded(seen, await mutate(name, fault))
       const difference = given
         ? differenceIn(caseOf(given), run)
-        : firstDisagreement(run, {runs: 4000, seed: 1, show: 'first'})
+        : firstDisagreement(run, {
+            runs: 4000,
+            seed: 1,
+            show: 'first',
+            ...(drafts && {specs: speculatingSpecs}),
+          })
       expect(difference).match(/the reference|the engine threw|is missing/)
     })
 

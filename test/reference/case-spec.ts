@@ -61,7 +61,9 @@ export interface CaseSpec {
   readonly spanTokens: number | 'block size'
   readonly prefixes: boolean
   readonly predictions: boolean
-  readonly config: Omit<ReferenceConfig, 'policy'>
+  readonly config: Omit<ReferenceConfig, 'policy' | 'speculation'>
+  /** How many drafts, and how many per cent of them are right, by place. Such an engine is synchronous. */
+  readonly speculation?: {readonly tokens: number; readonly percent: readonly number[]} | undefined
   readonly policy:
     | 'fcfs'
     | 'priority'
@@ -81,13 +83,21 @@ const keys: Record<(typeof keyNames)[number], (view: KeyView) => number> = {
 export const buildCase = (spec: CaseSpec): ReferenceCase => {
   const {policy} = spec
   const named = typeof policy === 'string' ? policy : {...policy, key: keys[policy.key]}
-  const config = {...spec.config, policy: named}
+  const config = {...spec.config, policy: named, ...speculationOf(spec)}
   const stepTime = stepTimeOf(spec.stepTime)
   const trace = traceOf(spec)
   if (spec.requests.every((request) => request.leaving === 'never'))
     return {trace, config, stepTime}
   const cancelledAt = cancelTimes(spec, {trace, config, stepTime})
   return {trace: {...trace, cancelledAt}, config, stepTime}
+}
+
+const speculationOf = ({speculation}: CaseSpec): Partial<ReferenceConfig> => {
+  if (speculation === undefined) return {}
+  const {tokens, percent} = speculation
+  const accepts = (row: number, position: number, depth: number) =>
+    (position * 37 + row * 11) % 100 < percent[Math.min(depth, percent.length - 1)]!
+  return {depth: 1, speculation: {tokens, accepts}}
 }
 
 export const stepTimeOf = ({base, weights, bend}: StepTimeSpec): StepTime => {
