@@ -54,6 +54,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts'],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
+    'batch.ts',
     'engine-config.ts',
     'engine.ts',
     'policy.ts',
@@ -62,7 +63,14 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'speculation.ts',
     'totals.ts',
   ],
-  latency: ['collective.ts', 'host.ts', 'profile/profile.ts', 'roofline.ts', 'step-time.ts'],
+  latency: [
+    'collective.ts',
+    'host.ts',
+    'point-to-point.ts',
+    'profile/profile.ts',
+    'roofline.ts',
+    'step-time.ts',
+  ],
   report: [
     'check.ts',
     'device-table.ts',
@@ -84,7 +92,16 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts', 'speculation.ts'],
-  trace: ['generate.ts', 'info-text.ts', 'info.ts', 'read.ts', 'trace.ts', 'write.ts'],
+  trace: [
+    'block-ids.ts',
+    'generate.ts',
+    'info-text.ts',
+    'info.ts',
+    'read.ts',
+    'samplers.ts',
+    'trace.ts',
+    'write.ts',
+  ],
 }
 
 /** Longer than 400 lines, each with the reason. */

@@ -61,6 +61,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     replicas: engines.map(({settled, latency}) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
+      pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request),
     })),
@@ -121,8 +122,9 @@ function priceOf(engines: readonly DeployedEngine[], given: number | undefined):
   for (const {instance} of engines) {
     const price = given ?? instance.hardware?.priceUsdPerHour
     if (price === undefined) return undefined
-    devices += instance.tp
-    usdPerHour += instance.tp * price
+    const {tp, pp} = instance
+    devices += tp * pp
+    usdPerHour += tp * pp * price
   }
   return {usdPerHour: usdPerHour / devices, devices}
 }

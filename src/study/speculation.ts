@@ -59,6 +59,13 @@ export function settleSpeculation(
   instance: Instance,
 ): SettledEngine {
   const {tokens, rates} = request
+  if (instance.pp > 1) {
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--num-speculative-tokens and --pp ${instance.pp}: drafts in a pipeline are not modelled.`,
+      {suggestions: [`--tp ${instance.tp * instance.pp}`]},
+    )
+  }
   const numGpuBlocks = draft ? blocksBeside(draft, settled, instance) : settled.config.numGpuBlocks
   const room = numGpuBlocks * settled.config.blockSize
   return {

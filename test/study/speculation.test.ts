@@ -72,9 +72,13 @@ describe('a deployment with speculative decoding', () => {
     expect(dear!.summary.tpot_ms.mean!).greaterThan(1.1 * cheap!.summary.tpot_ms.mean!)
   })
 
-  it('cannot go with another simulator’s clock, or with asynchronous scheduling', async () => {
+  it('cannot go with another simulator’s clock, asynchronous scheduling or a pipeline', async () => {
     const speculation = {tokens: 4, rates: [0.8]}
-    for (const change of [{compat: 'llmservingsim'}, {engine: {asyncScheduling: true}}] as const) {
+    for (const change of [
+      {compat: 'llmservingsim'},
+      {engine: {asyncScheduling: true}},
+      {layout: {pp: 2}},
+    ] as const) {
       const problem = await problemOf(() => deploy({...request, ...change, speculation}))
       expect(problem.code).equal('FLAG_CONFLICT')
     }
