@@ -73,6 +73,14 @@ export interface WarmupSummary {
   readonly itl_leaves_out: string | null
 }
 
+export interface Drafting {
+  readonly drafts: number
+  readonly accepted: number
+  readonly acceptance: number | null
+  /** Of a decode with drafts: one and those that are accepted, before the end of an output cuts them. */
+  readonly tokens_per_step: number | null
+}
+
 export interface Rejection {
   readonly requests: number
   /** What the engine said of the first of them. */
@@ -99,6 +107,8 @@ export interface Summary extends Measures {
   readonly warmup?: WarmupSummary
   readonly cost?: Cost
   readonly energy?: Energy
+  /** Absent without speculative decoding. */
+  readonly speculation?: Drafting
 }
 
 /** The parts of a summary that follow from outcomes alone, and so can be made again from a stored run. */
@@ -140,6 +150,23 @@ export function summarise(run: RunResult, options: SummaryOptions = {}): Summary
     ...(outcomes.reasons.size > 0 && {rejections: rejectionsOf(outcomes)}),
     ...rest,
     engines: perEngine,
+    ...draftingOf(engines),
+  }
+}
+
+function draftingOf(engines: readonly EngineTotals[]): {speculation?: Drafting} {
+  const sum = (of: 'verifications' | 'drafts' | 'accepted'): number =>
+    engines.reduce((all, {speculation}) => all + (speculation?.[of] ?? 0), 0)
+  const verifications = sum('verifications')
+  if (verifications === 0) return {}
+  const [drafts, accepted] = [sum('drafts'), sum('accepted')]
+  return {
+    speculation: {
+      drafts,
+      accepted,
+      acceptance: quotient(accepted, drafts),
+      tokens_per_step: 1 + accepted / verifications,
+    },
   }
 }
 

@@ -5,7 +5,7 @@ import {count, dollars, figure, seconds, share} from './figures.js'
 import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
-import type {Cost, Summary} from './summary.js'
+import type {Cost, Drafting, Summary} from './summary.js'
 
 const latencies = [
   ['TTFT', 'ttft_ms'],
@@ -51,7 +51,7 @@ function labelled(name: string, text: string, style: Style): string[] {
 }
 
 function factsOf(summary: Summary): (readonly [string, string])[] {
-  const {throughput, warmup, goodput, cost, energy} = summary
+  const {throughput, warmup, goodput, cost, energy, speculation} = summary
   const rates = [
     `${figure(throughput.requests_per_s)} req/s`,
     `${figure(throughput.input_tokens_per_s)} tok/s in`,
@@ -68,6 +68,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ['KV cache', kvFact(summary)],
     ['prefix hits', prefixFact(summary)],
     ['engine', engineFact(summary)],
+    ...(speculation ? [['drafts', draftsFact(speculation)] as const] : []),
     ...(cost ? [['cost', costFact(cost)] as const] : []),
     ...(energy ? [['energy', energyFact(energy)] as const] : []),
     ...(warmup
@@ -115,6 +116,10 @@ function prefixFact({prefix_cache}: Summary): string {
 function engineFact({steps, utilisation, engines}: Summary): string {
   const who = engines.length === 1 ? '' : `${engines.length} engines, `
   return `${who}${count(steps)} steps, one running ${share(utilisation)} of the time`
+}
+
+function draftsFact({drafts, acceptance, tokens_per_step}: Drafting): string {
+  return `${share(acceptance)} of ${count(drafts)} accepted: ${figure(tokens_per_step)} tokens a decode`
 }
 
 function costFact(cost: Cost): string {

@@ -16,6 +16,7 @@ import {type Instance, placeInstances} from './instance.js'
 import type {Layout} from './layout.js'
 import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
+import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
 
 export interface DeployedEngine {
   readonly instance: Instance
@@ -31,6 +32,7 @@ export interface Deployment {
   readonly policy: SchedulingPolicy
   readonly price: Price | undefined
   readonly power: PowerPlan | undefined
+  readonly speculator: Speculator | undefined
   /** What a user should know, one sentence each. */
   readonly notes: readonly string[]
 }
@@ -44,15 +46,11 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   }
   const policy = await loadPolicy(request.policy, moduleUrl)
   const {instances, layout, notes} = await placeInstances(request)
+  const speculator = await loadSpeculator(request)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
   for (const instance of instances) {
-    const engine = made.get(instance) ?? {
-      instance,
-      // The order matters for messages: a cut that does not divide comes before a model that does not fit.
-      settled: settleEngine(instance, request, policy),
-      latency: await chooseLatency(instance, request),
-    }
+    const engine = made.get(instance) ?? (await engineOf(instance, {request, policy, speculator}))
     made.set(instance, engine)
     engines.push(engine)
   }
@@ -63,16 +61,39 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     replicas: engines.map(({settled, latency}) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
+      pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request),
     })),
     policy,
     price: priceOf(engines, request.pricePerHour),
     power: planPower(instances),
+    speculator,
     notes: [
       ...notes,
       ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes])),
     ],
+  }
+}
+
+interface Common {
+  readonly request: RunRequest
+  readonly policy: SchedulingPolicy
+  readonly speculator: Speculator | undefined
+}
+
+async function engineOf(
+  instance: Instance,
+  {request, policy, speculator}: Common,
+): Promise<DeployedEngine> {
+  // The order matters for messages: a cut that does not divide comes before a model that does not fit.
+  const settled = settleEngine(instance, request, policy)
+  const latency = await chooseLatency(instance, request)
+  if (speculator === undefined) return {instance, settled, latency}
+  return {
+    instance,
+    settled: settleSpeculation(settled, speculator, instance),
+    latency: draftedLatency(latency, speculator, instance),
   }
 }
 
@@ -101,8 +122,9 @@ function priceOf(engines: readonly DeployedEngine[], given: number | undefined):
   for (const {instance} of engines) {
     const price = given ?? instance.hardware?.priceUsdPerHour
     if (price === undefined) return undefined
-    devices += instance.tp
-    usdPerHour += instance.tp * price
+    const {tp, pp} = instance
+    devices += tp * pp
+    usdPerHour += tp * pp * price
   }
   return {usdPerHour: usdPerHour / devices, devices}
 }

@@ -1,5 +1,5 @@
 /** What the devices, hosts and links of a deployment draw: the catalogue's figures, or those of a cluster file. */
-import {layerCount, type ModelShape} from '../catalogue/model-shape.js'
+import {layerCount} from '../catalogue/model-shape.js'
 import {
   type DevicePower,
   type HostPower,
@@ -49,7 +49,7 @@ function roomsOf(instances: readonly Instance[]): Room[] | undefined {
       host: figures.host,
       link: figures.link,
       // A device that is alone in its engine talks to none.
-      links: members.reduce((all, {tp}) => all + (tp > 1 ? tp : 0), 0),
+      links: members.reduce((all, one) => all + (devicesOf(one) > 1 ? devicesOf(one) : 0), 0),
       deviceOf: () => figures.device,
       source: `${hardware!.id}: ${figures.source}`,
     }
@@ -69,7 +69,10 @@ function roomOfNode(instances: readonly Instance[], node: number): Room {
   }
 }
 
-const devicesIn = ({instances}: Room): number => instances.reduce((all, {tp}) => all + tp, 0)
+const devicesOf = ({tp, pp}: Instance): number => tp * pp
+
+const devicesIn = ({instances}: Room): number =>
+  instances.reduce((all, one) => all + devicesOf(one), 0)
 
 const hostsIn = (room: Room): number => Math.ceil(devicesIn(room) / room.host.devices)
 
@@ -86,11 +89,11 @@ function engineOf(instance: Instance, room: Room): EnginePower {
   const {host, link} = room
   const busyW = (host.cpuActiveW - host.cpuIdleW) * (host.cpuBusyLoad - host.cpuIdleLoad)
   return {
-    devices: instance.tp,
+    devices: devicesOf(instance),
     device: room.deviceOf(instance),
-    linkBytesPerToken: reducedBytes(instance.model, instance.tp),
+    linkBytesPerToken: bytesPerToken(instance),
     linkJoulesPerByte: link.pjPerBit * 8 * 1e-12,
-    hostBusyW: hostsIn(room) * Math.max(0, busyW) * (instance.tp / devicesIn(room)),
+    hostBusyW: hostsIn(room) * Math.max(0, busyW) * (devicesOf(instance) / devicesIn(room)),
   }
 }
 
@@ -99,6 +102,11 @@ const activationBytes = 2
 /** After attention and after the feed-forward part. */
 const reducesPerLayer = 2
 
-/** What all devices together send for a token: a ring all-reduce of S bytes over n devices moves 2(n − 1)·S. */
-const reducedBytes = (model: ModelShape, n: number): number =>
-  layerCount(model) * reducesPerLayer * 2 * (n - 1) * model.hiddenSize * activationBytes
+/**
+ * What all devices together send for a token: a ring all-reduce of S bytes over n devices moves 2(n − 1)·S, and every
+ * stage of a pipeline hands the hidden state to the next.
+ */
+function bytesPerToken({model, tp, pp}: Instance): number {
+  const reduces = layerCount(model) * reducesPerLayer * 2 * (tp - 1)
+  return (reduces + pp - 1) * model.hiddenSize * activationBytes
+}

@@ -8,7 +8,7 @@ import {parseSlo} from '#llmsim/report/slo.js'
 import {summarise} from '#llmsim/report/summary.js'
 import {parseWarmup} from '#llmsim/report/warmup.js'
 import {status} from '#llmsim/stats/outcomes.js'
-import {buildRun, sixRequests} from './build-run.js'
+import {buildRun, engine, sixRequests} from './build-run.js'
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/results.md'), 'utf8')
 
@@ -38,7 +38,8 @@ describe('docs/results.md', () => {
     first: i * 100 + 1,
     finished: i * 100 + 2,
   }))
-  const outcomes = summarise(buildRun(rows), {
+  const speculation = {verifications: 1, drafts: 3, accepted: 2, wasted: 1}
+  const outcomes = summarise(buildRun(rows, [engine({speculation})]), {
     slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
     warmup: parseWarmup('1'),
     price: {usdPerHour: 1, devices: 1},
