@@ -1,12 +1,13 @@
 // npm run bench: simulated requests/s and peak memory of the main case, beside the work it is compared with, in one
 // run. Figures of one run are comparable with each other and with nothing else: machines are noisy.
-//   node bench/run.js [suite] [--requests N] [--json] [--no-profile] [--sizes 10000,100000,1000000]
+//   node bench/run.js [suite|port] [--requests N] [--json] [--no-profile] [--sizes 10000,100000,1000000]
 import {mkdtempSync, rmSync, statSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {parseArgs} from 'node:util'
 import {readTrace, writeTrace} from '../dist/index.js'
 import {deployment, fullQueueRate, poisson, run} from './engine.js'
+import {portBench} from './port.js'
 import {selfTimes} from './self-time.js'
 import {printSuite, suite} from './suite.js'
 
@@ -21,6 +22,15 @@ const {values, positionals} = parseArgs({
 })
 const requests = Number(values.requests)
 const repeats = 5
+
+if (positionals[0] === 'port') {
+  const result = await portBench()
+  if (values.json) console.log(JSON.stringify(result, null, 2))
+  else
+    for (const [name, value] of Object.entries(result))
+      console.log(name.padEnd(30), value.toFixed(3))
+  process.exit(0)
+}
 
 if (positionals[0] === 'suite') {
   const result = await suite({

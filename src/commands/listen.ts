@@ -52,6 +52,20 @@ export default class Listen extends BaseCommand {
       helpValue: 'N',
       summary: 'Requests that may wait; further ones get 429 (default: 10000).',
     }),
+    upstream: Flags.string({
+      helpGroup,
+      helpValue: 'URL',
+      exclusive: [
+        'respond',
+        'speed',
+        'answer',
+        'output-tokens',
+        'served-model-name',
+        'any-model',
+        'max-queue',
+      ],
+      summary: 'Pass requests on to a real server, and record what it does.',
+    }),
     warmup: Flags.string({
       helpGroup,
       helpValue: '30s',

@@ -7,16 +7,23 @@ import type {KeptText} from '../trace/recording.js'
 import {type Answering, type AnsweringOptions, buildAnswering} from './answering.js'
 import {type AppOptions, appDefaults, createApp} from './app.js'
 import type {Backend} from './backend.js'
+import {planEmbedding} from './embedding-plan.js'
 import {FairQueue} from './fair-queue.js'
 import type {Faults} from './faults.js'
 import {addGeneration, type GenerationParts} from './generation-route.js'
 import {StreamFlusher} from './http-sink.js'
 import {InstantBackend} from './instant-backend.js'
 import {LiveEngine, type ModelledCluster} from './live-engine.js'
+import {addMetrics} from './metrics-route.js'
 import {WallClock} from './model-clock.js'
+import {addPage} from './page-route.js'
+import {ProxyBackend} from './proxy/proxy-backend.js'
+import {addProxy} from './proxy/proxy-routes.js'
+import {Upstream} from './proxy/upstream.js'
 import {Recorder} from './recorder.js'
-import {addServiceRoutes} from './service-routes.js'
+import {addModels, addStatus} from './service-routes.js'
 import {Serving} from './serving.js'
+import {addTokenizer} from './tokenizer-routes.js'
 
 export interface PortOptions {
   readonly host: string
@@ -27,6 +34,8 @@ export interface PortOptions {
   readonly respond: 'modelled' | 'instant'
   /** The model's clock runs so many times as fast as ours. */
   readonly speed: number
+  /** A real server that answers in place of the model; requests to it are measured. */
+  readonly upstream?: URL | undefined
   readonly answering: AnsweringOptions
   readonly trace: {
     readonly path: string
@@ -79,10 +88,12 @@ export async function openPort(options: PortOptions): Promise<Port> {
     onTrouble: options.onLog,
   })
   const queue = new FairQueue()
+  const proxy = options.upstream === undefined ? undefined : proxyTo(options.upstream)
+  const onGaps = (ns: number, count: number) => {
+    for (const observer of serving.observers) observer.gaps?.(ns, count)
+  }
   const serving = new Serving({
-    backend: backendOf(options, queue, (ns, count) => {
-      for (const observer of serving.observers) observer.gaps?.(ns, count)
-    }),
+    backend: proxy?.backend ?? backendOf(options, queue, onGaps),
     recorder,
     salt,
     keepsText: options.trace.kept === 'texts',
@@ -92,7 +103,10 @@ export async function openPort(options: PortOptions): Promise<Port> {
   })
   const onBug = (error: Error) => options.onLog(`bug: ${error.stack ?? error.message}`)
   const app = createApp({apiKey: options.apiKey, onBug, ...appDefaults, ...options.limits})
-  addRoutes(app, {options, answering, parts: {serving, flusher: new StreamFlusher(), queue, onBug}})
+  const parts = {serving, flusher: new StreamFlusher(), queue, onBug}
+  if (proxy === undefined) addRoutes(app, {options, answering, parts})
+  else addProxy(app, {...proxy, serving, answering})
+  addLooks(app, {options, answering, parts})
   const url = await listenOn(app, options, recorder)
   let closing: Promise<void> | undefined
   return {
@@ -125,6 +139,12 @@ function backendOf(
   return new LiveEngine({simulation: options.simulation, clock, onGaps})
 }
 
+const proxyTo = (url: URL) => ({
+  upstream: new Upstream(url),
+  backend: new ProxyBackend(),
+  clock: new WallClock(),
+})
+
 interface RouteParts {
   readonly options: PortOptions
   readonly answering: Answering
@@ -134,8 +154,22 @@ interface RouteParts {
 function addRoutes(app: FastifyInstance, {options, answering, parts}: RouteParts): void {
   addGeneration(app, '/v1/chat/completions', (body) => answering.chat(body), parts)
   addGeneration(app, '/v1/completions', (body) => answering.completion(body), parts)
+  addGeneration(app, '/v1/responses', (body) => answering.response(body), parts)
+  addGeneration(app, '/v1/embeddings', (body) => planEmbedding(answering, body), parts)
+  addTokenizer(app, answering)
   const {about, version} = options
-  addServiceRoutes(app, {serving: parts.serving, answering, about, version})
+  const {serving} = parts
+  const modelName = answering.models.names[0]!
+  addMetrics(app, {serving, modelName, maxModelLen: answering.maxModelLen})
+  addModels(app, {serving, answering, about, version})
+}
+
+/** For whoever watches the port, whatever stands behind it. */
+function addLooks(app: FastifyInstance, {options, answering, parts}: RouteParts): void {
+  const {about, version} = options
+  const {serving} = parts
+  addPage(app, {serving, about, modelName: answering.models.names[0]!})
+  addStatus(app, {serving, answering, about, version})
 }
 
 async function listenOn(

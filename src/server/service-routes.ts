@@ -54,18 +54,9 @@ function delayOf(delays: IntervalHistogram) {
   return {p50: late(50), p99: late(99), max: late(100)}
 }
 
-export function addServiceRoutes(app: FastifyInstance, parts: ServiceParts): void {
+/** Which models there are, and whether they are served now. */
+export function addModels(app: FastifyInstance, parts: ServiceParts): void {
   const {serving, answering, version} = parts
-  const startedAt = performance.now()
-  const counts = {completed: 0, cancelled: 0, failed: 0, lost: 0}
-  serving.observers.push({
-    ended: ({status}) => {
-      counts[status]++
-    },
-  })
-  const delays = watchEventLoop()
-  app.addHook('onClose', () => void delays.disable())
-  const rate = new TokenRate(() => serving.backend.status().outputTokens)
   app.get('/v1/models', () => answering.models.list())
   app.get<{Params: {'*': string}}>('/v1/models/*', ({params}) =>
     answering.models.model(params['*']),
@@ -77,6 +68,20 @@ export function addServiceRoutes(app: FastifyInstance, parts: ServiceParts): voi
     if (!isReady) reply.header('retry-after', String(Math.ceil(serving.warmingMs / 1000) || 1))
     return reply.code(isReady ? 200 : 503).send({status: state})
   })
+}
+
+export function addStatus(app: FastifyInstance, parts: ServiceParts): void {
+  const {serving, answering, version} = parts
+  const startedAt = performance.now()
+  const counts = {completed: 0, cancelled: 0, failed: 0, lost: 0}
+  serving.observers.push({
+    ended: ({status}) => {
+      counts[status]++
+    },
+  })
+  const delays = watchEventLoop()
+  app.addHook('onClose', () => void delays.disable())
+  const rate = new TokenRate(() => serving.backend.status().outputTokens)
   app.get('/status', () => {
     const now = serving.backend.status()
     return {

@@ -9,8 +9,8 @@ import {Sessions} from './sessions.js'
 
 /** Told of every request; for metrics and pages. */
 export interface ServingObserver {
-  /** Answer `index` of a plan has ended, and its row is written. */
-  ended(row: RecordedRow, plan: Plan, index: number): void
+  /** Answer `index` of a plan has ended, and its row is written. No plan: a real server answered. */
+  ended(row: RecordedRow, plan: Plan | undefined, index: number): void
   /** `count` gaps of `ns` between tokens. */
   gaps?(ns: number, count: number): void
 }

@@ -7,6 +7,7 @@ import type {Summary} from '../report/summary.js'
 import type {AnsweringOptions} from '../server/answering.js'
 import {parseFaults} from '../server/faults.js'
 import {openPort, type Port, type PortOptions} from '../server/port.js'
+import {upstreamUrl} from '../server/proxy/upstream.js'
 import {deploy} from './deployment.js'
 import {describeEngines} from './describe.js'
 import {runJob} from './job.js'
@@ -24,6 +25,8 @@ export interface ListenRequest
   readonly anyModel: boolean
   readonly answering: Pick<AnsweringOptions, 'tokenizer' | 'answer' | 'outputTokens'>
   readonly warmupMs: number
+  /** URL of a real server that answers instead. */
+  readonly upstream?: string | undefined
   readonly fail?: string | undefined
   readonly version: string
   readonly onLog: (line: string) => void
@@ -48,12 +51,14 @@ export async function listen(request: ListenRequest): Promise<Listening> {
       {suggestions: ['Leave --compat out.']},
     )
   }
+  const upstream = request.upstream === undefined ? undefined : upstreamUrl(request.upstream)
   const deployment = await deploy(run)
   const {instance, settled} = deployment.engines[0]!
   const names = request.servedNames.length > 0 ? request.servedNames : [instance.model.id]
   const header = describeEngines(deployment)
   const port = await openPort({
     ...request,
+    upstream,
     simulation: {replicas: deployment.replicas, router: routers[run.router]!()},
     answering: {
       ...request.answering,
@@ -66,7 +71,13 @@ export async function listen(request: ListenRequest): Promise<Listening> {
       path: request.trace ?? join('.llmsim', 'traces', `${timeStamp(new Date())}.csv`),
       kept: request.keepsText ? 'texts' : 'no texts',
       ...(request.rotate ? {rotate: request.rotate} : {}),
-      meta: {llmsim: version, model: names[0], engines: header, seed: run.seed},
+      meta: {
+        llmsim: version,
+        model: names[0],
+        engines: header,
+        seed: run.seed,
+        ...(upstream && {upstream: upstream.origin}),
+      },
     },
     faults: request.fail === undefined ? undefined : parseFaults(request.fail, run.seed),
     about: {
@@ -77,6 +88,7 @@ export async function listen(request: ListenRequest): Promise<Listening> {
       max_model_len: settled.config.maxModelLen,
       respond: request.respond,
       speed: request.speed,
+      ...(upstream && {upstream: upstream.origin}),
     },
   })
   return {port, header, model: names[0]!, speed: request.speed}

@@ -54,6 +54,12 @@ function milliseconds(ns: number | undefined): string {
   return `${ms}.${String(ns - ms * 1e6).padStart(6, '0')}`
 }
 
+/** Of a measured answer, to the nearest ns. */
+function tpotOf({ttft, e2e, producedTokens = 0}: RecordedRow): number | undefined {
+  if (ttft === undefined || e2e === undefined || producedTokens < 2) return undefined
+  return Math.round((e2e - ttft) / (producedTokens - 1))
+}
+
 const columns: readonly (readonly [name: string, cell: (row: RecordedRow) => string])[] = [
   ['arrived_at', (row) => seconds(row.arrivedAt)],
   ['input_tokens', (row) => String(row.inputTokens)],
@@ -75,6 +81,7 @@ const columns: readonly (readonly [name: string, cell: (row: RecordedRow) => str
   ['predicted_ttft_ms', (row) => milliseconds(row.predictedTtft)],
   ['predicted_e2e_ms', (row) => milliseconds(row.predictedE2e)],
   ['ttft_ms', (row) => milliseconds(row.ttft)],
+  ['tpot_ms', (row) => milliseconds(tpotOf(row))],
   ['e2e_ms', (row) => milliseconds(row.e2e)],
   ['gaps_ms', (row) => (row.gaps ?? []).map(milliseconds).join(' ')],
   ['http_status', (row) => whole(row.httpStatus)],

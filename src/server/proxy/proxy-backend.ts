@@ -1,0 +1,28 @@
+/** Behind a proxy nothing is modelled: requests are counted, and that is all. */
+import type {Backend, BackendStatus, Ticket} from '../backend.js'
+
+export class ProxyBackend implements Backend {
+  inFlight = 0
+  /** Output tokens so far. */
+  outputTokens = 0
+  readonly waiting = 0
+
+  status(): BackendStatus {
+    return {
+      running: this.inFlight,
+      waiting: 0,
+      usedBlocks: 0,
+      totalBlocks: 0,
+      blockSize: 0,
+      lookedUpTokens: 0,
+      hitTokens: 0,
+      preemptions: 0,
+      steps: 0,
+      outputTokens: this.outputTokens,
+    }
+  }
+
+  submit(): Ticket {
+    throw new Error('a proxy has no engines')
+  }
+}
