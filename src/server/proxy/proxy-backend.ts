@@ -22,6 +22,10 @@ export class ProxyBackend implements Backend {
     }
   }
 
+  now(): number {
+    throw new Error('a proxy has no engines')
+  }
+
   submit(): Ticket {
     throw new Error('a proxy has no engines')
   }
