@@ -141,8 +141,7 @@ function backendOf(
 
 const proxyTo = (url: URL) => ({
   upstream: new Upstream(url),
-  backend: new ProxyBackend(),
-  clock: new WallClock(),
+  backend: new ProxyBackend(new WallClock()),
 })
 
 interface RouteParts {

@@ -6,7 +6,6 @@ import type {RecordedRow, RecordedStatus} from '../../trace/recording.js'
 import type {Answering} from '../answering.js'
 import {ApiError} from '../api-error.js'
 import {sendError} from '../http-sink.js'
-import type {ModelClock} from '../model-clock.js'
 import type {Serving} from '../serving.js'
 import {dataOf, EventSplitter} from './event-splitter.js'
 import {type ProxiedRequest, promptsOf, proxiedRequest} from './proxied-request.js'
@@ -19,7 +18,6 @@ export interface ProxyParts {
   readonly upstream: Upstream
   readonly serving: Serving
   readonly answering: Answering
-  readonly clock: ModelClock
   readonly backend: ProxyBackend
 }
 
@@ -45,7 +43,7 @@ export class ProxyExchange {
     this.#parts = parts
     this.#incoming = request
     this.#reply = reply
-    this.#arrivedAt = parts.clock.now()
+    this.#arrivedAt = parts.backend.now()
     this.#path = request.url.split('?', 1)[0]!
     this.#request = proxiedRequest(this.#path, bytesOf(request.body))
   }
@@ -114,7 +112,7 @@ export class ProxyExchange {
 
   #chunk(chunk: Buffer): void {
     if (this.#isOver) return
-    const at = this.#parts.clock.now()
+    const at = this.#parts.backend.now()
     const passed: Buffer[] = []
     for (const event of this.#splitter.push(chunk)) {
       const kind = this.#see(event, at)
@@ -231,7 +229,7 @@ export class ProxyExchange {
   }
 
   #rows(status: RecordedStatus): RecordedRow[] {
-    const {answering, clock, serving} = this.#parts
+    const {answering, backend, serving} = this.#parts
     const {sessions, salt, keepsText} = serving
     return rowsOf(
       {
@@ -241,7 +239,7 @@ export class ProxyExchange {
         promptIds: this.#promptIds,
         seen: this.#seen,
         arrivedAt: this.#arrivedAt,
-        endedAt: clock.now(),
+        endedAt: backend.now(),
         status,
         httpStatus: this.#httpStatus,
       },
