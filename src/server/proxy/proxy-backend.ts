@@ -32,10 +32,6 @@ export class ProxyBackend implements Backend {
     }
   }
 
-  now(): number {
-    throw new Error('a proxy has no engines')
-  }
-
   submit(): Ticket {
     throw new Error('a proxy has no engines')
   }
