@@ -59,6 +59,8 @@ export class LiveEngine implements Backend {
   /** What clients have later than the engine (`afterNs` of the front end), in order. */
   readonly #due: {readonly at: Ns; readonly run: () => void}[] = []
   readonly #onGaps: LiveEngineParts['onGaps']
+  /** Requests so far. */
+  #arrivals = 0
   #inFlight = 0
   /** Of requests that ended; all other tokens are counted by the engines. */
   #firstTokens = 0
@@ -122,14 +124,16 @@ export class LiveEngine implements Backend {
     const now = this.#enter(receivedAt)
     const {requests} = this.cluster
     const slot = requests.take()
-    requests.row[slot] = slot
+    // As in its recording: draws that belong to a row are the same in a replay.
+    const row = this.#arrivals++
+    requests.row[slot] = row
     requests.input[slot] = request.inputTokens
     requests.total[slot] = request.inputTokens + request.outputTokens
     requests.priority[slot] = request.priority
     requests.arrivedAt[slot] = now
     const live: Live = {observer, arrivedAt: now, cancelled: undefined}
     this.#live[slot] = live
-    this.#prefixes.set(slot, request.blockIds)
+    this.#prefixes.set(row, request.blockIds)
     if (observer.token !== undefined) this.#listen(slot, live)
     this.#inFlight++
     this.cluster.submit(slot, now)
@@ -238,7 +242,7 @@ export class LiveEngine implements Backend {
 
   #forget(slot: number): void {
     this.#live[slot] = undefined
-    this.#prefixes.forget(slot)
+    this.#prefixes.forget(this.cluster.requests.row[slot]!)
     for (const streams of this.#streams) streams.remove(slot)
     this.#inFlight--
   }

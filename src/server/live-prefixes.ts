@@ -1,26 +1,26 @@
-/** Prefix identity of requests that are being served: what a recorded trace will say of them, by slot. */
+/** Prefix identity of requests that are being served: what a recorded trace will say of them, by row. */
 import {type PrefixIdentity, type SpanIds, spanIdentity} from '../engine/prefix-identity.js'
 import {blockTokens} from '../trace/block-ids.js'
 
 export class LivePrefixes implements SpanIds {
   readonly spanTokens = blockTokens
-  readonly #ids: (ArrayLike<number> | undefined)[] = []
+  readonly #ids = new Map<number, ArrayLike<number>>()
 
-  /** Sets the chained ids of all full blocks of prompt ++ output of the request in `slot`. */
-  set(slot: number, ids: ArrayLike<number>): void {
-    this.#ids[slot] = ids
+  /** Sets the chained ids of all full blocks of prompt ++ output of the request that is `row`. */
+  set(row: number, ids: ArrayLike<number>): void {
+    this.#ids.set(row, ids)
   }
 
-  forget(slot: number): void {
-    this.#ids[slot] = undefined
+  forget(row: number): void {
+    this.#ids.delete(row)
   }
 
-  knownTokens(slot: number): number {
-    return (this.#ids[slot]?.length ?? 0) * blockTokens
+  knownTokens(row: number): number {
+    return (this.#ids.get(row)?.length ?? 0) * blockTokens
   }
 
-  idAt(slot: number, span: number): number {
-    return this.#ids[slot]![span]!
+  idAt(row: number, span: number): number {
+    return this.#ids.get(row)![span]!
   }
 
   /** For an engine with blocks of `blockSize` tokens. */

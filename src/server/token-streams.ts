@@ -10,15 +10,21 @@ export interface TokenReader {
   token(at: Ns): void
 }
 
+/** Batches of a lane, from…until (inclusive), that give `tokens` each. */
+interface Stretch {
+  readonly lane: number
+  readonly from: number
+  until: number
+  readonly tokens: number
+}
+
 interface Reading {
   readonly reader: TokenReader
-  /** First and last batch of each stretch that gives it one token a batch, oldest first. */
-  readonly stretches: number[]
+  /** Oldest first. */
+  readonly stretches: Stretch[]
   /** Its place among those that may get a token; −1: none now. */
   place: number
 }
-
-const open = Number.POSITIVE_INFINITY
 
 export class TokenStreams {
   /** By slot. */
@@ -26,18 +32,24 @@ export class TokenStreams {
   readonly #active: Reading[] = []
 
   readonly listener: EngineListener = {
-    tokensFrom: (slot, batch) => {
-      const reading = this.#readings[slot]
-      if (reading === undefined) return
-      reading.stretches.push(batch, open)
-      if (reading.place < 0) reading.place = this.#active.push(reading) - 1
+    tokensFrom: (slot, batch, lane = 0) => {
+      this.#expect(slot, {lane, from: batch, until: Number.POSITIVE_INFINITY, tokens: 1})
+    },
+    tokensAt: (slot, batch, tokens) => {
+      this.#expect(slot, {lane: 0, from: batch, until: batch, tokens})
     },
     tokensUntil: (slot, batch) => {
-      const stretches = this.#readings[slot]?.stretches
-      const last = (stretches?.length ?? 0) - 1
-      if (last > 0) stretches![last] = Math.min(stretches![last]!, batch)
+      const last = this.#readings[slot]?.stretches.at(-1)
+      if (last) last.until = Math.min(last.until, batch)
     },
-    batchEnded: (batch, now) => this.#deliver(batch, now),
+    batchEnded: (batch, now, lane = 0) => this.#deliver(batch, now, lane),
+  }
+
+  #expect(slot: number, stretch: Stretch): void {
+    const reading = this.#readings[slot]
+    if (reading === undefined) return
+    reading.stretches.push(stretch)
+    if (reading.place < 0) reading.place = this.#active.push(reading) - 1
   }
 
   add(slot: number, reader: TokenReader): void {
@@ -51,13 +63,15 @@ export class TokenStreams {
   }
 
   /** From the back: whoever leaves is replaced by one that had its turn. */
-  #deliver(batch: number, now: Ns): void {
+  #deliver(batch: number, now: Ns, lane: number): void {
     for (let i = this.#active.length - 1; i >= 0; i--) {
       const reading = this.#active[i]!
-      const {stretches} = reading
-      while (stretches.length > 0 && stretches[1]! < batch) stretches.splice(0, 2)
-      if (stretches.length === 0) this.#rest(reading)
-      else if (stretches[0]! <= batch) reading.reader.token(now)
+      const {stretches, reader} = reading
+      while (stretches.length > 0 && stretches[0]!.until < batch) stretches.shift()
+      const stretch = stretches[0]
+      if (stretch === undefined) this.#rest(reading)
+      else if (stretch.from <= batch && stretch.lane === lane)
+        for (let k = 0; k < stretch.tokens; k++) reader.token(now)
     }
   }
 

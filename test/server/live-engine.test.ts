@@ -5,6 +5,8 @@ import {routers} from '#llmsim/cluster/router.js'
 import type {EngineConfig} from '#llmsim/engine/engine-config.js'
 import {policies} from '#llmsim/engine/policy.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import {speculationOf} from '#llmsim/engine/speculation.js'
+import type {StepTime} from '#llmsim/latency/step-time.js'
 import type {ServedTimes, Ticket} from '#llmsim/server/backend.js'
 import {LiveEngine} from '#llmsim/server/live-engine.js'
 import {statusNames} from '#llmsim/stats/outcomes.js'
@@ -32,6 +34,7 @@ interface Case {
   readonly calls: readonly Call[]
   readonly engine: Partial<EngineConfig>
   readonly instances: number
+  readonly kind: keyof typeof kinds
   readonly late: number
   readonly front: {readonly delayNs: number; readonly perTokenNs: number; readonly afterNs: number}
 }
@@ -50,14 +53,26 @@ const tokensOf = ({input, output, shared, group}: Call, number: number): number[
     i < shared ? group * 7919 + i : number * 104729 + i,
   )
 
-const replicasOf = ({engine, front, instances}: Case) =>
-  Array.from({length: instances}, () =>
-    replicaOf({
-      engine: {...calm, enablePrefixCaching: true, ...engine},
+const stepTime: StepTime = (shape) => 20 + 3 * shape.tokens + Math.floor(shape.decodeContext / 8)
+
+/** Settings of an engine by what makes its steps special. */
+const kinds = {
+  plain: {},
+  pipeline: {stages: 3, depth: 3},
+  drafts: {depth: 1, speculation: speculationOf({tokens: 3, rates: [0.7], seed: 5})},
+} satisfies Record<string, Partial<EngineConfig>>
+
+const replicasOf = ({engine, front, instances, kind}: Case) =>
+  Array.from({length: instances}, () => ({
+    ...replicaOf({
+      engine: {...calm, enablePrefixCaching: true, ...engine, ...kinds[kind]},
       frontEnd: front,
-      stepTime: (shape) => 20 + 3 * shape.tokens + Math.floor(shape.decodeContext / 8),
+      stepTime,
     }),
-  )
+    ...(kind === 'pipeline' && {
+      pipeline: {stages: [stepTime, () => 30, stepTime], hop: () => 4},
+    }),
+  }))
 
 /** Serves the calls on a clock moved by hand, as a port would. */
 function live(setting: Case): Recorded[] {
@@ -163,6 +178,7 @@ const setting: fc.Arbitrary<Case> = fc.record({
     })
     .map(({tokens, ...rest}) => ({...rest, numGpuBlocks: Math.ceil(tokens / rest.blockSize)})),
   instances: fc.constantFrom(1, 1, 3),
+  kind: fc.constantFrom('plain', 'plain', 'pipeline', 'drafts'),
   late: fc.constantFrom(0, 13, 900),
   front: fc.constantFrom(
     {delayNs: 0, perTokenNs: 0, afterNs: 0},
