@@ -55,6 +55,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   engine: [
     'engine-config.ts',
     'engine.ts',
+    'parted-identity.ts',
     'policy.ts',
     'prefix-identity.ts',
     'request-pool.ts',
@@ -66,6 +67,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'device-table.ts',
     'groups.ts',
     'hardware-tables.ts',
+    'measures.ts',
     'model-card.ts',
     'progress.ts',
     'report-formats.ts',
@@ -80,7 +82,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   stats: ['outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
-  trace: ['generate.ts', 'info-text.ts', 'info.ts', 'read.ts', 'trace.ts', 'write.ts'],
+  trace: ['generate.ts', 'info-text.ts', 'info.ts', 'parts.ts', 'read.ts', 'trace.ts', 'write.ts'],
 }
 
 /** Longer than 400 lines, each with the reason. */

@@ -6,6 +6,7 @@ import {placeOfCell, textFrom} from './csv-place.js'
 import {CsvScanner} from './csv-scan.js'
 import {clearDraft, emptyDraft} from './draft.js'
 import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
+import {partRows} from './parts.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
 import type {UnitDigits} from './time-parts.js'
@@ -62,20 +63,23 @@ function trimmed(text: string): string {
   return first <= 32 || text.charCodeAt(text.length - 1) <= 32 ? text.trim() : text
 }
 
-/** Reads the rows of `source` into the builder of `context`. */
-export async function readCsv(
+/** Reads the rows of `source` into the builder of `context`, and pauses now and then. */
+export async function* readCsv(
   source: Source,
   {header, format}: {readonly header: CsvHeader; readonly format: CsvFormat},
   context: ReadContext,
   way: CsvWay = 'fastest',
-): Promise<void> {
+): AsyncGenerator<void> {
   const columns = bindColumns(context.file, header, format.columns, context.mapping)
   const failed = format.failed ?? context.failed
   const general = new GeneralReader(columns, {header, format, failed}, context)
   const layout = {delimiter: header.delimiter, line: header.line + 1}
   const scans = way === 'fastest' && !header.quoted && CsvScanner.canRead(columns, format.extras)
   const lines = source.lines(header.bodyOffset, context.torn)
-  if (!scans) return general.read(lines, layout.line)
+  if (!scans) {
+    yield* general.read(lines, layout.line)
+    return
+  }
   const scanner = new CsvScanner(columns, layout, context.builder)
   for (;;) {
     const {value, done} = await lines.next()
@@ -83,8 +87,10 @@ export async function readCsv(
     const stopped = scanner.scan(value)
     if (stopped < value.to) {
       const rest = {...value, from: stopped}
-      return general.read(followedBy(rest, lines), scanner.line)
+      yield* general.read(followedBy(rest, lines), scanner.line)
+      return
     }
+    yield
   }
 }
 
@@ -115,7 +121,7 @@ class GeneralReader {
     this.#cell = new MovingCell(context.file, rules.header.delimiter, rules.failed)
   }
 
-  async read(lines: AsyncIterable<Lines>, firstLine: number): Promise<void> {
+  async *read(lines: AsyncIterable<Lines>, firstLine: number): AsyncGenerator<void> {
     const {parse} = await import('csv-parse')
     const {delimiter} = this.#rules.header
     // No `info`, `raw` or `trim`: each makes csv-parse several times slower, and none is needed.
@@ -133,6 +139,7 @@ class GeneralReader {
         if (record.length > 1 || trimmed(record[0]!) !== '') this.#row(record)
         this.#cell.line++
         for (const cell of record) this.#cell.line += lineBreaks(cell)
+        if (this.#context.builder.length >= partRows) yield
       }
     } catch (error) {
       throw this.#translated(error, firstLine)
