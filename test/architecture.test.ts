@@ -82,7 +82,17 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   stats: ['outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
-  trace: ['generate.ts', 'info-text.ts', 'info.ts', 'parts.ts', 'read.ts', 'trace.ts', 'write.ts'],
+  trace: [
+    'block-ids.ts',
+    'generate.ts',
+    'info-text.ts',
+    'info.ts',
+    'parts.ts',
+    'read.ts',
+    'samplers.ts',
+    'trace.ts',
+    'write.ts',
+  ],
 }
 
 /** Longer than 400 lines, each with the reason. */
