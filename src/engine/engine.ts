@@ -250,18 +250,24 @@ export class Engine implements EngineView {
     const size = cohort.size
     const left = this.config.maxNumBatchedTokens - size
     const waiting = this.#queue.size
+    let sum = cohort.contextSum()
+    let smallest = cohort.smallestContext()
+    let largest = cohort.largestContext()
     let now = end
     while (now <= until && !cohort.hasEnding() && cohort.needBlock() <= this.#pool.free) {
       this.#account(this.#pipeline.oldest, now)
       const batch = this.#pipeline.rotate(now)
-      batch.setContexts(cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
       batch.preempted = 0
-      this.#runningPlan.takeDecodeBlocks()
+      batch.shape.decodeContext = sum
+      batch.shape.decodeContextMin = smallest++
+      batch.shape.decodeContextMax = largest++
+      sum += size
+      if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
       // A block that just became full may be the one the head of the queue waited for.
       const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
       if (admits) this.#admission.admit(batch, left, now)
       this.#note(batch)
-      this.#seats.seal(batch)
+      cohort.advance()
       this.#work++
       const {oldest} = this.#pipeline
       const duration = time(oldest.shape)
