@@ -81,10 +81,15 @@ function deviceLine({engines}: Deployment): string {
 }
 
 function devicesText({instance}: DeployedEngine): string {
-  const {hardwareName, tp, ep, link} = instance
-  if (tp === 1) return hardwareName
-  const cut = [`tp ${tp}`, ...(ep > 1 ? [`ep ${ep}`] : []), ...(link ? [link.name] : [])]
-  return `${tp} × ${hardwareName} (${cut.join(', ')})`
+  const {hardwareName, tp, pp, ep, link} = instance
+  if (tp * pp === 1) return hardwareName
+  const cut = [
+    ...(tp > 1 ? [`tp ${tp}`] : []),
+    ...(pp > 1 ? [`pp ${pp}`] : []),
+    ...(ep > 1 ? [`ep ${ep}`] : []),
+    ...(link ? [link.name] : []),
+  ]
+  return `${tp * pp} × ${hardwareName} (${cut.join(', ')})`
 }
 
 function limitsText({settled}: DeployedEngine): string {
@@ -96,7 +101,7 @@ function limitsText({settled}: DeployedEngine): string {
 }
 
 const scheduleText = ({settled}: DeployedEngine): string =>
-  `${settled.config.policy.name}, ${settled.config.depth === 1 ? 'synchronous' : 'asynchronous'}`
+  `${settled.config.policy.name}, ${schedulingText(settled.config)}`
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
@@ -136,6 +141,7 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     dtype: instance.model.quantization?.method ?? instance.model.dtype,
     kv_cache_dtype: instance.settings.kvCacheDtype ?? 'auto',
     tp: instance.tp,
+    pp: instance.pp,
     ep: instance.ep,
     max_num_seqs: unlimited(config.maxNumSeqs),
     max_num_batched_tokens: unlimited(config.maxNumBatchedTokens),
@@ -156,4 +162,9 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     },
     latency: {source: latency.source, provenance: latency.provenance},
   }
+}
+
+function schedulingText({depth, stages = 1}: DeployedEngine['settled']['config']): string {
+  if (stages > 1) return `${stages} batches in flight`
+  return depth === 1 ? 'synchronous' : 'asynchronous'
 }

@@ -131,7 +131,10 @@ class GeneralReader {
     for (;;) {
       const {value, done} = await blocks.next()
       if (done) break
-      if (this.#rules.way === 'general' || value.bytes.subarray(value.from, value.to).includes(quote)) {
+      if (
+        this.#rules.way === 'general' ||
+        value.bytes.subarray(value.from, value.to).includes(quote)
+      ) {
         const rest = {[Symbol.asyncIterator]: () => blocks}
         yield* this.#parse(followedBy(value, rest), this.#cell.line)
         break
