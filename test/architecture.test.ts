@@ -89,7 +89,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'warmup.ts',
   ],
   stats: ['outcomes.ts', 'percentiles.ts', 'samples.ts'],
-  study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
+  study: ['deployment.ts', 'job.ts', 'run-many.ts', 'run-request.ts', 'simulate.ts'],
   trace: [
     'block-ids.ts',
     'generate.ts',

@@ -40,6 +40,8 @@ export interface JobResult {
   readonly header: readonly string[]
 }
 
+type JobInput = Exclude<TraceInput, {kind: 'generated'}>
+
 /** @throws Problem for bad input; with several devices, one that does not fit is a row and not an error */
 export async function runJob(job: Job): Promise<JobResult> {
   if (job.requests.length > 1) checkComparison(job)
@@ -68,7 +70,7 @@ export async function runJob(job: Job): Promise<JobResult> {
  * A trace that is one part is kept; a longer one is read again by every run. What waits for other requests (closed
  * loops) cannot come in parts.
  */
-async function openTrace({traces, readOptions, concurrency}: Job): Promise<TraceInput> {
+async function openTrace({traces, readOptions, concurrency}: Job): Promise<JobInput> {
   if (concurrency !== undefined) return {kind: 'whole', trace: await readTrace(traces, readOptions)}
   for await (const {trace, place} of readTraceParts(traces, readOptions)) {
     if (place === 'last') return {kind: 'whole', trace}
@@ -77,10 +79,10 @@ async function openTrace({traces, readOptions, concurrency}: Job): Promise<Trace
   return {kind: 'files', paths: traces, options: readOptions}
 }
 
-const lengthOf = (input: TraceInput): number | undefined =>
+const lengthOf = (input: JobInput): number | undefined =>
   input.kind === 'whole' ? input.trace.length : undefined
 
-async function factsOfInput(input: TraceInput): Promise<TraceFacts> {
+async function factsOfInput(input: JobInput): Promise<TraceFacts> {
   if (input.kind === 'whole') return factsOf(input.trace)
   const facts = new FactsOfParts()
   for await (const {trace} of readTraceParts(input.paths, input.options)) facts.add(trace)

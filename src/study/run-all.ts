@@ -1,7 +1,7 @@
-/** The runs of a job, one after another or side by side on several cores: the results are the same, byte for byte. */
+/** The runs of a job: one trace on several deployments. */
 import {availableParallelism} from 'node:os'
-import {Problem} from '../errors.js'
 import type {Deployment} from './deployment.js'
+import {runMany} from './run-many.js'
 import {
   type FinishedRun,
   type OnProgress,
@@ -9,7 +9,6 @@ import {
   runOne,
   type TraceInput,
 } from './run-one.js'
-import type {RunAnswer, RunTask} from './run-worker.js'
 
 export interface RunsRequest {
   readonly input: TraceInput
@@ -28,10 +27,9 @@ const worthThreads = 20_000
 export async function runAll(request: RunsRequest): Promise<FinishedRun[]> {
   const {input, deployments, options, onProgress} = request
   const threads = Math.min(request.threads ?? availableParallelism(), deployments.length)
-  // A trace of several parts is.
-  const isLarge = input.kind === 'files' || input.trace.length * deployments.length >= worthThreads
-  if (threads > 1 && (isLarge || request.threads !== undefined)) {
-    return inPool({...request, threads})
+  if (threads > 1 && (request.threads !== undefined || isLarge(request))) {
+    const tasks = deployments.map(({request: asked}) => ({input, request: asked, options}))
+    return runMany(tasks, threads)
   }
   const runs: FinishedRun[] = []
   for (const deployment of deployments) {
@@ -40,34 +38,6 @@ export async function runAll(request: RunsRequest): Promise<FinishedRun[]> {
   return runs
 }
 
-async function inPool({input, deployments, options, threads}: RunsRequest): Promise<FinishedRun[]> {
-  const {default: Tinypool} = await import('tinypool')
-  const pool = new Tinypool({
-    filename: new URL('./run-worker.js', import.meta.url).href,
-    runtime: 'worker_threads',
-    minThreads: 1,
-    maxThreads: threads ?? 1,
-  })
-  try {
-    const answers = await Promise.all(
-      deployments.map(({request}): Promise<RunAnswer> => {
-        const task: RunTask = {input: lightened(input), request, options}
-        return pool.run(task)
-      }),
-    )
-    return answers.map((answer) => {
-      if ('run' in answer) return answer.run
-      const {code, message, suggestions, exit} = answer.problem
-      throw new Problem(code, message, {suggestions, exit})
-    })
-  } finally {
-    await pool.destroy()
-  }
-}
-
-/** What rides along with a trace is not simulated, and may be large. */
-function lightened(input: TraceInput): TraceInput {
-  if (input.kind === 'files') return input
-  const {extra: _, ...trace} = input.trace
-  return {kind: 'whole', trace}
-}
+/** A trace of several parts is. */
+const isLarge = ({input, deployments}: RunsRequest): boolean =>
+  input.kind !== 'whole' || input.trace.length * deployments.length >= worthThreads

@@ -5,7 +5,8 @@ import {createRunFolder, RunWriter} from '../report/run-store.js'
 import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
-import {NeedsWholeTrace, type TraceFacts} from '../trace/parts.js'
+import {type GenerateSpec, generateTrace, parseGenerateSpec} from '../trace/generate.js'
+import {NeedsWholeTrace, type TraceFacts, type TracePart} from '../trace/parts.js'
 import {type ReadOptions, readTrace, readTraceParts} from '../trace/read.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
@@ -28,9 +29,10 @@ export interface RunOptions {
   readonly version: string
 }
 
-/** A trace that is in memory, or files of one that need not fit there. Plain data, too. */
+/** A trace that is in memory, files of one that need not fit there, or what one is made from. Plain data, too. */
 export type TraceInput =
   | {readonly kind: 'whole'; readonly trace: Trace}
+  | {readonly kind: 'generated'; readonly spec: GenerateSpec}
   | {readonly kind: 'files'; readonly paths: readonly string[]; readonly options: ReadOptions}
 
 export interface FinishedRun {
@@ -59,7 +61,7 @@ export async function runOne(
   try {
     return await finishedRun(options, input, {deployment, files, onProgress})
   } catch (error) {
-    if (!(error instanceof NeedsWholeTrace) || input.kind === 'whole') throw error
+    if (!(error instanceof NeedsWholeTrace) || input.kind !== 'files') throw error
     // From the start: the files that were begun are written anew.
     const whole = {kind: 'whole', trace: await readTrace(input.paths, input.options)} as const
     return await finishedRun(options, whole, {deployment, files, onProgress})
@@ -116,12 +118,17 @@ async function simulateInto(
   const sinks = files.open()
   try {
     const simulator = new Simulator({...request, ...sinks})
-    if (input.kind === 'whole') simulator.feed({trace: input.trace, place: 'last'})
-    else for await (const part of readTraceParts(input.paths, input.options)) simulator.feed(part)
+    for await (const part of partsOf(input)) simulator.feed(part)
     return simulator.finish()
   } finally {
     files.close()
   }
+}
+
+async function* partsOf(input: TraceInput): AsyncGenerator<TracePart> {
+  if (input.kind === 'files') yield* readTraceParts(input.paths, input.options)
+  else if (input.kind === 'whole') yield {trace: input.trace, place: 'last'}
+  else yield {trace: generateTrace(await parseGenerateSpec(input.spec)), place: 'last'}
 }
 
 type RunSinks = Pick<SimulatorRequest, 'onStep' | 'onGaps' | 'onPart'>
