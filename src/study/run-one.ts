@@ -5,7 +5,7 @@ import {createRunFolder, RunWriter} from '../report/run-store.js'
 import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
-import {type GenerateSpec, generateTrace, parseGenerateSpec} from '../trace/generate.js'
+import type {GenerateSpec} from '../trace/generate.js'
 import {NeedsWholeTrace, type TraceFacts, type TracePart} from '../trace/parts.js'
 import {type ReadOptions, readTrace, readTraceParts} from '../trace/read.js'
 import type {Trace} from '../trace/trace.js'
@@ -128,7 +128,10 @@ async function simulateInto(
 async function* partsOf(input: TraceInput): AsyncGenerator<TracePart> {
   if (input.kind === 'files') yield* readTraceParts(input.paths, input.options)
   else if (input.kind === 'whole') yield {trace: input.trace, place: 'last'}
-  else yield {trace: generateTrace(await parseGenerateSpec(input.spec)), place: 'last'}
+  else {
+    const {generateTrace, parseGenerateSpec} = await import('../trace/generate.js')
+    yield {trace: generateTrace(await parseGenerateSpec(input.spec)), place: 'last'}
+  }
 }
 
 type RunSinks = Pick<SimulatorRequest, 'onStep' | 'onGaps' | 'onPart'>
