@@ -1,6 +1,7 @@
 /** The virtual clock: drives a trace through a cluster and records what became of every request. */
 import type {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
+import type {Spans} from '../stats/busy-spans.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
 import type {TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
@@ -43,9 +44,15 @@ export interface ReplayRequest extends Omit<ReplayerRequest, 'workload' | 'onPar
   readonly workload?: Workload
 }
 
-export interface Replay {
-  readonly outcomes: Outcomes
+/** What the engines did. */
+export interface EnginesAtEnd {
   readonly engines: readonly EngineTotals[]
+  /** When each engine executed steps. */
+  readonly busy: readonly Spans[]
+}
+
+export interface Replay extends EnginesAtEnd {
+  readonly outcomes: Outcomes
 }
 
 const never = Number.POSITIVE_INFINITY
@@ -88,9 +95,10 @@ export class Replayer implements RequestSink {
   }
 
   /** What the engines did. Parts that are not done although nothing happens any more are handed on as they are. */
-  finish(): EngineTotals[] {
+  finish(): EnginesAtEnd {
     this.#parts.finish()
-    return totalsOf(this.cluster)
+    const busy = this.cluster.replicas.map((replica) => replica.busy)
+    return {engines: totalsOf(this.cluster), busy}
   }
 
   /** Everything up to and including `until`. */
@@ -225,6 +233,5 @@ export function replay(request: ReplayRequest): Replay {
     },
   })
   replayer.feed({trace, place: 'last'})
-  const engines = replayer.finish()
-  return {outcomes: outcomes!, engines}
+  return {...replayer.finish(), outcomes: outcomes!}
 }

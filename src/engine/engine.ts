@@ -146,7 +146,7 @@ export class Engine implements EngineView {
       const message = `prompt and output are ${total} tokens, max_model_len is ${maxModelLen}`
       return {rule: 'model-length', message}
     }
-    const needed = this.#blocks.count(total - 1)
+    const needed = this.#blocks.count(this.#mostTokens(total))
     if (needed > numGpuBlocks) {
       return {rule: 'blocks', message: `it needs ${needed} KV blocks of ${numGpuBlocks}`}
     }
@@ -155,6 +155,12 @@ export class Engine implements EngineView {
       return {rule: 'batch', message}
     }
     return undefined
+  }
+
+  /** Tokens that a request of `total` has in blocks at most: its last token never, but drafts of its last steps. */
+  #mostTokens(total: number): number {
+    const {speculation, maxModelLen} = this.config
+    return speculation ? Math.min(total - 1 + speculation.tokens, maxModelLen - 1) : total - 1
   }
 
   /** Fills the next free place of the pipeline, or returns undefined when there is nothing to compute. */
@@ -207,6 +213,7 @@ export class Engine implements EngineView {
       if (Number.isNaN(requests.firstTokenAt[slot]!)) requests.firstTokenAt[slot] = now
       else gaps.add(now - requests.lastTokenAt[slot]!, 1)
       requests.lastTokenAt[slot] = now
+      if (requests.promised[slot]! > 1) gaps.add(0, requests.promised[slot]! - 1)
     }
     for (const slot of batch.departing) requests.lastTokenAt[slot] = now
     this.#work += batch.departing.length + batch.stragglers.length + batch.joiners.length
@@ -228,6 +235,7 @@ export class Engine implements EngineView {
     totals.steps++
     totals.prefillTokens += batch.shape.prefillTokens
     totals.decodeTokens += batch.shape.decodes
+    if (batch.verifications > 0) totals.verify(batch)
     if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
     this.#listener.batchEnded?.(batch.sequence, now, batch.lane)
   }
@@ -248,7 +256,7 @@ export class Engine implements EngineView {
         batch.regular--
         delivered--
       }
-      if (batch.forget(slot)) delivered--
+      if (batch.forget(slot)) delivered -= Math.max(1, requests.promised[slot]!)
     }
     this.#blocks.leave(slot, held ?? requests.computed[slot]!)
     this.#listener.tokensUntil?.(slot, this.#pipeline.ended)

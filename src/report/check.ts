@@ -72,8 +72,9 @@ export class RunCheck {
       return `there are ${counted} gaps between tokens, ${this.#gaps} were expected`
     }
     const done = total((e) => e.prefillTokens + e.decodeTokens)
-    return this.#preemptions === 0 && done !== this.#work
-      ? `engines computed ${done} tokens, the requests that completed make ${this.#work}`
+    const work = this.#work + total((e) => e.speculation?.wasted ?? 0)
+    return this.#preemptions === 0 && done !== work
+      ? `engines computed ${done} tokens, the requests that completed make ${work}`
       : undefined
   }
 }

@@ -1,6 +1,7 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {TraceFacts} from '../trace/parts.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {describeSpeculation, speculationConfig} from './speculation.js'
 
 /** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
 const thousands = (value: number): string =>
@@ -29,6 +30,8 @@ export function describeRun(
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
+    ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
   ]
@@ -126,6 +129,7 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
     notes: [...trace.notes, ...deployment.notes],
   }

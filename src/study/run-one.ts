@@ -1,5 +1,6 @@
 /** One run of a job: a trace on one deployment, with its files. In this thread, or in one of a pool. */
 import {join} from 'node:path'
+import {writePower} from '../report/power-file.js'
 import {ItlFile, StepsFile} from '../report/request-files.js'
 import {createRunFolder, RunWriter} from '../report/run-store.js'
 import type {Slo} from '../report/slo.js'
@@ -90,14 +91,11 @@ async function finishedRun(
   const {facts: trace, summary, engineSeconds} = simulated
   const header = describeRun(trace, deployment, options.traceName)
   const config = configOf(trace, deployment, options.traceName)
-  files.finish({
-    llmsim: options.version,
-    command: 'simulate',
-    header,
-    config,
-    summary,
-    timing: {engine_s: engineSeconds},
-  })
+  const timing = {engine_s: engineSeconds}
+  files.finish(
+    {llmsim: options.version, command: 'simulate', header, config, summary, timing},
+    simulated.power,
+  )
   return {
     device: deployment.engines[0]!.instance.hardwareName,
     header,
@@ -210,7 +208,8 @@ class RunFiles {
     this.#itl?.close()
   }
 
-  finish(record: Parameters<RunWriter['finish']>[0]): void {
+  finish(record: Parameters<RunWriter['finish']>[0], power: SimulatedRun['power']): void {
+    if (this.#run !== undefined && power) writePower(join(this.#run.folder, 'power.csv'), power)
     this.#run?.finish(record)
   }
 }

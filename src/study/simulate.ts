@@ -10,11 +10,12 @@ import type {EngineListener} from '../engine/engine-config.js'
 import {PartedIdentity} from '../engine/parted-identity.js'
 import {type PrefixIdentity, prefixIdentity} from '../engine/prefix-identity.js'
 import {RunCheck} from '../report/check.js'
+import {accountEnergy, type PowerSeries} from '../report/energy.js'
 import type {RequestResults} from '../report/measures.js'
 import type {Slo} from '../report/slo.js'
 import {type RunResult, type Summary, SummaryBuilder} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
-import type {Outcomes} from '../stats/outcomes.js'
+import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
 import {FactsOfParts, type TraceFacts, type TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
@@ -48,6 +49,8 @@ export interface SimulatedRun {
   readonly engines: RunResult['engines']
   /** Gaps of the requests behind the warm-up; absent where there is none. */
   readonly gaps: RunResult['gaps']
+  /** Power over time, where it is known what the devices draw. */
+  readonly power: PowerSeries | undefined
   /** Seconds that the engines took, without reading and writing. */
   readonly engineSeconds: number
 }
@@ -67,6 +70,7 @@ export class Simulator {
   readonly #check: RunCheck | undefined
   readonly #facts = new FactsOfParts()
   readonly #identity = new PartedIdentity()
+  readonly #served = new ServedRequests()
   #replayer: Replayer | undefined
   #hasPrefixes = false
   /** ms: in all of the replay, and of these in the sinks of its results. */
@@ -96,14 +100,18 @@ export class Simulator {
 
   /** The end, behind the last part. */
   finish(): SimulatedRun {
-    const engines = this.#replayer!.finish()
+    const {engines, busy} = this.#replayer!.finish()
     this.#check?.finish(engines)
     const gaps = this.#gaps.afterWarmup()
+    const summary = this.#summary.finish({engines, prefixIdentity: this.#hasPrefixes, gaps})
+    const {power: plan} = this.#request.deployment
+    const account = plan && accountEnergy({plan, busy, totals: engines, ...this.#served})
     return {
       facts: this.#facts.facts(),
-      summary: this.#summary.finish({engines, prefixIdentity: this.#hasPrefixes, gaps}),
+      summary: {...summary, ...(account && {energy: account.energy})},
       engines,
       gaps,
+      power: account?.series,
       engineSeconds: (this.#replayMs - this.#sinkMs) / 1000,
     }
   }
@@ -146,6 +154,7 @@ export class Simulator {
       isOpen: (row: number) =>
         !isClosed && (thinkTime === undefined || Number.isNaN(thinkTime[row]!)),
     }
+    this.#served.add(part)
     this.#check?.add(results)
     this.#summary.add(results)
     this.#request.onPart?.(results)
@@ -192,6 +201,24 @@ function simulationOf(
       ...(isCompat ? lastChunkQueueing(requests) : {}),
     }),
     ...(onStep ? {onStep} : {}),
+  }
+}
+
+/** What the energy of a run was spent on, and when. */
+class ServedRequests {
+  readonly served = {requests: 0, inputTokens: 0, outputTokens: 0}
+  readonly window = {from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY}
+
+  add({trace, outcomes}: FinishedPart): void {
+    const {served, window} = this
+    for (let row = 0; row < outcomes.length; row++) {
+      window.from = Math.min(window.from, outcomes.arrivedAt[row]!)
+      if (outcomes.status[row] !== status.completed) continue
+      window.to = Math.max(window.to, outcomes.finishedAt[row]!)
+      served.requests++
+      served.inputTokens += trace.inputTokens[row]!
+      served.outputTokens += outcomes.producedTokens[row]!
+    }
   }
 }
 

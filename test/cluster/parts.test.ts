@@ -109,7 +109,7 @@ describe('a trace in parts', () => {
             })
             replayer.feed({trace, place: to === all.length ? 'last' : 'more follows'})
           }
-          const engines = replayer!.finish()
+          const {engines} = replayer!.finish()
           expectedRows.reasons.sort(([a], [b]) => a - b)
           rows.reasons.sort(([a], [b]) => a - b)
           expect(rows).deep.equal(expectedRows)
