@@ -27,6 +27,9 @@ export class TokenTimeline {
       const last = this.#stretches[slot]?.at(-1)
       if (last) last.until = Math.min(last.until, batch)
     },
+    forgotten: (slot) => {
+      this.#stretches[slot] = []
+    },
     batchEnded: (batch, now, lane = 0) => {
       this.#lanes[batch - 1] = lane
       this.#ends[batch - 1] = now

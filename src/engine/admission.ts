@@ -11,6 +11,8 @@ export class Admission {
   heldBack: HeldBack = 'nobody'
   /** Requests whose blocks were taken: their KV may be pulled. The owner empties it. */
   readonly pulls: number[] = []
+  /** When the last of them did. */
+  pulledAt: Ns = 0
   readonly #parts: EngineParts
 
   constructor(parts: EngineParts) {
@@ -46,12 +48,13 @@ export class Admission {
     if (requests.origin[slot] === origin.elsewhere) {
       const match = blocks.match(slot)
       queue.shift()
-      requests.cached[slot] = match.tokens
+      requests.pulled[slot] = match.tokens
       const taken = blocks.needed(match.tokens, reached)
       blocks.adopt(slot, match)
       pool.take(taken)
       requests.state[slot] = state.pulling
       this.pulls.push(slot)
+      this.pulledAt = now
       return 0
     }
     queue.shift()
@@ -59,6 +62,7 @@ export class Admission {
     requests.origin[slot] = origin.here
     seats.admit(slot, reached - 1)
     requests.picked[slot] = 1
+    blocks.enterFull(slot, reached)
     seats.commitChunk(slot, batch, now)
     return 1
   }

@@ -46,6 +46,8 @@ export interface EngineListener {
   /** …up to and including this one (a later call may name an earlier batch). */
   tokensUntil?(slot: number, batch: number): void
   /** Batches take turns in the lanes of a pipeline; without stages there is one lane, 0. */
+  /** The request is done here, and nobody will ask what became of it. */
+  forgotten?(slot: number): void
   batchEnded?(batch: number, now: Ns, lane?: number): void
 }
 
@@ -66,4 +68,6 @@ export interface EngineView {
   readonly freeBlocks: number
   readonly totalBlocks: number
   readonly maxNumSeqs: number
+  /** Tokens of a prompt that its prefix cache holds. `row` is the request's identity. */
+  cachedTokens(row: number, inputTokens: number): number
 }

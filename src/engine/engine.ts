@@ -123,7 +123,7 @@ export class Engine implements EngineView {
   /** Takes a request in, or says why it can never run. `row`, `input`, `total`, … of the slot must be set. */
   enqueue(slot: number): Verdict {
     const requests = this.#requests
-    const refusal = this.#refusal(requests.total[slot]!)
+    const refusal = this.refusal(requests.total[slot]!)
     if (refusal !== undefined) return refusal
     const predicted = requests.predicted[slot]!
     const key = this.config.policy.key({
@@ -140,7 +140,8 @@ export class Engine implements EngineView {
     return undefined
   }
 
-  #refusal(total: number): Verdict {
+  /** Why a request of so many tokens, output included, can never run here. */
+  refusal(total: number): Verdict {
     const {maxModelLen, numGpuBlocks, enableChunkedPrefill, maxNumBatchedTokens} = this.config
     if (total > maxModelLen) {
       const message = `prompt and output are ${total} tokens, max_model_len is ${maxModelLen}`
@@ -193,6 +194,11 @@ export class Engine implements EngineView {
   time(now: Ns, clock: BatchClock): void {
     const batch = this.#pipeline.newest!
     clock.add(batch, now)
+    this.spend(batch)
+  }
+
+  /** A batch whose start and end are known is accounted for. */
+  spend(batch: Batch): void {
     this.totals.spend(batch.end - Math.max(batch.start, this.#busyUntil), batch)
     this.#busyUntil = batch.end
   }
@@ -270,13 +276,27 @@ export class Engine implements EngineView {
     return this.#admission.pulls
   }
 
-  /** The KV of a pulled request is there: it waits for a seat, where its arrival had put it. */
+  /** When the latest of `pulls` took its blocks. */
+  get pulledAt(): Ns {
+    return this.#admission.pulledAt
+  }
+
+  /** The KV of a pulled request is there: it holds blocks, so it waits for a seat before all who hold none. */
   arrived(slot: number): void {
     const requests = this.#requests
     requests.state[slot] = state.waiting
     requests.origin[slot] = origin.arrived
     this.#blocks.enterFull(slot, requests.reached[slot]! - 1)
-    this.#queue.takePlace(slot, requests.key[slot]!, requests.arrival[slot]!)
+    this.#queue.takePlace(slot, Number.NEGATIVE_INFINITY, requests.arrival[slot]!)
+  }
+
+  /** Tokens of a request's prompt that the prefix cache holds now. */
+  cachedTokens(row: number, inputTokens: number): number {
+    return this.#blocks.peek(row, inputTokens)
+  }
+
+  forget(slot: number): void {
+    this.#listener.forgotten?.(slot)
   }
 
   /** Another engine has the KV of a finished request that kept its blocks. */
