@@ -16,6 +16,8 @@ export interface HandOffRules {
   readonly firstToken: 'decode' | 'prefill'
   /** `at the end`: nothing is sent before the prompt is done. `by layer`: what the link carries meanwhile is there. */
   readonly stream: 'at the end' | 'by layer'
+  /** `in the step`: the prompt's last step includes the transfer, and the KV is there when it ends (LLMServingSim). */
+  readonly transfer?: 'over the network' | 'in the step'
 }
 
 /** Where a request is computed. */
@@ -103,7 +105,10 @@ export class HandOffs {
     }
     // Preempted with its token in flight: its KV is gone, so the decode engine starts anew.
     const isKept = requests.keeps[prompt] === 1
-    if (isKept) requests.origin[client] = origin.elsewhere
+    if (isKept && rules.transfer === 'in the step') {
+      requests.origin[client] = origin.copied
+      this.#letGo(handOff, now)
+    } else if (isKept) requests.origin[client] = origin.elsewhere
     else this.#end(handOff)
     replica.arrive(client, now, onRejected)
     return decode

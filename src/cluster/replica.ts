@@ -79,6 +79,8 @@ export class Replica implements EngineView {
   readonly frontEnd: FrontEnd
   readonly #requests: RequestPool
   readonly #stages: BatchClock
+  /** The same, where the first stage decides when to plan. */
+  readonly #polled: StageClock | undefined
   readonly #nodeEnds: NodeEnds | undefined
   readonly #around: Surroundings
   readonly #clock: ClockHooks
@@ -101,7 +103,9 @@ export class Replica implements EngineView {
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
     this.#passes = parts.passes ?? 'alone'
-    this.#stages = parts.pipeline ? new StageClock(parts.pipeline) : new OneStage(parts.stepTime)
+    const pipeline = parts.pipeline && new StageClock(parts.pipeline)
+    this.#polled = parts.pipeline?.style === 'polled' ? pipeline : undefined
+    this.#stages = pipeline ?? new OneStage(parts.stepTime)
     this.#nodeEnds = parts.nodeEnds
     this.#around = parts.around
     this.#clock = parts.clock
@@ -168,7 +172,12 @@ export class Replica implements EngineView {
 
   /** Something changed that an engine without a batch would not notice. */
   wake(now: Ns): void {
-    if (this.engine.inFlight === 0) this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
+    const {engine} = this
+    if (engine.inFlight === 0) this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
+    else if (this.#polled && engine.inFlight < engine.config.depth) {
+      const seen = Math.min(this.#around.nextNodeEnd(now), this.#polled.nextNodeEnd(now))
+      this.#planAt = Math.min(this.#planAt, Math.max(this.#polled.plansAt, seen))
+    }
   }
 
   /** A slot left that nobody will ask about. */
@@ -196,6 +205,7 @@ export class Replica implements EngineView {
 
   /** The first moment from `at` on at which something ends in the step that executes; +Infinity: none shows. */
   nextNodeEnd(at: Ns): Ns {
+    if (this.#polled) return this.#polled.nextNodeEnd(at)
     if (this.#end === never || this.#nodeEnds === undefined) return never
     const {shape, start} = this.engine.oldest
     return start + this.#nodeEnds(shape, at - start)
@@ -223,10 +233,18 @@ export class Replica implements EngineView {
     this.#hasCompleted = false
     this.#planAt = never
     const {engine} = this
+    if (this.#polled && this.#polled.plansAt > now) {
+      if (engine.inFlight < engine.config.depth) this.#planAt = this.#polled.plansAt
+      return
+    }
     while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
       if (this.#passes === 'together') continue
       engine.time(now, this.#stages)
       if (this.#onStep) this.#show(engine.newest, this.#onStep)
+      if (this.#polled) {
+        if (engine.inFlight < engine.config.depth) this.#planAt = this.#polled.plansAt
+        return
+      }
     }
   }
 
@@ -258,7 +276,7 @@ export class Replica implements EngineView {
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
-    if (this.#passes === 'together') return
+    if (this.#passes === 'together' || this.#polled) return
     this.engine.runDecodes(Math.min(until, this.#entering.nextAt() - 1), this.#stages)
   }
 }

@@ -36,15 +36,18 @@ export class TokenTimeline {
     },
   }
 
-  /** Gaps between the tokens of a request that leaves, in ns; its slot is then forgotten. */
-  takeGaps(slot: number): number[] {
+  /**
+   * Gaps between the tokens of a request that leaves, in ns; its slot is then forgotten. `firstTokenAt`: when the
+   * first one came, if another engine made it.
+   */
+  takeGaps(slot: number, firstTokenAt = Number.NaN): number[] {
     const gaps: number[] = []
-    let previous = Number.NaN
+    let previous = firstTokenAt
     for (const {lane, from, until} of this.#stretches[slot] ?? []) {
       for (let batch = from; batch <= Math.min(until, this.#ends.length); batch++) {
         if (this.#lanes[batch - 1] !== lane) continue
         const end = this.#ends[batch - 1]!
-        if (!Number.isNaN(previous)) gaps.push(end - previous)
+        if (end > previous) gaps.push(end - previous)
         previous = end
       }
     }

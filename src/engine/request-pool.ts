@@ -30,6 +30,8 @@ export const origin = {
   elsewhere: 1,
   /** Pulled: all but the last token that exists is in its blocks. */
   arrived: 2,
+  /** It comes with its KV, as soon as there are blocks. */
+  copied: 3,
 } as const
 
 export const none = -1

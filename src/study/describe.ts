@@ -116,7 +116,8 @@ export function configOf(trace: Trace, deployment: Deployment, traceName: string
   return {
     trace: {name: traceName, format: trace.format, requests: trace.length},
     layout,
-    router: request.router,
+    router: deployment.traffic.router,
+    traffic: deployment.traffic,
     policy: request.policy,
     compat: request.compat ?? null,
     front_end: request.frontEnd,

@@ -2,7 +2,6 @@
 import type {SimulationConfig} from '../cluster/cluster.js'
 import {replay} from '../cluster/replay.js'
 import type {StepRecord} from '../cluster/replica.js'
-import {routers} from '../cluster/router.js'
 import {TokenTimeline} from '../cluster/token-timeline.js'
 import {closedLoop, openLoop} from '../cluster/workload.js'
 import {defaults, lastChunkQueueing, pollingClock} from '../compat/llmservingsim.js'
@@ -16,6 +15,7 @@ import type {Outcomes} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
+import {trafficParts} from './traffic.js'
 
 export interface SimulateRequest {
   readonly trace: Trace
@@ -83,7 +83,7 @@ function simulationOf(
   const isCompat = deployment.request.compat !== undefined
   return {
     replicas: deployment.replicas,
-    router: routers[deployment.request.router]!(),
+    ...trafficParts(deployment.traffic, deployment.request, trace),
     ...(isCompat ? {clock: pollingClock(defaults.logIntervalNs)} : {}),
     ...(prefix === undefined ? {} : {prefixes: (size: number) => prefixIdentity(prefix, size)}),
     listener: (instance, requests) => ({
@@ -126,12 +126,21 @@ class GapRecorder {
 
   leave(row: number, slot: number, outcomes: Outcomes): void {
     if (!this.#isNeeded) return
-    const gaps = this.#timelines[outcomes.instance[row]!]!.takeGaps(slot)
+    const gaps = this.#timelines[outcomes.instance[row]!]!.takeGaps(
+      slot,
+      this.#firstTokenAt(row, outcomes),
+    )
     this.#request.onGaps?.(row, gaps)
     let largest = 0
     for (const gap of gaps) if (gap > largest) largest = gap
     if (this.#largest) this.#largest[row] = largest
     if (this.#countsAfterWarmup(row, outcomes)) for (const gap of gaps) this.#pooled.add(gap, 1)
+  }
+
+  /** Under --compat the first token of a request may come from another engine than the rest. */
+  #firstTokenAt(row: number, {firstTokenAt}: Outcomes): number {
+    const {compat} = this.#request.deployment.request
+    return compat === undefined ? Number.NaN : firstTokenAt[row]!
   }
 
   #countsAfterWarmup(row: number, {arrivedAt}: Outcomes): boolean {

@@ -1,0 +1,91 @@
+/** Routing, hand-off and admission of a deployment: flag, cluster file, or default; and the parts that they make. */
+import {gateOf} from '../cluster/gate.js'
+import {OwnLinks} from '../cluster/network.js'
+import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
+import type {SimulationConfig} from '../cluster/simulation-config.js'
+import type {Trace} from '../trace/trace.js'
+import type {FileTraffic, RunRequest, TrafficRequest} from './run-request.js'
+
+export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter'>> & {
+  readonly router: string
+  readonly decodeRouter: string
+  readonly admission: NonNullable<TrafficRequest['admission']>
+}
+
+/** One port of 400 Gb/s; latency of an RDMA read with its rendezvous. */
+const defaultNetwork = {bandwidthGbS: 50, latencyUs: 10}
+
+/** What a flag says goes before what the cluster file says. */
+export function settleTraffic(
+  {router, traffic = {}}: RunRequest,
+  file: FileTraffic | undefined,
+): Traffic {
+  const chosen = router ?? file?.router ?? 'least-requests'
+  return {
+    router: chosen,
+    decodeRouter: traffic.decodeRouter ?? file?.decodeRouter ?? 'least-requests',
+    viewAgeMs: traffic.viewAgeMs ?? file?.viewAgeMs ?? 0,
+    stream: traffic.stream ?? file?.stream ?? 'at the end',
+    stayBelow: traffic.stayBelow ?? file?.stayBelow ?? 0,
+    network: traffic.network ?? file?.network ?? defaultNetwork,
+    weights: traffic.weights ?? file?.weights ?? defaultWeights,
+    admission: traffic.admission ?? file?.admission ?? [],
+  }
+}
+
+type TrafficParts = Pick<
+  SimulationConfig,
+  'router' | 'decodeRouter' | 'handOff' | 'network' | 'gate' | 'viewAgeNs'
+>
+
+/** What a simulation takes. `trace` absent: nothing is known of prefixes and sessions. */
+export function trafficParts(
+  traffic: Traffic,
+  {seed, compat}: Pick<RunRequest, 'seed' | 'compat'>,
+  trace?: Trace,
+): TrafficParts {
+  const seams = {
+    seed,
+    prefixOf: prefixOf(trace),
+    sessionOf: sessionOf(trace),
+    weights: traffic.weights!,
+  }
+  const {bandwidthGbS, latencyUs} = traffic.network!
+  return {
+    router: routers[traffic.router]!(seams),
+    decodeRouter: routers[traffic.decodeRouter]!({...seams, seed: seed + 1}),
+    handOff: {
+      firstToken: compat === undefined ? 'decode' : 'prefill',
+      transfer: compat === undefined ? 'over the network' : 'in the step',
+      stream: traffic.stream!,
+      stayBelow: traffic.stayBelow!,
+    },
+    network: new OwnLinks((_from, _to, bytes) => latencyUs * 1000 + bytes / bandwidthGbS),
+    ...(traffic.admission.length > 0 ? {gate: gateOf(traffic.admission)} : {}),
+    viewAgeNs: Math.round(traffic.viewAgeMs! * 1e6),
+  }
+}
+
+/** Tokens at the start of a prompt by which prefix-affinity tells requests apart. */
+const affinityTokens = 256
+
+/** Prompts that begin with the same 256 tokens (or as many as are known) share a number. */
+function prefixOf(trace: Trace | undefined): RouterSeams['prefixOf'] {
+  const prefix = trace?.prefix
+  if (prefix === undefined) return () => undefined
+  const {spanTokens, offsets, ids, knownTokens} = prefix
+  const most = Math.max(1, Math.floor(affinityTokens / spanTokens))
+  return (row) => {
+    const spans = Math.min(most, Math.floor(knownTokens[row]! / spanTokens))
+    return spans === 0 ? undefined : ids[offsets[row]! + spans - 1]
+  }
+}
+
+function sessionOf(trace: Trace | undefined): RouterSeams['sessionOf'] {
+  const session = trace?.session
+  if (session === undefined) return () => undefined
+  return (row) => {
+    const code = session.codes[row]!
+    return code < 0 ? undefined : code
+  }
+}
