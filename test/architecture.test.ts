@@ -39,6 +39,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'model-shape.ts',
     'models.ts',
     'parallelism.ts',
+    'power-figures.ts',
     'profile-bundle.ts',
     'weight-format.ts',
   ],
@@ -52,7 +53,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'trace-flags.ts'],
+  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts'],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'batch.ts',
@@ -61,6 +62,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'policy.ts',
     'prefix-identity.ts',
     'request-pool.ts',
+    'speculation.ts',
     'totals.ts',
   ],
   latency: [
@@ -74,9 +76,11 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   report: [
     'check.ts',
     'device-table.ts',
+    'energy.ts',
     'groups.ts',
     'hardware-tables.ts',
     'model-card.ts',
+    'power-file.ts',
     'progress.ts',
     'report-formats.ts',
     'report.ts',
@@ -88,8 +92,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'tables.ts',
     'warmup.ts',
   ],
-  stats: ['outcomes.ts', 'percentiles.ts', 'samples.ts'],
-  study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts'],
+  stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
+  study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts', 'speculation.ts'],
   trace: [
     'block-ids.ts',
     'generate.ts',

@@ -16,6 +16,7 @@ import {
   type PrefillAttentionCoefficients,
   peakDtypes,
 } from './hardware-shape.js'
+import {powerFrom, powerKeys} from './power-schema.js'
 
 /** A key path into the document, and the rule that its value breaks. */
 export class SchemaFault extends Error {
@@ -29,7 +30,7 @@ export class SchemaFault extends Error {
 type Fields = Record<string, unknown>
 
 /** One map of the document, read key by key; a key that nobody asked for is a fault. */
-class Section {
+export class Section {
   readonly path: readonly string[]
   readonly #fields: Fields
 
@@ -127,7 +128,7 @@ const shown = (value: unknown): string =>
 
 const topKeys = [
   ...['id', 'name', 'vendor', 'aliases', 'extends', 'architecture', 'memory_gb', 'usable_bytes'],
-  ...['bandwidth_gb_s', 'peak_tflops', 'l2_mb', 'multiprocessors', 'power_w'],
+  ...['bandwidth_gb_s', 'peak_tflops', 'l2_mb', 'multiprocessors', 'power_w', 'power'],
   ...['price_usd_per_hour', 'links', 'kernels', 'calibrated', 'source', 'notes'],
 ]
 
@@ -160,6 +161,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
     l2Mb: file.has('l2_mb') ? file.positive('l2_mb') : null,
     multiprocessors: file.has('multiprocessors') ? file.positive('multiprocessors') : null,
     powerW: file.positive('power_w'),
+    power: file.has('power') ? powerFrom(file.section('power', powerKeys)) : null,
     priceUsdPerHour: file.notNegative('price_usd_per_hour'),
     links: linksFrom(file),
     kernels,

@@ -7,6 +7,7 @@ import type {Engine} from '../engine/engine.js'
 import type {BatchClock, EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import {BusySpans} from '../stats/busy-spans.js'
 import {EnteringQueue} from './entering-queue.js'
 import {OneStage, StageClock} from './stage-clock.js'
 
@@ -77,6 +78,8 @@ export class Replica implements EngineView {
   readonly engine: Engine
   readonly instance: number
   readonly frontEnd: FrontEnd
+  /** When steps ran without a break. */
+  readonly busy = new BusySpans()
   readonly #requests: RequestPool
   readonly #stages: BatchClock
   /** The same, where the first stage decides when to plan. */
@@ -246,6 +249,7 @@ export class Replica implements EngineView {
         return
       }
     }
+    this.busy.mark(now, engine.inFlight > 0)
   }
 
   /** The batch that waits for the pass of its group. */

@@ -132,6 +132,12 @@ export const engineFlags = {
     options: ['llmservingsim'] as const,
     summary: "Replay that simulator's clock, artefacts included (docs/compat.md).",
   })(),
+  'price-per-hour': Flags.custom<number>({
+    helpGroup: 'OUTPUT',
+    helpValue: 'USD',
+    summary: "Price of a device for an hour (default: the hardware file's).",
+    parse: async (text) => priceOf(text),
+  })(),
   seed: Flags.integer({
     helpGroup: 'OUTPUT',
     helpValue: 'N',
@@ -151,6 +157,14 @@ function shareOf(text: string): number {
       suggestions: ['--gpu-memory-utilization 0.9'],
     },
   )
+}
+
+function priceOf(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value >= 0 && value < Number.POSITIVE_INFINITY) return value
+  throw new Problem('FLAG_BAD_VALUE', `--price-per-hour ${text}: it must be a number from 0 up.`, {
+    suggestions: ['--price-per-hour 2.60'],
+  })
 }
 
 /** What oclif makes of `engineFlags`. */
@@ -190,6 +204,7 @@ export interface EngineFlagValues {
   readonly profiles?: string | undefined
   readonly 'front-end': RunRequest['frontEnd']
   readonly compat?: 'llmservingsim' | undefined
+  readonly 'price-per-hour'?: number | undefined
   readonly seed: number
 }
 
@@ -240,5 +255,6 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
     traffic: trafficOf(flags),
     frontEnd: flags['front-end'],
     seed: flags.seed,
+    pricePerHour: flags['price-per-hour'],
   }
 }

@@ -22,6 +22,7 @@ import type {
 import type {EngineParts} from './engine-parts.js'
 import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
+import {refusalOf} from './refusal.js'
 import {RequestBlocks} from './request-blocks.js'
 import {none, origin, type RequestPool, state} from './request-pool.js'
 import {RunningPlan} from './running-plan.js'
@@ -142,20 +143,7 @@ export class Engine implements EngineView {
 
   /** Why a request of so many tokens, output included, can never run here. */
   refusal(total: number): Verdict {
-    const {maxModelLen, numGpuBlocks, enableChunkedPrefill, maxNumBatchedTokens} = this.config
-    if (total > maxModelLen) {
-      const message = `prompt and output are ${total} tokens, max_model_len is ${maxModelLen}`
-      return {rule: 'model-length', message}
-    }
-    const needed = this.#blocks.count(total - 1)
-    if (needed > numGpuBlocks) {
-      return {rule: 'blocks', message: `it needs ${needed} KV blocks of ${numGpuBlocks}`}
-    }
-    if (!enableChunkedPrefill && total - 1 > maxNumBatchedTokens) {
-      const message = `${total - 1} tokens exceed max_num_batched_tokens ${maxNumBatchedTokens} and chunked prefill is off`
-      return {rule: 'batch', message}
-    }
-    return undefined
+    return refusalOf(this.config, total)
   }
 
   /** Fills the next free place of the pipeline, or returns undefined when there is nothing to compute. */
@@ -213,6 +201,7 @@ export class Engine implements EngineView {
       if (Number.isNaN(requests.firstTokenAt[slot]!)) requests.firstTokenAt[slot] = now
       else gaps.add(now - requests.lastTokenAt[slot]!, 1)
       requests.lastTokenAt[slot] = now
+      if (requests.promised[slot]! > 1) gaps.add(0, requests.promised[slot]! - 1)
     }
     for (const slot of batch.departing) requests.lastTokenAt[slot] = now
     this.#work += batch.departing.length + batch.stragglers.length + batch.joiners.length
@@ -234,6 +223,7 @@ export class Engine implements EngineView {
     totals.steps++
     totals.prefillTokens += batch.shape.prefillTokens
     totals.decodeTokens += batch.shape.decodes
+    if (batch.verifications > 0) totals.verify(batch)
     if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
     this.#listener.batchEnded?.(batch.sequence, now, batch.lane)
   }
@@ -254,7 +244,7 @@ export class Engine implements EngineView {
         batch.regular--
         delivered--
       }
-      if (batch.forget(slot)) delivered--
+      if (batch.forget(slot)) delivered -= Math.max(1, requests.promised[slot]!)
     }
     this.#blocks.leave(slot, held ?? requests.computed[slot]!)
     this.#listener.tokensUntil?.(slot, this.#pipeline.ended)

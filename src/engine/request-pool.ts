@@ -54,6 +54,10 @@ export class RequestPool {
   reached = new Int32Array(0)
   /** Tokens picked for it in the plan being made. */
   picked = new Int32Array(0)
+  /** Blocks that it holds beyond those of its computed tokens: they were taken for drafts. */
+  spare = new Int32Array(0)
+  /** Of a speculating engine: tokens that its latest step brings; 0: it has no drafts yet. */
+  promised = new Int32Array(0)
   /** Its first blocks that are in the prefix index: how many, and in which pieces (piece, block behind it, …). */
   entered = new Int32Array(0)
   pieces: (number[] | undefined)[] = []
@@ -102,6 +106,8 @@ export class RequestPool {
     this.computed[slot] = 0
     this.reached[slot] = 0
     this.picked[slot] = 0
+    this.spare[slot] = 0
+    this.promised[slot] = 0
     this.entered[slot] = 0
     this.shareable[slot] = 0
     this.priority[slot] = 0

@@ -124,10 +124,12 @@ function faultOfTotals(run: CheckedRun): string | undefined {
   }
   const counted = total((e) => e.gaps.counts.subarray(0, e.gaps.length).reduce((a, b) => a + b, 0))
   if (counted !== gaps) return `there are ${counted} gaps between tokens, ${gaps} were expected`
+  const wasted = total((e) => e.speculation?.wasted ?? 0)
   // Where decoding engines pull KV, they compute the last prompt token once more.
-  const done = total((e) => e.prefillTokens + e.decodeTokens - e.recomputedTokens)
-  if (preemptions === 0 && done !== work) {
-    return `engines computed ${done} tokens, the requests that completed make ${work}`
+  const expected = work + wasted + total((e) => e.recomputedTokens)
+  const done = total((e) => e.prefillTokens + e.decodeTokens)
+  if (preemptions === 0 && done !== expected) {
+    return `engines computed ${done} tokens, the requests that completed make ${expected}`
   }
   return undefined
 }

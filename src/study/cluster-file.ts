@@ -134,11 +134,11 @@ export function readClusterYaml(path: string): ClusterYaml {
   const given: unknown = document.toJS()
   const result = schema.safeParse(given)
   if (result.success) return result.data
-  const {path: keys, message, suggestions} = faultOf(result.error.issues[0]!, given)
+  const {path: keys, message, suggestions, at} = faultOf(result.error.issues[0]!, given)
   const where = keys.length === 0 ? 'the file' : shown(keys)
   throw new Problem(
     'CLUSTER_BAD_FILE',
-    `${placeAt(offsetOf(document.contents, keys))}: ${where} ${message}.`,
+    `${placeAt(offsetOf(document.contents, keys, at))}: ${where} ${message}.`,
     {suggestions},
   )
 }
@@ -149,6 +149,8 @@ interface Fault {
   readonly path: readonly PropertyKey[]
   readonly message: string
   readonly suggestions: readonly string[]
+  /** Which end of the last key is wrong. */
+  readonly at?: 'key' | 'value'
 }
 
 /** zod's finding in the words of this program. */
@@ -163,6 +165,7 @@ function faultOf(issue: Issue, given: unknown): Fault {
     case 'unrecognized_keys':
       return {
         path: [...path, issue.keys[0]!],
+        at: 'key',
         message: 'is not a known key',
         suggestions: [`Known: ${keysAt(path).join(', ')}`],
       }
@@ -219,10 +222,14 @@ const shown = (path: readonly PropertyKey[]): string =>
   }, '')
 
 /** Where the value at a path stands, or the nearest thing around it that the file has. */
-function offsetOf(contents: unknown, path: readonly PropertyKey[]): number {
+function offsetOf(
+  contents: unknown,
+  path: readonly PropertyKey[],
+  at: Fault['at'] = 'value',
+): number {
   let node: unknown = contents
   let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
-  for (const key of path) {
+  for (const [depth, key] of path.entries()) {
     if (isSeq(node)) node = node.items[Number(key)]
     else if (isMap(node)) {
       const pair = node.items.find(({key: name}) => isScalar(name) && String(name.value) === key)
@@ -230,6 +237,7 @@ function offsetOf(contents: unknown, path: readonly PropertyKey[]): number {
       if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset
       node = pair.value
     } else break
+    if (at === 'key' && depth === path.length - 1) break
     if (isNode(node) && node.range && node.range[0] !== node.range[1]) offset = node.range[0]
   }
   return offset

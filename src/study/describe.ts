@@ -1,6 +1,7 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {Trace} from '../trace/trace.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {describeSpeculation, speculationConfig} from './speculation.js'
 
 const thousands = (value: number): string =>
   value.toLocaleString('en-US', {maximumFractionDigits: 0})
@@ -24,6 +25,8 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
+    ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
   ]
@@ -122,6 +125,7 @@ export function configOf(trace: Trace, deployment: Deployment, traceName: string
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
     notes: [...trace.notes, ...deployment.notes],
   }

@@ -4,6 +4,7 @@ import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
 import type {LayoutRequest} from './layout.js'
+import type {SpeculationRequest} from './speculation.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
 export type LatencySource = (typeof latencySources)[number]
@@ -45,6 +46,9 @@ export interface RunRequest {
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
   readonly frontEnd: 'http' | 'in-process' | 'none'
   readonly seed: number
+  readonly speculation?: SpeculationRequest | undefined
+  /** US dollars per device and hour, instead of the catalogue's. */
+  readonly pricePerHour?: number | undefined
 }
 
 /** How requests reach engines, and KV goes from one to another. What is absent takes the cluster file's, or the default. */

@@ -1,8 +1,9 @@
 /** Routing, hand-off and admission of a deployment: flag, cluster file, or default; and the parts that they make. */
+
+import type {SimulationConfig} from '../cluster/cluster.js'
 import {gateOf} from '../cluster/gate.js'
 import {OwnLinks} from '../cluster/network.js'
 import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
-import type {SimulationConfig} from '../cluster/simulation-config.js'
 import type {Trace} from '../trace/trace.js'
 import type {FileTraffic, RunRequest, TrafficRequest} from './run-request.js'
 

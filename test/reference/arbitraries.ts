@@ -10,7 +10,6 @@ import {
   type RequestSpec,
   type StepTimeSpec,
 } from './case-spec.js'
-import type {ReferenceConfig} from './reference-engine.js'
 
 /** Mostly the first, now and then the others. */
 export const mostly = <T>(weight: number, usual: fc.Arbitrary<T>, ...rare: fc.Arbitrary<T>[]) =>
@@ -83,7 +82,7 @@ export const stepTimeSpecs: fc.Arbitrary<StepTimeSpec> = fc.record({
   bend: fc.constantFrom('none', 'stairs', 'roofline'),
 })
 
-export const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
+export const engineConfigs: fc.Arbitrary<CaseSpec['config']> = fc
   .record({
     blockSize: fc.constantFrom(1, 2, 4, 16),
     /** Tokens that the pool holds, about; a request of 16 + 10 should often just fit. */
@@ -162,3 +161,13 @@ const everySize = (pipeline: typeof pipelines): fc.Arbitrary<CaseSpec> =>
 export const plainSpecs = everySize(fc.constant(noPipeline))
 export const pipelineSpecs = everySize(pipelines)
 export const caseSpecs: fc.Arbitrary<CaseSpec> = mostly(2, plainSpecs, pipelineSpecs)
+
+const speculations = fc.record({
+  tokens: fc.integer({min: 1, max: 6}),
+  percent: fc.array(fc.constantFrom(0, 30, 60, 90, 100), {minLength: 1, maxLength: 3}),
+})
+
+/** Engines of one stage with drafts; on their own, so that the others stay what they are. */
+export const speculatingSpecs: fc.Arbitrary<CaseSpec> = fc
+  .tuple(plainSpecs, speculations)
+  .map(([spec, speculation]) => ({...spec, speculation}))

@@ -37,6 +37,11 @@ export interface ReferenceConfig {
   /** Pipeline stages: with several, `depth` is as many, and a token in flight must be waited for. */
   readonly stages?: number
   readonly policy: 'fcfs' | 'priority' | 'sjf' | ReferencePolicy
+  /** Drafts of a decode, and which of them the model accepts. Needs depth 1. */
+  readonly speculation?: {
+    readonly tokens: number
+    readonly accepts: (row: number, position: number, depth: number) => boolean
+  }
 }
 
 export interface Request {
@@ -54,6 +59,8 @@ export interface Request {
   /** Its first blocks that have been offered to the index, or come from it. */
   entered: number
   lastTokenAt: number
+  /** It got a token since it was admitted, so there are drafts behind it. */
+  hasDrafts: boolean
   /** Whether a batch in flight holds a token of it. */
   awaitsToken: boolean
   /** Where the KV of its prompt comes from, until it has its first seat. */
@@ -79,6 +86,8 @@ export interface Pick {
   readonly tokens: number
   readonly context: number
   readonly produces: boolean
+  /** How many of the tokens are guesses, behind the last that is known. */
+  readonly drafts: number
 }
 
 export interface Plan {
@@ -138,19 +147,9 @@ export class ReferenceEngine {
     const key = this.#policy.key(keyView(trace, row))
     const arrival = this.requests.size
     const state = {preempted: 0, computed: 0, reached: input, blocks: [], entered: 0}
-    const request: Request = {
-      row,
-      input,
-      total,
-      key,
-      arrival,
-      ...state,
-      lastTokenAt: Number.NaN,
-      awaitsToken: false,
-      origin: coming.origin ?? 'here',
-      keeps: coming.isPrompt ?? false,
-      result,
-    }
+    const fresh = {lastTokenAt: Number.NaN, awaitsToken: false, hasDrafts: false}
+    const come = {origin: coming.origin ?? ('here' as const), keeps: coming.isPrompt ?? false}
+    const request: Request = {row, input, total, key, arrival, ...state, ...fresh, ...come, result}
     if (coming.firstTokenAt !== undefined) {
       request.reached += 1
       request.lastTokenAt = result.firstTokenAt = coming.firstTokenAt
@@ -187,7 +186,7 @@ export class ReferenceEngine {
 
   /** The tokens of a batch that ended are delivered. */
   complete(picks: readonly Pick[], now: number): void {
-    for (const {request, produces} of picks) {
+    for (const {request, produces, drafts} of picks) {
       const {result} = request
       if (!produces) continue
       request.awaitsToken = false
@@ -195,10 +194,8 @@ export class ReferenceEngine {
         this.visit('token lost')
         continue
       }
-      if (result.producedTokens === 0) result.firstTokenAt = now
-      else result.gaps.push(now - request.lastTokenAt)
-      request.lastTokenAt = now
-      result.producedTokens += 1
+      this.#deliver(request, now)
+      if (this.#config.speculation !== undefined) this.#deliverAccepted(request, drafts, now)
       if (request.input + result.producedTokens < request.total) continue
       result.status = 'completed'
       result.finishedAt = now
@@ -211,10 +208,42 @@ export class ReferenceEngine {
     }
   }
 
+  #deliver(request: Request, now: number): void {
+    const {result} = request
+    if (result.producedTokens === 0) result.firstTokenAt = now
+    else result.gaps.push(now - request.lastTokenAt)
+    request.lastTokenAt = now
+    result.producedTokens += 1
+  }
+
+  /** The first token of a step is there whatever the drafts were; each that was right is one more. */
+  #deliverAccepted(request: Request, drafts: number, now: number): void {
+    const {accepts} = this.#config.speculation!
+    const position = request.reached - 1
+    let accepted = 0
+    while (accepted < drafts && accepts(request.row, position + accepted, accepted)) accepted += 1
+    this.visit(`accepted ${accepted === drafts ? 'all' : accepted === 0 ? 'none' : 'some'}`)
+    for (let more = 0; more < accepted && request.reached < request.total; more += 1) {
+      this.#deliver(request, now)
+      request.reached += 1
+    }
+    // What was computed for the others counts for nothing; their blocks stay.
+    request.computed = request.reached - 1
+    request.hasDrafts = true
+  }
+
+  #drafts(request: Request): number {
+    const {speculation, maxModelLen} = this.#config
+    if (speculation === undefined || !request.hasDrafts) return 0
+    return Math.min(speculation.tokens, maxModelLen - 1 - request.reached)
+  }
+
   rejection(total: number): Rejection | undefined {
     const config = this.#config
     if (total > config.maxModelLen) return 'model-length'
-    if (Math.ceil((total - 1) / config.blockSize) > config.blocks) return 'blocks'
+    const drafts = config.speculation?.tokens ?? 0
+    const most = drafts === 0 ? total - 1 : Math.min(total - 1 + drafts, config.maxModelLen - 1)
+    if (Math.ceil(most / config.blockSize) > config.blocks) return 'blocks'
     if (!config.enableChunkedPrefill && total - 1 > config.maxNumBatchedTokens) return 'batch'
     return undefined
   }
@@ -227,7 +256,7 @@ export class ReferenceEngine {
       const request = this.running[at]!
       // Whoever has all its tokens in sight only waits for the batch in flight.
       const rests = isDraining(request) || this.#mustWait(request)
-      const wanted = rests ? 0 : request.reached - request.computed
+      const wanted = rests ? 0 : request.reached - request.computed + this.#drafts(request)
       if (wanted === 0) {
         at += 1
         continue
@@ -363,17 +392,19 @@ export class ReferenceEngine {
       request.blocks.push(this.pool.take())
     }
     this.#enterFull(request)
-    const produces = request.computed === request.reached
+    const produces = request.computed >= request.reached
+    const drafts = produces ? request.computed - request.reached : 0
     if (produces) {
       request.reached += 1
       request.awaitsToken = true
     }
-    picks.push({request, tokens, context, produces})
+    picks.push({request, tokens, context, produces, drafts})
   }
 
   #enterFull(request: Request): void {
     if (!this.#config.enablePrefixCaching) return
-    while ((request.entered + 1) * this.#config.blockSize <= request.computed) {
+    const known = Math.min(request.computed, request.reached)
+    while ((request.entered + 1) * this.#config.blockSize <= known) {
       const identity = this.#identity(request, request.entered)
       if (identity !== undefined) {
         if (this.pool.index.has(identity)) this.visit('identity replaced')
@@ -403,6 +434,7 @@ export class ReferenceEngine {
     this.#preemptions += 1
     victim.preempted = this.#preemptions
     victim.computed = 0
+    victim.hasDrafts = false
     this.waiting.push(victim)
   }
 
