@@ -44,6 +44,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'weight-format.ts',
   ],
   cluster: [
+    'gate.ts',
+    'network.ts',
     'cluster.ts',
     'replay.ts',
     'replica.ts',
