@@ -70,6 +70,7 @@ describe('a trace that is read in parts', function () {
     expect(contentOf('parts')).deep.equal(contentOf('whole'))
     expect(Object.keys(contentOf('parts')).sort()).deep.equal([
       'labels.csv',
+      'power.csv',
       'requests.csv',
       'run.json',
     ])
