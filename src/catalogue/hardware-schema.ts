@@ -15,11 +15,12 @@ import {
   peakDtypes,
 } from './hardware-shape.js'
 import {linksFrom} from './link-schema.js'
+import {powerFrom, powerKeys} from './power-schema.js'
 import {SchemaFault, Section} from './schema-section.js'
 
 const topKeys = [
   ...['id', 'name', 'vendor', 'aliases', 'extends', 'architecture', 'memory_gb', 'usable_bytes'],
-  ...['bandwidth_gb_s', 'peak_tflops', 'l2_mb', 'multiprocessors', 'power_w'],
+  ...['bandwidth_gb_s', 'peak_tflops', 'l2_mb', 'multiprocessors', 'power_w', 'power'],
   ...['price_usd_per_hour', 'links', 'kernels', 'calibrated', 'source', 'notes'],
 ]
 
@@ -51,6 +52,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
     l2Mb: file.has('l2_mb') ? file.positive('l2_mb') : null,
     multiprocessors: file.has('multiprocessors') ? file.positive('multiprocessors') : null,
     powerW: file.positive('power_w'),
+    power: file.has('power') ? powerFrom(file.section('power', powerKeys)) : null,
     priceUsdPerHour: file.notNegative('price_usd_per_hour'),
     links: linksFrom(file),
     kernels,

@@ -1,5 +1,7 @@
 /** What llmsim knows of an accelerator: datasheet facts, links, and the coefficients of its kernels. */
 
+import type {PowerSection} from './power-figures.js'
+
 /**
  * Devices that behave alike, for the coefficients of a device that nobody has measured. GeForce-class
  * cards are classes of their own: they halve the rate of 16-bit products that accumulate in fp32.
@@ -173,7 +175,10 @@ export interface Hardware {
   readonly peakTflops: {readonly [D in PeakDtype]?: number}
   readonly l2Mb: number | null
   readonly multiprocessors: number | null
+  /** Of the board, W. */
   readonly powerW: number
+  /** What is known beyond that; `powerFiguresOf` fills the gaps. */
+  readonly power: PowerSection | null
   /** Typical on-demand cloud price, a default to override. */
   readonly priceUsdPerHour: number
   /** The first is the default; empty for a device that is used alone. */

@@ -155,6 +155,7 @@ const extended = async (source: Source, behind: readonly string[]): Promise<unkn
     aliases: own.aliases ?? [],
     peak_tflops: merged(inherited.peak_tflops, own.peak_tflops),
     kernels: merged(inherited.kernels, own.kernels),
+    power: merged(inherited.power, own.power),
   }
 }
 

@@ -1,6 +1,7 @@
 /** The virtual clock: drives a trace through a cluster and records what became of every request. */
 import type {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
+import type {Spans} from '../stats/busy-spans.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
 import type {Trace} from '../trace/trace.js'
 import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
@@ -24,6 +25,8 @@ export interface ReplayRequest {
 export interface Replay {
   readonly outcomes: Outcomes
   readonly engines: readonly EngineTotals[]
+  /** When each engine executed steps. */
+  readonly busy: readonly Spans[]
 }
 
 /** Rows of a result, writable. */
@@ -181,6 +184,7 @@ class Driver implements RequestSink {
 function totalsOf(cluster: Cluster): EngineTotals[] {
   return cluster.replicas.map(({engine, instance}) => ({
     ...engine.totals,
+    gaps: engine.totals.gaps.settled(),
     instance,
     blocks: engine.totalBlocks,
     freeBlocksAtEnd: engine.freeBlocks,
@@ -193,5 +197,6 @@ function totalsOf(cluster: Cluster): EngineTotals[] {
 export function replay(request: ReplayRequest): Replay {
   const driver = new Driver(request)
   driver.run()
-  return {outcomes: driver.outcomes, engines: totalsOf(driver.cluster)}
+  const {outcomes, cluster} = driver
+  return {outcomes, engines: totalsOf(cluster), busy: cluster.replicas.map(({busy}) => busy)}
 }

@@ -2,10 +2,14 @@
  * One engine in time: its front end, when its batches start and end, and when it plans. The engine decides
  * what runs, the step time how long; this is the only place where the two meet.
  */
+import type {Batch} from '../engine/batch.js'
 import type {Engine} from '../engine/engine.js'
-import type {EngineView} from '../engine/engine-config.js'
+import type {BatchClock, EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
-import type {BatchShape, NodeEnds, Ns, StepTime} from '../latency/step-time.js'
+import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import {BusySpans} from '../stats/busy-spans.js'
+import {EnteringQueue} from './entering-queue.js'
+import {OneStage, StageClock} from './stage-clock.js'
 
 /** What a request passes before and after the engine. */
 export interface FrontEnd {
@@ -54,6 +58,8 @@ export interface ReplicaParts {
   readonly engine: Engine
   readonly requests: RequestPool
   readonly stepTime: StepTime
+  /** In place of `stepTime`, where there are several stages. */
+  readonly pipeline?: PipelineTime | undefined
   readonly nodeEnds: NodeEnds | undefined
   readonly around: Surroundings
   readonly frontEnd: FrontEnd
@@ -70,19 +76,16 @@ export class Replica implements EngineView {
   readonly engine: Engine
   readonly instance: number
   readonly frontEnd: FrontEnd
+  /** When steps ran without a break. */
+  readonly busy = new BusySpans()
   readonly #requests: RequestPool
-  readonly #stepTime: StepTime
+  readonly #stages: BatchClock
   readonly #nodeEnds: NodeEnds | undefined
   readonly #around: Surroundings
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
-  /** Requests in the front end and when they leave it, in that order. */
-  readonly #entering: {slot: number; at: Ns}[] = []
-  /** Those before it have left. */
-  #firstEntering = 0
+  readonly #entering = new EnteringQueue()
   #tokenizerFreeAt: Ns = 0
-  /** End of the batch that executes. */
-  #end: Ns = never
   /** When to plan although no batch ends: an idle engine has work. */
   #planAt: Ns = never
   #idleSince: Ns = Number.NaN
@@ -93,7 +96,7 @@ export class Replica implements EngineView {
     this.engine = parts.engine
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
-    this.#stepTime = parts.stepTime
+    this.#stages = parts.pipeline ? new StageClock(parts.pipeline) : new OneStage(parts.stepTime)
     this.#nodeEnds = parts.nodeEnds
     this.#around = parts.around
     this.#clock = parts.clock
@@ -106,7 +109,7 @@ export class Replica implements EngineView {
 
   /** Those in the front end count: they are on their way to this engine and to no other. */
   get waiting(): number {
-    return this.engine.waiting + this.#entering.length - this.#firstEntering
+    return this.engine.waiting + this.#entering.size
   }
 
   get freeBlocks(): number {
@@ -121,13 +124,14 @@ export class Replica implements EngineView {
     return this.engine.maxNumSeqs
   }
 
-  get #entersAt(): Ns {
-    return this.#entering[this.#firstEntering]?.at ?? never
+  /** End of the batch that executes; +Infinity: none does. */
+  get #end(): Ns {
+    return this.engine.inFlight > 0 ? this.engine.oldest.end : never
   }
 
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
-    return Math.min(this.#end, this.#planAt, this.#entersAt)
+    return Math.min(this.#end, this.#planAt, this.#entering.nextAt())
   }
 
   /** A request arrives at the front end. */
@@ -140,20 +144,12 @@ export class Replica implements EngineView {
     const tokenized =
       Math.max(now, this.#tokenizerFreeAt) + Math.round(perTokenNs * this.#requests.input[slot]!)
     this.#tokenizerFreeAt = tokenized
-    this.#entering.push({slot, at: tokenized + delayNs})
+    this.#entering.push(slot, tokenized + delayNs)
   }
 
   /** Requests that leave the front end by `now` reach the engine. */
   enter(now: Ns, onRejected: OnRejected): void {
-    if (this.#entersAt > now) return
-    const entering = this.#entering
-    while (this.#entersAt <= now) {
-      this.#enqueue(entering[this.#firstEntering++]!.slot, now, onRejected)
-    }
-    // Not one by one: a long array moves as a whole.
-    if (2 * this.#firstEntering < entering.length) return
-    entering.splice(0, this.#firstEntering)
-    this.#firstEntering = 0
+    while (this.#entering.nextAt() <= now) this.#enqueue(this.#entering.take(), now, onRejected)
   }
 
   #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
@@ -183,18 +179,13 @@ export class Replica implements EngineView {
   /** The first moment from `at` on at which something ends in the step that executes; +Infinity: none shows. */
   nextNodeEnd(at: Ns): Ns {
     if (this.#end === never || this.#nodeEnds === undefined) return never
-    const {shape} = this.engine.oldest
-    const start = this.#end - this.#stepTime(shape)
+    const {shape, start} = this.engine.oldest
     return start + this.#nodeEnds(shape, at - start)
   }
 
   /** Takes a request out wherever it is. Returns how many tokens it got. */
   cancel(slot: number): number {
-    const first = this.#firstEntering
-    const at = this.#entering.findIndex((request, i) => i >= first && request.slot === slot)
-    if (at < 0) return this.engine.cancel(slot)
-    this.#entering.splice(at, 1)
-    return 0
+    return this.#entering.remove(slot) ? 0 : this.engine.cancel(slot)
   }
 
   /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
@@ -202,7 +193,6 @@ export class Replica implements EngineView {
     this.#hasCompleted = this.#end <= now
     if (this.#hasCompleted) {
       this.engine.complete(now)
-      this.#end = never
       this.#idleSince = now
     }
     return this.#hasCompleted
@@ -214,30 +204,22 @@ export class Replica implements EngineView {
     this.#hasCompleted = false
     this.#planAt = never
     const {engine} = this
-    let start = engine.inFlight > 0 ? engine.oldest : undefined
     while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
-      start ??= engine.oldest
+      engine.time(now, this.#stages)
+      if (this.#onStep) this.#show(engine.newest, this.#onStep)
     }
-    if (start === undefined) return
-    const duration = this.#stepTime(start.shape)
-    this.#end = now + duration
-    engine.started(duration)
-    this.#onStep?.({
-      instance: this.instance,
-      start: now,
-      end: this.#end,
-      shape: start.shape,
-      running: start.running,
-      waiting: start.waiting,
-      freeBlocks: start.freeBlocks,
-      preempted: start.preempted,
-    })
+    this.busy.mark(now, engine.inFlight > 0)
+  }
+
+  #show(batch: Batch, onStep: (step: StepRecord) => void): void {
+    const {start, end, shape, running, waiting, freeBlocks, preempted} = batch
+    const {instance} = this
+    onStep({instance, start, end, shape, running, waiting, freeBlocks, preempted})
   }
 
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
-    if (this.#onStep !== undefined || this.#end > until) return
-    const last = Math.min(until, this.#entersAt - 1)
-    this.#end = this.engine.runDecodes(this.#end, last, this.#stepTime)
+    if (this.#onStep !== undefined || this.engine.inFlight === 0) return
+    this.engine.runDecodes(Math.min(until, this.#entering.nextAt() - 1), this.#stages)
   }
 }

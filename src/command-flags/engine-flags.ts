@@ -36,7 +36,7 @@ export const engineFlags = {
   }),
   npu: size('HARDWARE', 'Accelerators in all. Alone: one tensor-parallel engine over all.'),
   tp: size('HARDWARE', 'Tensor-parallel degree of an engine.'),
-  pp: size('HARDWARE', 'Pipeline stages of an engine (above 1: not built yet).'),
+  pp: size('HARDWARE', 'Pipeline stages of an engine.'),
   dp: size('HARDWARE', 'Data-parallel ranks.'),
   ep: size('HARDWARE', 'Devices over which experts are spread.'),
   instances: size('HARDWARE', 'Independent engines.'),
@@ -107,6 +107,12 @@ export const engineFlags = {
     options: ['llmservingsim'] as const,
     summary: "Replay that simulator's clock, artefacts included (docs/compat.md).",
   })(),
+  'price-per-hour': Flags.custom<number>({
+    helpGroup: 'OUTPUT',
+    helpValue: 'USD',
+    summary: "Price of a device for an hour (default: the hardware file's).",
+    parse: async (text) => priceOf(text),
+  })(),
   seed: Flags.integer({
     helpGroup: 'OUTPUT',
     helpValue: 'N',
@@ -126,6 +132,14 @@ function shareOf(text: string): number {
       suggestions: ['--gpu-memory-utilization 0.9'],
     },
   )
+}
+
+function priceOf(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value >= 0 && value < Number.POSITIVE_INFINITY) return value
+  throw new Problem('FLAG_BAD_VALUE', `--price-per-hour ${text}: it must be a number from 0 up.`, {
+    suggestions: ['--price-per-hour 2.60'],
+  })
 }
 
 /** What oclif makes of `engineFlags`. */
@@ -158,6 +172,7 @@ export interface EngineFlagValues {
   readonly profiles?: string | undefined
   readonly 'front-end': RunRequest['frontEnd']
   readonly compat?: 'llmservingsim' | undefined
+  readonly 'price-per-hour'?: number | undefined
   readonly seed: number
 }
 
@@ -192,5 +207,6 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
     router,
     frontEnd: flags['front-end'],
     seed: flags.seed,
+    pricePerHour: flags['price-per-hour'],
   }
 }

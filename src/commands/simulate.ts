@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {extraFlags, speculationOf} from '../command-flags/extra-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {renderDevices} from '../report/device-table.js'
@@ -35,6 +36,7 @@ export default class Simulate extends BaseCommand {
       summary: 'Accelerator, or several to compare; see "hardware list".',
     }),
     ...engineFlags,
+    ...extraFlags,
     ...traceFlags,
     concurrency: Flags.integer({
       helpGroup: 'TRACE',
@@ -91,7 +93,10 @@ export default class Simulate extends BaseCommand {
     const result = await runJob({
       traces: args.trace,
       readOptions: readOptionsOf(flags),
-      requests: devices.map((device) => runRequestOf(flags, device)),
+      requests: devices.map((device) => ({
+        ...runRequestOf(flags, device),
+        speculation: speculationOf(flags),
+      })),
       concurrency: flags.concurrency,
       slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
       warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),

@@ -2,13 +2,14 @@
  * What one planned batch will deliver when it ends. Most of its tokens are *regular*: the request got its
  * previous token from the batch before, so all of them share one gap and need no list. The others are listed.
  */
-import {type BatchShape, emptyShape} from '../latency/step-time.js'
+import {type BatchShape, emptyShape, type Ns} from '../latency/step-time.js'
+import {asDouble, empty} from './columns.js'
 import type {HeldBack} from './totals.js'
 
 export class Batch {
   /** Number of the batch, from 1. */
   sequence = 0
-  readonly shape: BatchShape = emptyShape()
+  readonly shape: BatchShape = {...emptyShape(), prefillWork: asDouble}
   /** Decodes whose previous token came from the batch before. */
   regular = 0
   /** Requests that catch up in this batch: their first token, or the first after a preemption. */
@@ -19,6 +20,17 @@ export class Batch {
   readonly finishing: number[] = []
   /** Requests whose latest token this is, for they leave the cohort: its time must be kept. */
   readonly departing: number[] = []
+  /** Of speculating engines: decodes that had drafts, their drafts, and those that are accepted. */
+  verifications = 0
+  drafts = 0
+  accepted = 0
+  /** Drafts that brought no token: rejected, or behind the end of the output. */
+  wasted = 0
+  /** Cohort of its decodes (see Seats); the first unless the engine has several stages. */
+  lane = 0
+  /** When it starts in the first stage and ends in the last, once its clock has said so. */
+  start: Ns = asDouble
+  end: Ns = asDouble
   /** As its plan left the engine. */
   running = 0
   waiting = 0
@@ -28,6 +40,12 @@ export class Batch {
   /** Requests preempted since the batch before was planned. */
   preempted = 0
 
+  constructor() {
+    this.shape.prefillWork = 0
+    this.start = 0
+    this.end = Number.POSITIVE_INFINITY
+  }
+
   /** Whether it delivers regular tokens only. */
   get isPlain(): boolean {
     return (
@@ -36,6 +54,19 @@ export class Batch {
       this.finishing.length === 0 &&
       this.departing.length === 0
     )
+  }
+
+  /** Whether it holds these `count` decodes, each with its next token, and nothing else. */
+  isOnlyDecodes(count: number): boolean {
+    return this.isPlain && this.regular === count && this.shape.tokens === count
+  }
+
+  /** The contexts of a batch that holds the same decodes again. */
+  setContexts(sum: number, smallest: number, largest: number): void {
+    const {shape} = this
+    shape.decodeContext = sum
+    shape.decodeContextMin = smallest
+    shape.decodeContextMax = largest
   }
 
   clear(sequence: number): void {
@@ -55,6 +86,11 @@ export class Batch {
     shape.paddedTokens = 0
     this.regular = 0
     this.preempted = 0
+    this.verifications = 0
+    this.drafts = 0
+    this.accepted = 0
+    this.wasted = 0
+    this.end = Number.POSITIVE_INFINITY
     empty(this.joiners)
     empty(this.stragglers)
     empty(this.finishing)
@@ -106,9 +142,4 @@ export class Batch {
     }
     return found
   }
-}
-
-/** Setting the length of an array that is empty already is a slow path of V8, and most lists are. */
-const empty = (list: number[]): void => {
-  if (list.length > 0) list.length = 0
 }

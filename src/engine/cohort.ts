@@ -5,7 +5,8 @@
  * members follow from sums over offsets. Who needs a new block, fills one, or makes its last token in a step
  * is known when it joins: blocks by offset mod block size, ends by step number.
  */
-import {enlarged} from './columns.js'
+import type {Batch} from './batch.js'
+import {asDouble, empty, enlarged} from './columns.js'
 import {SlotHeap} from './heap.js'
 
 const none = -1
@@ -14,39 +15,52 @@ const none = -1
  * past once in as many steps.
  */
 const endBuckets = 4096
+const bucketOf = (step: number): number => step & (endBuckets - 1)
 
 export class Cohort {
   /** Members. */
   size = 0
   /** Number of the next step to plan. */
   step = 0
+  /** When its last batch ended. */
+  lastEnd = asDouble
+  /** The batch in flight that holds its members, where a pipeline gives each batch a cohort of its own. */
+  inFlight: Batch | undefined
+  readonly lane: number
   work = 0
   readonly #blockSize: number
   /** step mod block size. */
   #stepPhase = 0
-  #offsetSum = 0
+  #offsetSum = asDouble
   /** Members by offset mod block size. */
   readonly #inPhase: Int32Array
   /** Members by phase that still fill blocks with a shared identity (lazily cleaned). */
   readonly #fillers: {slot: number; stamp: number}[][]
   /** Offset, its phase, and the step of the last token, by slot. */
-  #offset = new Float64Array(64)
+  #offset = new Int32Array(64)
   #phase = new Int32Array(64)
-  #lastStep = new Float64Array(64)
+  #lastStep = new Int32Array(64)
   /** Neighbours in the bucket of the last step. */
   #previous = new Int32Array(64)
   #next = new Int32Array(64)
   readonly #bucket = new Int32Array(endBuckets).fill(none)
   readonly #ended: number[] = []
   /** Moves on when a slot joins or leaves: what fillers remember of it is stale then. */
-  #stamp = new Float64Array(64)
+  #stamp = new Int32Array(64)
   readonly #smallest = new SlotHeap()
   readonly #largest = new SlotHeap()
 
-  constructor(blockSize: number) {
+  constructor(blockSize: number, lane = 0) {
+    this.lane = lane
     this.#blockSize = blockSize
+    this.#offsetSum = 0
+    this.lastEnd = 0
     this.#inPhase = new Int32Array(blockSize)
     this.#fillers = Array.from({length: blockSize}, () => [])
+  }
+
+  get #fillersNow(): {slot: number; stamp: number}[] {
+    return this.#fillers[this.#blockSize - 1 - this.#stepPhase]!
   }
 
   get operations(): number {
@@ -68,7 +82,7 @@ export class Cohort {
     this.#smallest.push(slot, offset)
     this.#largest.push(slot, -offset)
     this.#lastStep[slot] = lastStep
-    const bucket = lastStep % endBuckets
+    const bucket = bucketOf(lastStep)
     const first = this.#bucket[bucket]!
     this.#previous[slot] = none
     this.#next[slot] = first
@@ -94,7 +108,7 @@ export class Cohort {
     const next = this.#next[slot]!
     if (next !== none) this.#previous[next] = previous
     if (previous !== none) this.#next[previous] = next
-    else this.#bucket[this.#lastStep[slot]! % endBuckets] = next
+    else this.#bucket[bucketOf(this.#lastStep[slot]!)] = next
     this.work++
   }
 
@@ -129,8 +143,7 @@ export class Cohort {
 
   /** Members that fill a shared block in the next step, as slots; the caller says whether one has more to fill. */
   forEachFiller(visit: (slot: number) => 'more' | 'last'): void {
-    const list = this.#fillers[this.#blockSize - 1 - this.#stepPhase]!
-    if (list.length === 0) return
+    const list = this.#fillersNow
     let kept = 0
     for (const filler of list) {
       this.work++
@@ -140,9 +153,14 @@ export class Cohort {
     list.length = kept
   }
 
+  /** Whether a member fills a shared block in the next step, or did when it was a member. */
+  hasFillers(): boolean {
+    return this.#fillersNow.length > 0
+  }
+
   /** Whether the last token of a member comes out of the next step. */
   hasEnding(): boolean {
-    let slot = this.#bucket[this.step % endBuckets]!
+    let slot = this.#bucket[bucketOf(this.step)]!
     while (slot !== none && this.#lastStep[slot] !== this.step) {
       this.work++
       slot = this.#next[slot]!
@@ -153,8 +171,8 @@ export class Cohort {
   /** Takes out the members whose last token comes out of the next step. The list is reused. */
   takeEnding(): readonly number[] {
     const ended = this.#ended
-    if (ended.length > 0) ended.length = 0
-    let slot = this.#bucket[this.step % endBuckets]!
+    empty(ended)
+    let slot = this.#bucket[bucketOf(this.step)]!
     while (slot !== none) {
       const next = this.#next[slot]!
       this.work++

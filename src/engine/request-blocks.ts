@@ -55,10 +55,30 @@ export class RequestBlocks {
     return this.count(to) - this.count(from)
   }
 
-  /** Takes the blocks for tokens `from`…`to` of a request and enters those that become full. */
-  extend(slot: number, from: number, to: number): void {
-    this.#pool.take(this.needed(from, to))
-    this.enterFull(slot, to)
+  /** The same, less the spare ones that it holds already. */
+  missing(slot: number, from: number, to: number): number {
+    return Math.max(0, this.needed(from, to) - this.#requests.spare[slot]!)
+  }
+
+  /** Takes the blocks for tokens `from`…`to` of a request and enters those that the first `known` tokens fill. */
+  extend(slot: number, from: number, to: number, known = to): void {
+    const missing = this.missing(slot, from, to)
+    const {spare} = this.#requests
+    if (spare[slot]! > 0) spare[slot]! -= this.needed(from, to) - missing
+    this.#pool.take(missing)
+    this.enterFull(slot, known)
+  }
+
+  /** Of a request that holds blocks for `held` tokens only `tokens` count from now on: the others are spare. */
+  shrink(slot: number, held: number, tokens: number): void {
+    this.#requests.spare[slot]! += this.needed(tokens, held)
+  }
+
+  #takeSpare(slot: number): number {
+    const {spare} = this.#requests
+    const blocks = spare[slot]!
+    spare[slot] = 0
+    return blocks
   }
 
   /** Enters the blocks that `tokens` tokens fill in the index. */
@@ -168,7 +188,7 @@ export class RequestBlocks {
       this.#giveAll(slot, tokens)
       return
     }
-    this.#pool.givePlain(this.count(tokens) - full)
+    this.#pool.givePlain(this.count(tokens) - full + this.#takeSpare(slot))
     this.#pool.giveOwn(slot, shared, full)
     this.#releasePieces(slot)
   }
@@ -181,7 +201,8 @@ export class RequestBlocks {
   }
 
   #giveAll(slot: number, tokens: number): void {
-    this.#pool.givePlain(this.count(tokens) - this.#requests.entered[slot]!)
+    const entered = this.#requests.entered[slot]!
+    this.#pool.givePlain(this.count(tokens) - entered + this.#takeSpare(slot))
     this.#releasePieces(slot)
   }
 

@@ -4,6 +4,7 @@
  */
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
+import {empty} from './columns.js'
 import type {EngineParts} from './engine-parts.js'
 import {state} from './request-pool.js'
 import {Walk} from './walk.js'
@@ -28,7 +29,8 @@ export class RunningPlan {
   /** Phase A without walking: all decodes by their sums, then the chunks. Returns the budget left. */
   plan(batch: Batch, now: Ns): number {
     const {cohort, stragglers, prefilling} = this.#parts.seats
-    const left = this.#pickAll()
+    // With drafts, what a request takes depends on the requests before it.
+    const left = this.#parts.config.speculation ? -1 : this.#pickAll()
     if (left < 0) return this.#walkRunning(batch, now)
     const members = cohort.size
     batch.addDecodes(
@@ -38,8 +40,10 @@ export class RunningPlan {
       cohort.largestContext(),
     )
     batch.regular = members - stragglers.length
-    for (const slot of stragglers) this.#parts.seats.pickStraggler(slot, batch)
-    if (stragglers.length > 0) stragglers.length = 0
+    if (stragglers.length > 0) {
+      for (const slot of stragglers) this.#parts.seats.pickStraggler(slot, batch)
+      empty(stragglers)
+    }
     this.takeDecodeBlocks(prefilling)
     if (prefilling.length > 0) {
       for (const slot of prefilling.length > 1 ? prefilling.slice() : prefilling) {
@@ -81,17 +85,18 @@ export class RunningPlan {
   takeDecodeBlocks(chunks: readonly number[] = noChunks): void {
     const requests = this.#parts.requests
     const {cohort} = this.#parts.seats
-    this.#parts.pool.take(cohort.needBlock())
+    const need = cohort.needBlock()
+    if (need > 0) this.#parts.pool.take(need)
+    if (chunks.length === 0 && !cohort.hasFillers()) return
     const enterers = this.#enterers
-    if (enterers.length > 0) enterers.length = 0
+    empty(enterers)
     cohort.forEachFiller((slot) => {
       enterers.push(slot)
       const filled = (cohort.context(slot) + 1) / this.#parts.config.blockSize
       return filled < requests.shareable[slot]! ? 'more' : 'last'
     })
     for (const slot of chunks) enterers.push(slot)
-    if (enterers.length > 1)
-      enterers.sort((a, b) => requests.admission[a]! - requests.admission[b]!)
+    requests.sortByAdmission(enterers)
     for (const slot of enterers) {
       const computed = requests.computed[slot]!
       if (requests.state[slot] === state.decoding)

@@ -1,5 +1,6 @@
 /** What an engine did, summed up as it goes. */
-import type {WeightedSamples} from '../stats/outcomes.js'
+import {Samples} from '../stats/samples.js'
+import {asDouble} from './columns.js'
 
 /** Why the head of the queue was not admitted. */
 export type HeldBack = 'nobody' | 'seats' | 'blocks' | 'budget'
@@ -11,50 +12,40 @@ export interface Load {
   readonly heldBack: HeldBack
 }
 
-/** Samples with counts in growing columns; equal neighbours are merged. */
-export class GapSamples implements WeightedSamples {
-  length = 0
-  values = new Float64Array(1024)
-  counts = new Float64Array(1024)
-
-  add(value: number, count: number): void {
-    const last = this.length - 1
-    if (last >= 0 && this.values[last] === value) {
-      this.counts[last]! += count
-      return
-    }
-    if (this.length === this.values.length) this.#grow()
-    this.values[this.length] = value
-    this.counts[this.length++] = count
-  }
-
-  #grow(): void {
-    const values = new Float64Array(this.length * 2)
-    const counts = new Float64Array(this.length * 2)
-    values.set(this.values)
-    counts.set(this.counts)
-    this.values = values
-    this.counts = counts
-  }
-}
-
 export class Totals {
   steps = 0
   peakBlocks = 0
   preemptions = 0
-  recomputedTokens = 0
-  lookedUpTokens = 0
-  hitTokens = 0
-  prefillTokens = 0
-  decodeTokens = 0
-  busyNs = 0
-  runningNs = 0
-  waitingNs = 0
-  blocksNs = 0
-  readonly heldBack = {seats: 0, blocks: 0, budget: 0}
-  heldBackRunningNs = 0
-  heldBackBlocksNs = 0
-  readonly gaps = new GapSamples()
+  recomputedTokens = asDouble
+  lookedUpTokens = asDouble
+  hitTokens = asDouble
+  prefillTokens = asDouble
+  decodeTokens = asDouble
+  busyNs = asDouble
+  runningNs = asDouble
+  waitingNs = asDouble
+  blocksNs = asDouble
+  readonly heldBack = {seats: asDouble, blocks: asDouble, budget: asDouble}
+  heldBackRunningNs = asDouble
+  heldBackBlocksNs = asDouble
+  readonly gaps = new Samples()
+  readonly speculation = {verifications: 0, drafts: 0, accepted: 0, wasted: 0}
+
+  constructor() {
+    this.recomputedTokens = this.lookedUpTokens = this.hitTokens = 0
+    this.prefillTokens = this.decodeTokens = 0
+    this.busyNs = this.runningNs = this.waitingNs = this.blocksNs = 0
+    this.heldBack.seats = this.heldBack.blocks = this.heldBack.budget = 0
+    this.heldBackRunningNs = this.heldBackBlocksNs = 0
+  }
+
+  /** A batch with drafts ends. */
+  verify({verifications, drafts, accepted, wasted}: Totals['speculation']): void {
+    this.speculation.verifications += verifications
+    this.speculation.drafts += drafts
+    this.speculation.accepted += accepted
+    this.speculation.wasted += wasted
+  }
 
   /** A batch runs for `duration` ns with what its plan left in the engine. */
   spend(duration: number, load: Load): void {

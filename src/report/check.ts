@@ -125,8 +125,9 @@ function faultOfTotals(run: CheckedRun): string | undefined {
   const counted = total((e) => e.gaps.counts.subarray(0, e.gaps.length).reduce((a, b) => a + b, 0))
   if (counted !== gaps) return `there are ${counted} gaps between tokens, ${gaps} were expected`
   const done = total((e) => e.prefillTokens + e.decodeTokens)
-  if (preemptions === 0 && done !== work) {
-    return `engines computed ${done} tokens, the requests that completed make ${work}`
+  const wasted = total((e) => e.speculation?.wasted ?? 0)
+  if (preemptions === 0 && done !== work + wasted) {
+    return `engines computed ${done} tokens, the requests that completed make ${work + wasted}`
   }
   return undefined
 }

@@ -1,7 +1,9 @@
 /** A whole run in numbers: the `summary` of `run.json` and of `--json`. docs/results.md defines each field. */
 import type {EngineTotals, WeightedSamples} from '../stats/outcomes.js'
 import {describeWeighted} from '../stats/percentiles.js'
+import {pooled} from '../stats/samples.js'
 import {type Bound, findCause, findSteadyState, type SteadyState} from './diagnosis.js'
+import type {Energy} from './energy.js'
 import {
   countRequests,
   type Measures,
@@ -11,6 +13,7 @@ import {
   type Spread,
   spanOf,
   spreadOfNs,
+  type Throughput,
 } from './measures.js'
 import type {Slo} from './slo.js'
 import {rowsAfter, showWarmup, type Warmup} from './warmup.js'
@@ -40,7 +43,12 @@ export interface SummaryOptions {
 export interface Cost {
   readonly usd_per_hour: number
   readonly devices: number
+  /** Of the whole run. */
+  readonly usd: number | null
+  /** The whole cost over one kind of token each, and over both kinds together. */
+  readonly usd_per_1m_input_tokens: number | null
   readonly usd_per_1m_output_tokens: number | null
+  readonly usd_per_1m_tokens: number | null
 }
 
 export interface EngineSummary {
@@ -63,6 +71,14 @@ export interface WarmupSummary {
   readonly window_s: number | null
   /** The warm-up that `itl_ms` leaves out; null: it covers the whole run. */
   readonly itl_leaves_out: string | null
+}
+
+export interface Drafting {
+  readonly drafts: number
+  readonly accepted: number
+  readonly acceptance: number | null
+  /** Of a decode with drafts: one and those that are accepted, before the end of an output cuts them. */
+  readonly tokens_per_step: number | null
 }
 
 export interface Rejection {
@@ -90,6 +106,9 @@ export interface Summary extends Measures {
   readonly engines: readonly EngineSummary[]
   readonly warmup?: WarmupSummary
   readonly cost?: Cost
+  readonly energy?: Energy
+  /** Absent without speculative decoding. */
+  readonly speculation?: Drafting
 }
 
 /** The parts of a summary that follow from outcomes alone, and so can be made again from a stored run. */
@@ -106,7 +125,7 @@ export function summarise(run: RunResult, options: SummaryOptions = {}): Summary
   const lookedUp = total((e) => e.lookedUpTokens)
   const span = spanOf(outcomes, rowsAfter(undefined, outcomes.arrivedAt))
   const perEngine = engines.map((engine) => summariseEngine(engine, span))
-  const gaps = run.gaps ?? pool(engines.map((engine) => engine.gaps))
+  const gaps = run.gaps ?? pooled(engines.map((engine) => engine.gaps))
   return {
     requests,
     duration_s,
@@ -131,6 +150,23 @@ export function summarise(run: RunResult, options: SummaryOptions = {}): Summary
     ...(outcomes.reasons.size > 0 && {rejections: rejectionsOf(outcomes)}),
     ...rest,
     engines: perEngine,
+    ...draftingOf(engines),
+  }
+}
+
+function draftingOf(engines: readonly EngineTotals[]): {speculation?: Drafting} {
+  const sum = (of: 'verifications' | 'drafts' | 'accepted'): number =>
+    engines.reduce((all, {speculation}) => all + (speculation?.[of] ?? 0), 0)
+  const verifications = sum('verifications')
+  if (verifications === 0) return {}
+  const [drafts, accepted] = [sum('drafts'), sum('accepted')]
+  return {
+    speculation: {
+      drafts,
+      accepted,
+      acceptance: quotient(accepted, drafts),
+      tokens_per_step: 1 + accepted / verifications,
+    },
   }
 }
 
@@ -170,20 +206,26 @@ export function summariseOutcomes(
       },
     }),
     ...(options.price && {
-      cost: costOf(options.price, measures.throughput.output_tokens_per_s),
+      cost: costOf(options.price, measures.throughput, window / 1e9),
     }),
   }
 }
 
-/** price/h × devices × duration ÷ output tokens: at constant rates the duration cancels out. */
-export function costOf(price: Price, outputTokensPerSecond: number | null): Cost {
-  const {usdPerHour, devices} = price
+/** price/h × devices × duration ÷ tokens: at constant rates the duration cancels out. */
+export function costOf(
+  {usdPerHour, devices}: Price,
+  {input_tokens_per_s: input, output_tokens_per_s: output}: Throughput,
+  seconds: number,
+): Cost {
+  const usdPerSecond = (usdPerHour * devices) / 3600
+  const per1m = (rate: number | null): number | null => (rate ? (usdPerSecond / rate) * 1e6 : null)
   return {
     usd_per_hour: usdPerHour,
     devices,
-    usd_per_1m_output_tokens: outputTokensPerSecond
-      ? ((usdPerHour * devices) / 3600 / outputTokensPerSecond) * 1e6
-      : null,
+    usd: orNull(usdPerSecond * seconds),
+    usd_per_1m_input_tokens: per1m(input),
+    usd_per_1m_output_tokens: per1m(output),
+    usd_per_1m_tokens: per1m((input ?? 0) + (output ?? 0)),
   }
 }
 
@@ -200,20 +242,6 @@ function summariseEngine(engine: EngineTotals, span: number): EngineSummary {
     mean_running: quotient(engine.runningNs, engine.busyNs),
     mean_waiting: quotient(engine.waitingNs, engine.busyNs),
   }
-}
-
-function pool(parts: readonly WeightedSamples[]): WeightedSamples {
-  if (parts.length === 1) return parts[0]!
-  const length = parts.reduce((sum, part) => sum + part.length, 0)
-  const values = new Float64Array(length)
-  const counts = new Float64Array(length)
-  let at = 0
-  for (const part of parts) {
-    values.set(part.values.subarray(0, part.length), at)
-    counts.set(part.counts.subarray(0, part.length), at)
-    at += part.length
-  }
-  return {length, values, counts}
 }
 
 const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value)

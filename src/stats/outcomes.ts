@@ -25,11 +25,16 @@ export interface Outcomes {
   readonly reasons: ReadonlyMap<number, string>
 }
 
-/** Gaps between tokens, pooled over requests: `counts[i]` gaps of `values[i]` ns, in no order. */
+/** Samples, such as the gaps between tokens of all requests: `counts[i]` of `values[i]` (ns), in no order. */
 export interface WeightedSamples {
   readonly length: number
   readonly values: Float64Array
   readonly counts: Float64Array
+  /** Where values are not exact: how far one may lie from the sample that it stands for, relative to it. */
+  readonly relativeError?: number
+  /** Then also Σ value × count and the largest value, which are. */
+  readonly sum?: number
+  readonly max?: number
 }
 
 /** Totals of one engine over a run. */
@@ -62,4 +67,12 @@ export interface EngineTotals {
   readonly heldBackRunningNs: number
   readonly heldBackBlocksNs: number
   readonly gaps: WeightedSamples
+  /** Of speculating engines: decodes that had drafts, their drafts, and those that were accepted. */
+  readonly speculation?: {
+    readonly verifications: number
+    readonly drafts: number
+    readonly accepted: number
+    /** Drafts that brought no token: rejected, or behind the end of an output. */
+    readonly wasted: number
+  }
 }

@@ -1,4 +1,4 @@
-/** Exact percentiles with linear interpolation between order statistics (numpy's default, Hyndman–Fan type 7). */
+/** Percentiles with linear interpolation between order statistics (numpy's default, Hyndman–Fan type 7). */
 import type {WeightedSamples} from './outcomes.js'
 
 export interface Distribution {
@@ -9,6 +9,8 @@ export interface Distribution {
   readonly p95: number
   readonly p99: number
   readonly max: number
+  /** How far the percentiles may lie from the exact ones; 0: they are exact. */
+  readonly relativeError: number
 }
 
 /** The quantiles of a Distribution, in its order. */
@@ -33,26 +35,34 @@ export function quantilesOfSorted(sorted: Float64Array, qs: readonly number[]): 
 export function describe(samples: Float64Array): Distribution | undefined {
   let sum = 0
   for (let i = 0; i < samples.length; i++) sum += samples[i]!
-  return distribution(samples, undefined, {count: samples.length, sum})
+  return distribution(samples, undefined, {count: samples.length, sum, relativeError: 0})
 }
 
 /** The same for samples that carry a count, as if each were repeated that often. */
 export function describeWeighted(samples: WeightedSamples): Distribution | undefined {
+  const {relativeError = 0} = samples
   const values = samples.values.subarray(0, samples.length)
   const counts = samples.counts.subarray(0, samples.length)
   let count = 0
   let sum = 0
-  for (let i = 0; i < values.length; i++) {
+  for (let i = 0; i < counts.length; i++) {
     count += counts[i]!
     sum += values[i]! * counts[i]!
   }
-  return distribution(values, counts, {count, sum})
+  const found = distribution(values, counts, {count, sum: samples.sum ?? sum, relativeError})
+  return found && {...found, max: samples.max ?? found.max}
+}
+
+interface Totals {
+  readonly count: number
+  readonly sum: number
+  readonly relativeError: number
 }
 
 function distribution(
   values: Float64Array,
   counts: Float64Array | undefined,
-  {count, sum}: {count: number; sum: number},
+  {count, sum, relativeError}: Totals,
 ): Distribution | undefined {
   if (count === 0) return undefined
   const positions = quantiles.map((q) => q * (count - 1))
@@ -64,7 +74,16 @@ function distribution(
   const [p50, p90, p95, p99, max] = positions.map((position, i) =>
     between(at[2 * i]!, at[2 * i + 1]!, position - Math.floor(position)),
   )
-  return {count, mean: sum / count, p50: p50!, p90: p90!, p95: p95!, p99: p99!, max: max!}
+  return {
+    count,
+    mean: sum / count,
+    p50: p50!,
+    p90: p90!,
+    p95: p95!,
+    p99: p99!,
+    max: max!,
+    relativeError,
+  }
 }
 
 /** Below this many samples sorting them all is as fast. */
@@ -95,24 +114,27 @@ function valuesAtRanks(
   if (most >= 0x80000000) return sortedRanks(values, counts, ranks)
   let shift = 0
   while ((most - least) >>> shift >= mostBuckets) shift++
+  const buckets = new Uint16Array(values.length)
   const weight = new Float64Array(((most - least) >>> shift) + 1)
   for (let i = 0; i < values.length; i++) {
-    weight[(halves[2 * i + 1]! - least) >>> shift]! += counts === undefined ? 1 : counts[i]!
+    const bucket = (halves[2 * i + 1]! - least) >>> shift
+    buckets[i] = bucket
+    weight[bucket]! += counts === undefined ? 1 : counts[i]!
   }
-  const bucketOf = (i: number) => (halves[2 * i + 1]! - least) >>> shift
-  return ranksInBuckets(values, counts, {ranks, weight, bucketOf})
+  return ranksInBuckets(values, counts, {ranks, weight, buckets})
 }
 
 interface Buckets {
   readonly ranks: readonly number[]
   readonly weight: Float64Array
-  readonly bucketOf: (sample: number) => number
+  /** Of each sample. */
+  readonly buckets: Uint16Array
 }
 
 function ranksInBuckets(
   values: Float64Array,
   counts: Float64Array | undefined,
-  {ranks, weight, bucketOf}: Buckets,
+  {ranks, weight, buckets}: Buckets,
 ): number[] {
   const found = ranks.map((rank) => {
     let before = 0
@@ -120,8 +142,12 @@ function ranksInBuckets(
     while (before + weight[bucket]! <= rank) before += weight[bucket++]!
     return {bucket, rank: rank - before}
   })
+  const isWanted = new Uint8Array(weight.length)
+  for (const {bucket} of found) isWanted[bucket] = 1
   const members = new Map<number, number[]>(found.map(({bucket}) => [bucket, []]))
-  for (let i = 0; i < values.length; i++) members.get(bucketOf(i))?.push(i)
+  for (let i = 0; i < buckets.length; i++) {
+    if (isWanted[buckets[i]!] === 1) members.get(buckets[i]!)!.push(i)
+  }
   return found.map(({bucket, rank}) => {
     const samples = members.get(bucket)!
     const own = Float64Array.from(samples, (i) => values[i]!)

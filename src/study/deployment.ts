@@ -8,12 +8,15 @@ import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
 import {defaultHostTerms, inProcessFrontEndNs} from '../latency/host.js'
 import type {StepTimeModel} from '../latency/step-time.js'
+import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
 import {chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {type Instance, placeInstances} from './instance.js'
 import type {Layout} from './layout.js'
+import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
+import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
 
 export interface DeployedEngine {
   readonly instance: Instance
@@ -28,6 +31,8 @@ export interface Deployment {
   readonly replicas: readonly ReplicaConfig[]
   readonly policy: SchedulingPolicy
   readonly price: Price | undefined
+  readonly power: PowerPlan | undefined
+  readonly speculator: Speculator | undefined
   /** What a user should know, one sentence each. */
   readonly notes: readonly string[]
 }
@@ -41,15 +46,11 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   }
   const policy = await loadPolicy(request.policy, moduleUrl)
   const {instances, layout, notes} = await placeInstances(request)
+  const speculator = await loadSpeculator(request)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
   for (const instance of instances) {
-    const engine = made.get(instance) ?? {
-      instance,
-      // The order matters for messages: a cut that does not divide comes before a model that does not fit.
-      settled: settleEngine(instance, request, policy),
-      latency: await chooseLatency(instance, request),
-    }
+    const engine = made.get(instance) ?? (await engineOf(instance, {request, policy, speculator}))
     made.set(instance, engine)
     engines.push(engine)
   }
@@ -60,15 +61,39 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     replicas: engines.map(({settled, latency}) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
+      pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request),
     })),
     policy,
-    price: priceOf(engines),
+    price: priceOf(engines, request.pricePerHour),
+    power: planPower(instances),
+    speculator,
     notes: [
       ...notes,
       ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes])),
     ],
+  }
+}
+
+interface Common {
+  readonly request: RunRequest
+  readonly policy: SchedulingPolicy
+  readonly speculator: Speculator | undefined
+}
+
+async function engineOf(
+  instance: Instance,
+  {request, policy, speculator}: Common,
+): Promise<DeployedEngine> {
+  // The order matters for messages: a cut that does not divide comes before a model that does not fit.
+  const settled = settleEngine(instance, request, policy)
+  const latency = await chooseLatency(instance, request)
+  if (speculator === undefined) return {instance, settled, latency}
+  return {
+    instance,
+    settled: settleSpeculation(settled, speculator, instance),
+    latency: draftedLatency(latency, speculator, instance),
   }
 }
 
@@ -90,14 +115,16 @@ function frontEndOf({compat, frontEnd}: RunRequest) {
   }
 }
 
-/** Mean price of the devices, where the catalogue has one for all. */
-function priceOf(engines: readonly DeployedEngine[]): Price | undefined {
+/** Mean price of the devices, where it was given or the catalogue has one for all. */
+function priceOf(engines: readonly DeployedEngine[], given: number | undefined): Price | undefined {
   let devices = 0
   let usdPerHour = 0
   for (const {instance} of engines) {
-    if (instance.hardware === undefined) return undefined
-    devices += instance.tp
-    usdPerHour += instance.tp * instance.hardware.priceUsdPerHour
+    const price = given ?? instance.hardware?.priceUsdPerHour
+    if (price === undefined) return undefined
+    const {tp, pp} = instance
+    devices += tp * pp
+    usdPerHour += tp * pp * price
   }
   return {usdPerHour: usdPerHour / devices, devices}
 }

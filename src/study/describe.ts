@@ -1,6 +1,7 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {Trace} from '../trace/trace.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {describeSpeculation, speculationConfig} from './speculation.js'
 
 const thousands = (value: number): string =>
   value.toLocaleString('en-US', {maximumFractionDigits: 0})
@@ -24,6 +25,8 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
+    ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
   ]
@@ -76,10 +79,15 @@ function deviceLine({engines}: Deployment): string {
 }
 
 function devicesText({instance}: DeployedEngine): string {
-  const {hardwareName, tp, ep, link} = instance
-  if (tp === 1) return hardwareName
-  const cut = [`tp ${tp}`, ...(ep > 1 ? [`ep ${ep}`] : []), ...(link ? [link.name] : [])]
-  return `${tp} × ${hardwareName} (${cut.join(', ')})`
+  const {hardwareName, tp, pp, ep, link} = instance
+  if (tp * pp === 1) return hardwareName
+  const cut = [
+    ...(tp > 1 ? [`tp ${tp}`] : []),
+    ...(pp > 1 ? [`pp ${pp}`] : []),
+    ...(ep > 1 ? [`ep ${ep}`] : []),
+    ...(link ? [link.name] : []),
+  ]
+  return `${tp * pp} × ${hardwareName} (${cut.join(', ')})`
 }
 
 function limitsText({settled}: DeployedEngine): string {
@@ -91,7 +99,7 @@ function limitsText({settled}: DeployedEngine): string {
 }
 
 const scheduleText = ({settled}: DeployedEngine): string =>
-  `${settled.config.policy.name}, ${settled.config.depth === 1 ? 'synchronous' : 'asynchronous'}`
+  `${settled.config.policy.name}, ${schedulingText(settled.config)}`
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
@@ -116,6 +124,7 @@ export function configOf(trace: Trace, deployment: Deployment, traceName: string
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
     notes: [...trace.notes, ...deployment.notes],
   }
@@ -131,6 +140,7 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     dtype: instance.model.quantization?.method ?? instance.model.dtype,
     kv_cache_dtype: instance.settings.kvCacheDtype ?? 'auto',
     tp: instance.tp,
+    pp: instance.pp,
     ep: instance.ep,
     max_num_seqs: unlimited(config.maxNumSeqs),
     max_num_batched_tokens: unlimited(config.maxNumBatchedTokens),
@@ -151,4 +161,9 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     },
     latency: {source: latency.source, provenance: latency.provenance},
   }
+}
+
+function schedulingText({depth, stages = 1}: DeployedEngine['settled']['config']): string {
+  if (stages > 1) return `${stages} batches in flight`
+  return depth === 1 ? 'synchronous' : 'asynchronous'
 }

@@ -1,6 +1,6 @@
 /** One whole run: a trace through a deployment on the virtual clock, to its summary. */
 import type {SimulationConfig} from '../cluster/cluster.js'
-import {replay} from '../cluster/replay.js'
+import {type Replay, replay} from '../cluster/replay.js'
 import type {StepRecord} from '../cluster/replica.js'
 import {routers} from '../cluster/router.js'
 import {TokenTimeline} from '../cluster/token-timeline.js'
@@ -8,12 +8,13 @@ import {closedLoop, openLoop} from '../cluster/workload.js'
 import {defaults, lastChunkQueueing, pollingClock} from '../compat/llmservingsim.js'
 import type {EngineListener} from '../engine/engine-config.js'
 import {prefixIdentity} from '../engine/prefix-identity.js'
-import {GapSamples} from '../engine/totals.js'
 import {checkRun} from '../report/check.js'
+import {accountEnergy, type EnergyAccount, type PowerSeries} from '../report/energy.js'
 import type {Slo} from '../report/slo.js'
 import {type RunResult, type Summary, summarise} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
-import type {Outcomes} from '../stats/outcomes.js'
+import {type Outcomes, status} from '../stats/outcomes.js'
+import {Samples} from '../stats/samples.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
 
@@ -35,6 +36,8 @@ export interface SimulateRequest {
 export interface Simulation {
   readonly run: RunResult & {readonly trace: Trace}
   readonly summary: Summary
+  /** Power over time, where it is known what the devices draw. */
+  readonly power: PowerSeries | undefined
   /** Seconds that the engines took, without reading and writing. */
   readonly engineSeconds: number
 }
@@ -63,7 +66,31 @@ export function simulate(request: SimulateRequest): Simulation {
     ...gaps.recorded(),
   }
   if (request.check) checkRun(run)
-  return {run, summary: summarise(run, {slo, warmup, price: deployment.price}), engineSeconds}
+  const account = energyOf(trace, deployment, result)
+  const summary = {
+    ...summarise(run, {slo, warmup, price: deployment.price}),
+    ...(account && {energy: account.energy}),
+  }
+  return {run, summary, power: account?.series, engineSeconds}
+}
+
+function energyOf(
+  trace: Trace,
+  {power: plan}: Deployment,
+  {outcomes, busy, engines: totals}: Replay,
+): EnergyAccount | undefined {
+  if (plan === undefined) return undefined
+  const served = {requests: 0, inputTokens: 0, outputTokens: 0}
+  const window = {from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY}
+  for (let row = 0; row < outcomes.length; row++) {
+    window.from = Math.min(window.from, outcomes.arrivedAt[row]!)
+    if (outcomes.status[row] !== status.completed) continue
+    window.to = Math.max(window.to, outcomes.finishedAt[row]!)
+    served.requests++
+    served.inputTokens += trace.inputTokens[row]!
+    served.outputTokens += outcomes.producedTokens[row]!
+  }
+  return accountEnergy({plan, busy, totals, window, served})
 }
 
 /** Rows that came by themselves: not those of a closed loop, nor turns that waited for the one before. */
@@ -99,7 +126,7 @@ class GapRecorder {
   readonly #request: SimulateRequest
   readonly #isNeeded: boolean
   readonly #timelines: TokenTimeline[] = []
-  readonly #pooled = new GapSamples()
+  readonly #pooled = new Samples()
   readonly #largest: Float64Array | undefined
   /** Row that arrived first, and the rows that a warm-up by number leaves out. */
   #first = -1
@@ -142,7 +169,7 @@ class GapRecorder {
 
   recorded(): Pick<RunResult, 'gaps' | 'largestGap'> {
     return {
-      ...(this.#request.warmup === undefined ? {} : {gaps: this.#pooled}),
+      ...(this.#request.warmup === undefined ? {} : {gaps: this.#pooled.settled()}),
       ...(this.#largest === undefined ? {} : {largestGap: this.#largest}),
     }
   }

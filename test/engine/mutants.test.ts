@@ -1,5 +1,7 @@
 /** The comparison with the reference is worth what it catches: each of these faults must turn it red. */
 import {expect} from 'chai'
+import type {StepTime} from '#llmsim/latency/step-time.js'
+import {pipelineSpecs, plainSpecs, speculatingSpecs} from '../reference/arbitraries.js'
 import {caseOf, type Scenario} from '../reference/scenario.js'
 import {differenceIn, firstDisagreement, type RunFast} from './against-reference.js'
 import {type Detail, type Modules, runFast} from './fast-engine.js'
@@ -10,6 +12,8 @@ interface Mutant extends Fault {
   readonly seen?: Detail
   /** A case that shows the fault, where random ones hardly ever do. */
   readonly given?: Scenario
+  /** Where it shows, if not in engines of one stage. */
+  readonly in?: typeof pipelineSpecs
 }
 
 const engine = 'engine/engine.js'
@@ -180,12 +184,12 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'blocks filled in one step are entered last admitted first': {
     file: runningPlan,
-    from: 'requests.admission[a] - requests.admission[b]',
-    to: 'requests.admission[b] - requests.admission[a]',
+    from: 'requests.sortByAdmission(enterers)',
+    to: 'enterers.sort((a, b) => requests.admission[b] - requests.admission[a])',
   },
   'requests of one batch leave in the order of their ends': {
     file: seats,
-    from: 'batch.finishing.sort((a, b) => requests.admission[a] - requests.admission[b])',
+    from: 'requests.sortByAdmission(batch.finishing)',
     to: '',
   },
   'the gap of a request that was left out is not counted': {
@@ -197,6 +201,66 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: walk,
     from: 'if (at < 0)',
     to: 'if (true)',
+  },
+  'drafts: a rejected one counts as computed': {
+    file: seats,
+    from: 'requests.computed[slot] = reached + tokens - 1',
+    to: 'requests.computed[slot] = held',
+    in: speculatingSpecs,
+  },
+  'drafts: their blocks are lost': {
+    file: seats,
+    from: 'this.#blocks.shrink(slot, held, reached + tokens - 1)',
+    to: '',
+    in: speculatingSpecs,
+  },
+  'drafts: blocks that are there are taken again': {
+    file: blocks,
+    from: 'Math.max(0, this.needed(from, to) - this.#requests.spare[slot])',
+    to: 'Math.max(0, this.needed(from, to))',
+    in: speculatingSpecs,
+  },
+  'drafts: they enter the index': {
+    file: walk,
+    from: 'config.speculation ? Math.min(tokens, requests.reached[slot]) : tokens',
+    to: 'tokens',
+    in: speculatingSpecs,
+  },
+  'drafts: accepted ones are in the index before the next pick': {
+    file: walk,
+    from: 'tokens - Math.max(0, requests.promised[slot] - 1)',
+    to: 'tokens',
+    in: speculatingSpecs,
+  },
+  'drafts: a preempted request still has some': {
+    file: walk,
+    from: 'requests.promised[slot] = 0',
+    to: '',
+    in: speculatingSpecs,
+  },
+  'drafts: more tokens than were asked for': {
+    file: seats,
+    from: 'Math.min(accepted + 1, requests.total[slot] - reached)',
+    to: 'accepted + 1',
+    in: speculatingSpecs,
+  },
+  'drafts: the last ones need no blocks': {
+    file: engine,
+    from: 'Math.min(total - 1 + speculation.tokens, maxModelLen - 1)',
+    to: 'total - 1',
+    in: speculatingSpecs,
+  },
+  'drafts: positions beyond the model': {
+    file: walk,
+    from: 'Math.min(config.speculation.tokens, config.maxModelLen - 1 - requests.reached[slot])',
+    to: 'config.speculation.tokens',
+    in: speculatingSpecs,
+  },
+  'drafts: a client that leaves had them already': {
+    file: engine,
+    from: 'delivered -= Math.max(1, requests.promised[slot])',
+    to: 'delivered -= 1',
+    in: speculatingSpecs,
   },
   'a preempted request comes back behind its equals': {
     file: 'engine/waiting-queue.js',
@@ -254,40 +318,77 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'Math.max(now, cancelledAt)',
     to: 'cancelledAt < now ? Infinity : cancelledAt',
   },
+  'a token in flight is not waited for': {
+    in: pipelineSpecs,
+    file: seats,
+    from: '!lanes.isPipeline || this.#requests.lane[slot] === lanes.open.lane',
+    to: 'true',
+  },
+  'a victim comes back to a pipeline before its token': {
+    in: pipelineSpecs,
+    file: admission,
+    from: 'this.#parts.requests.awaits[slot] > this.#parts.pipeline.ended',
+    to: 'false',
+  },
+  'the gap in a lane counts from the batch of another': {
+    in: pipelineSpecs,
+    file: 'engine/lanes.js',
+    from: 'const gap = now - cohort.lastEnd',
+    to: 'const gap = now - Math.max(...this.#cohorts.map(({ lastEnd }) => lastEnd))',
+  },
+  'decodes left over are not gathered': {
+    in: pipelineSpecs,
+    file: 'engine/lanes.js',
+    from: 'if (this.open.size > 0)',
+    to: 'if (false)',
+  },
+  'a stage starts while it still runs the batch before': {
+    in: pipelineSpecs,
+    file: 'cluster/stage-clock.js',
+    from: 'Math.max(end + this.#hop(shape), freeAt[stage])',
+    to: 'end + this.#hop(shape)',
+  },
+  'skipping: past a head that fits a place left empty': {
+    in: pipelineSpecs,
+    file: engine,
+    from: 'return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0',
+    to: 'return true',
+    seen: 'skipping',
+  },
   'skipping: over the end of a request': {
     file: engine,
-    from: '!cohort.hasEnding() &&',
-    to: '',
+    from: 'now > until || cohort.hasEnding() ||',
+    to: 'now > until ||',
     seen: 'skipping',
   },
   'skipping: with one block too few': {
     file: engine,
-    from: 'cohort.needBlock() <= this.#pool.free',
-    to: 'cohort.needBlock() <= this.#pool.free + 1',
+    from: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free',
+    to: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free + 1',
     seen: 'skipping',
   },
   'skipping: over an arrival': {
     file: engine,
-    from: 'now <= until',
-    to: 'now - 1 <= until',
+    from: 'now > until || cohort.hasEnding() ||',
+    to: 'now - 1 > until || cohort.hasEnding() ||',
     seen: 'skipping',
   },
-  'skipping: past requests that prefill or drain': {
+  'skipping: past a batch with more than the decodes of all': {
     file: engine,
-    from: 'list.size !== cohort.size',
-    to: 'list.size < cohort.size',
-    seen: 'skipping',
-  },
-  'skipping: past requests that are owed a token': {
-    file: engine,
-    from: 'stragglers.length > 0',
-    to: 'stragglers.length < 0',
-    seen: 'skipping',
-  },
-  'skipping: past a batch with more than regular tokens': {
-    file: engine,
-    from: '!batch.isPlain',
+    from: '!batch.isOnlyDecodes(cohort.size)',
     to: 'batch === undefined',
+    seen: 'skipping',
+  },
+  'skipping: past a batch that somebody leaves': {
+    file: 'engine/batch.js',
+    from: 'this.isPlain && this.regular === count',
+    to: 'this.regular === count',
+    seen: 'skipping',
+  },
+  'skipping: past a batch that holds other tokens': {
+    file: 'engine/batch.js',
+    from: '&& this.shape.tokens === count',
+    to: '',
     seen: 'skipping',
   },
   'skipping: past a head that fits': {
@@ -319,11 +420,21 @@ const bounded =
   (detail: Detail, modules: Modules): RunFast =>
   (given) => {
     let steps = 0
-    const stepTime: typeof given.stepTime = (shape) => {
-      if (++steps > stepLimit) throw new Error('the run does not end')
-      return given.stepTime(shape)
-    }
-    return runFast(detail, modules)({...given, stepTime})
+    const counted =
+      (time: StepTime): StepTime =>
+      (shape) => {
+        if (++steps > stepLimit) throw new Error('the run does not end')
+        return time(shape)
+      }
+    const {stepTime, pipeline} = given
+    return runFast(
+      detail,
+      modules,
+    )({
+      ...given,
+      stepTime: counted(stepTime),
+      ...(pipeline && {pipeline: {...pipeline, stages: pipeline.stages.map(counted)}}),
+    })
   }
 
 describe('an engine with a fault differs from the reference', function () {
@@ -341,12 +452,15 @@ describe('an engine with a fault differs from the reference', function () {
     }
   })
 
-  for (const [name, {seen = 'every step', given, ...fault}] of Object.entries(mutants))
+  for (const [
+    name,
+    {seen = 'every step', given, in: specs = plainSpecs, ...fault},
+  ] of Object.entries(mutants))
     it(name, async () => {
       const run = bounded(seen, await mutate(name, fault))
       const difference = given
         ? differenceIn(caseOf(given), run)
-        : firstDisagreement(run, {runs: 4000, seed: 1, show: 'first'})
+        : firstDisagreement(run, {runs: 4000, seed: 1, show: 'first', specs})
       expect(difference).match(/the reference|the engine threw|is missing/)
     })
 

@@ -10,7 +10,6 @@ import {
   type RequestSpec,
   type StepTimeSpec,
 } from './case-spec.js'
-import type {ReferenceConfig} from './reference-engine.js'
 
 /** Mostly the first, now and then the others. */
 const mostly = <T>(weight: number, usual: fc.Arbitrary<T>, ...rare: fc.Arbitrary<T>[]) =>
@@ -84,7 +83,7 @@ export const stepTimeSpecs: fc.Arbitrary<StepTimeSpec> = fc.record({
   bend: fc.constantFrom('none', 'stairs', 'roofline'),
 })
 
-const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
+const engineConfigs: fc.Arbitrary<CaseSpec['config']> = fc
   .record({
     blockSize: fc.constantFrom(1, 2, 4, 16),
     /** Tokens that the pool holds, about; a request of 16 + 10 should often just fit. */
@@ -115,7 +114,20 @@ const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
     maxNumBatchedTokens: config.maxNumBatchedTokens + (config.enableChunkedPrefill ? 0 : 20),
   }))
 
-const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseSpec> =>
+const noPipeline = {stages: 1, skew: 0, hop: 0}
+
+const pipelines: fc.Arbitrary<CaseSpec['pipeline']> = fc.record({
+  stages: fc.integer({min: 2, max: 4}),
+  skew: mostly(2, fc.constant(0), fc.integer({min: 1, max: 12})),
+  hop: fc.constantFrom(0, 0, 1, 3),
+})
+
+interface Size {
+  readonly maxLength: number
+  readonly cancels: boolean
+}
+
+const specOf = (size: Size, pipeline: typeof pipelines): fc.Arbitrary<CaseSpec> =>
   fc.record({
     requests: fc.array(request(size.cancels), {
       minLength: 1,
@@ -126,6 +138,7 @@ const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseS
     prefixes: mostly(4, fc.constant(true), fc.constant(false)),
     predictions: fc.boolean(),
     config: engineConfigs,
+    pipeline,
     policy: fc.oneof(
       fc.constantFrom('fcfs' as const, 'priority' as const, 'sjf' as const),
       fc.record({
@@ -137,9 +150,25 @@ const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseS
   })
 
 /** Every kind of case; half of them have no cancels, as those disturb long runs of plain decoding. */
-export const caseSpecs: fc.Arbitrary<CaseSpec> = fc.oneof(
-  specOf({maxLength: 12, cancels: false}),
-  specOf({maxLength: 40, cancels: false}),
-  specOf({maxLength: 12, cancels: true}),
-  specOf({maxLength: 40, cancels: true}),
-)
+const everySize = (pipeline: typeof pipelines): fc.Arbitrary<CaseSpec> =>
+  fc.oneof(
+    specOf({maxLength: 12, cancels: false}, pipeline),
+    specOf({maxLength: 40, cancels: false}, pipeline),
+    specOf({maxLength: 12, cancels: true}, pipeline),
+    specOf({maxLength: 40, cancels: true}, pipeline),
+  )
+
+/** Without stages, and with. */
+export const plainSpecs = everySize(fc.constant(noPipeline))
+export const pipelineSpecs = everySize(pipelines)
+export const caseSpecs: fc.Arbitrary<CaseSpec> = mostly(2, plainSpecs, pipelineSpecs)
+
+const speculations = fc.record({
+  tokens: fc.integer({min: 1, max: 6}),
+  percent: fc.array(fc.constantFrom(0, 30, 60, 90, 100), {minLength: 1, maxLength: 3}),
+})
+
+/** Engines of one stage with drafts; on their own, so that the others stay what they are. */
+export const speculatingSpecs: fc.Arbitrary<CaseSpec> = fc
+  .tuple(plainSpecs, speculations)
+  .map(([spec, speculation]) => ({...spec, speculation}))

@@ -33,8 +33,15 @@ export interface ReferenceConfig {
   readonly reserveFullPrompt: boolean
   readonly ownBlocks: boolean
   readonly maxModelLen: number
-  readonly depth: 1 | 2
+  readonly depth: number
+  /** Pipeline stages: with several, `depth` is as many, and a token in flight must be waited for. */
+  readonly stages?: number
   readonly policy: 'fcfs' | 'priority' | 'sjf' | ReferencePolicy
+  /** Drafts of a decode, and which of them the model accepts. Needs depth 1. */
+  readonly speculation?: {
+    readonly tokens: number
+    readonly accepts: (row: number, position: number, depth: number) => boolean
+  }
 }
 
 export interface Request {
@@ -52,6 +59,10 @@ export interface Request {
   /** Its first blocks that have been offered to the index, or come from it. */
   entered: number
   lastTokenAt: number
+  /** It got a token since it was admitted, so there are drafts behind it. */
+  hasDrafts: boolean
+  /** Whether a batch in flight holds a token of it. */
+  awaitsToken: boolean
   readonly result: RequestResult
 }
 
@@ -60,6 +71,8 @@ export interface Pick {
   readonly tokens: number
   readonly context: number
   readonly produces: boolean
+  /** How many of the tokens are guesses, behind the last that is known. */
+  readonly drafts: number
 }
 
 export interface Plan {
@@ -116,7 +129,8 @@ export class ReferenceEngine {
     const key = this.#policy.key(keyView(trace, row))
     const arrival = this.requests.size
     const state = {preempted: 0, computed: 0, reached: input, blocks: [], entered: 0}
-    const request = {row, input, total, key, arrival, ...state, lastTokenAt: Number.NaN, result}
+    const fresh = {lastTokenAt: Number.NaN, awaitsToken: false, hasDrafts: false}
+    const request = {row, input, total, key, arrival, ...state, ...fresh, result}
     this.requests.set(row, request)
     this.waiting.push(request)
   }
@@ -148,17 +162,16 @@ export class ReferenceEngine {
 
   /** The tokens of a batch that ended are delivered. */
   complete(picks: readonly Pick[], now: number): void {
-    for (const {request, produces} of picks) {
+    for (const {request, produces, drafts} of picks) {
       const {result} = request
       if (!produces) continue
+      request.awaitsToken = false
       if (result.status === 'cancelled') {
         this.visit('token lost')
         continue
       }
-      if (result.producedTokens === 0) result.firstTokenAt = now
-      else result.gaps.push(now - request.lastTokenAt)
-      request.lastTokenAt = now
-      result.producedTokens += 1
+      this.#deliver(request, now)
+      if (this.#config.speculation !== undefined) this.#deliverAccepted(request, drafts, now)
       if (request.input + result.producedTokens < request.total) continue
       result.status = 'completed'
       result.finishedAt = now
@@ -166,10 +179,42 @@ export class ReferenceEngine {
     }
   }
 
+  #deliver(request: Request, now: number): void {
+    const {result} = request
+    if (result.producedTokens === 0) result.firstTokenAt = now
+    else result.gaps.push(now - request.lastTokenAt)
+    request.lastTokenAt = now
+    result.producedTokens += 1
+  }
+
+  /** The first token of a step is there whatever the drafts were; each that was right is one more. */
+  #deliverAccepted(request: Request, drafts: number, now: number): void {
+    const {accepts} = this.#config.speculation!
+    const position = request.reached - 1
+    let accepted = 0
+    while (accepted < drafts && accepts(request.row, position + accepted, accepted)) accepted += 1
+    this.visit(`accepted ${accepted === drafts ? 'all' : accepted === 0 ? 'none' : 'some'}`)
+    for (let more = 0; more < accepted && request.reached < request.total; more += 1) {
+      this.#deliver(request, now)
+      request.reached += 1
+    }
+    // What was computed for the others counts for nothing; their blocks stay.
+    request.computed = request.reached - 1
+    request.hasDrafts = true
+  }
+
+  #drafts(request: Request): number {
+    const {speculation, maxModelLen} = this.#config
+    if (speculation === undefined || !request.hasDrafts) return 0
+    return Math.min(speculation.tokens, maxModelLen - 1 - request.reached)
+  }
+
   #rejection(total: number): Rejection | undefined {
     const config = this.#config
     if (total > config.maxModelLen) return 'model-length'
-    if (Math.ceil((total - 1) / config.blockSize) > config.blocks) return 'blocks'
+    const drafts = config.speculation?.tokens ?? 0
+    const most = drafts === 0 ? total - 1 : Math.min(total - 1 + drafts, config.maxModelLen - 1)
+    if (Math.ceil(most / config.blockSize) > config.blocks) return 'blocks'
     if (!config.enableChunkedPrefill && total - 1 > config.maxNumBatchedTokens) return 'batch'
     return undefined
   }
@@ -181,7 +226,8 @@ export class ReferenceEngine {
     while (at < this.running.length && this.#budget(picks) > 0) {
       const request = this.running[at]!
       // Whoever has all its tokens in sight only waits for the batch in flight.
-      const wanted = isDraining(request) ? 0 : request.reached - request.computed
+      const rests = isDraining(request) || this.#mustWait(request)
+      const wanted = rests ? 0 : request.reached - request.computed + this.#drafts(request)
       if (wanted === 0) {
         at += 1
         continue
@@ -226,6 +272,7 @@ export class ReferenceEngine {
     const {maxNumSeqs, enableChunkedPrefill, reserveFullPrompt} = this.#config
     const free = this.pool.free.length
     if (this.running.length >= maxNumSeqs) return 'seats full'
+    if (this.#mustWait(request)) return 'token in flight'
     if (!enableChunkedPrefill && chunk.tokens < chunk.wanted) return 'no room for the whole prompt'
     if (reserveFullPrompt && this.#blocksFor(request, request.reached, hits) > free)
       return 'blocked by reservation'
@@ -263,14 +310,19 @@ export class ReferenceEngine {
       request.blocks.push(this.pool.take())
     }
     this.#enterFull(request)
-    const produces = request.computed === request.reached
-    if (produces) request.reached += 1
-    picks.push({request, tokens, context, produces})
+    const produces = request.computed >= request.reached
+    const drafts = produces ? request.computed - request.reached : 0
+    if (produces) {
+      request.reached += 1
+      request.awaitsToken = true
+    }
+    picks.push({request, tokens, context, produces, drafts})
   }
 
   #enterFull(request: Request): void {
     if (!this.#config.enablePrefixCaching) return
-    while ((request.entered + 1) * this.#config.blockSize <= request.computed) {
+    const known = Math.min(request.computed, request.reached)
+    while ((request.entered + 1) * this.#config.blockSize <= known) {
       const identity = this.#identity(request, request.entered)
       if (identity !== undefined) {
         if (this.pool.index.has(identity)) this.visit('identity replaced')
@@ -284,7 +336,10 @@ export class ReferenceEngine {
     const at = picks.findIndex((pick) => pick.request === victim)
     if (at >= 0) {
       const [undone] = picks.splice(at, 1)
-      if (undone!.produces) victim.reached -= 1
+      if (undone!.produces) {
+        victim.reached -= 1
+        victim.awaitsToken = false
+      }
       this.visit('pick undone')
     }
     this.#remove(victim)
@@ -297,6 +352,7 @@ export class ReferenceEngine {
     this.#preemptions += 1
     victim.preempted = this.#preemptions
     victim.computed = 0
+    victim.hasDrafts = false
     this.waiting.push(victim)
   }
 
@@ -306,6 +362,11 @@ export class ReferenceEngine {
     this.pool.giveBack(request.blocks)
     request.blocks = []
     request.entered = 0
+  }
+
+  /** In a pipeline nothing can be computed for a request before its token in flight is known. */
+  #mustWait(request: Request): boolean {
+    return (this.#config.stages ?? 1) > 1 && request.awaitsToken
   }
 
   #victim(): Request {

@@ -1,0 +1,60 @@
+/** Requests in a front end and when they leave it, in that order: a ring in typed arrays, without an object for each. */
+import type {Ns} from '../latency/step-time.js'
+
+export class EnteringQueue {
+  size = 0
+  #slots = new Int32Array(64)
+  #times = new Float64Array(64)
+  #first = 0
+
+  /** When the first one leaves; +Infinity when there is none. */
+  nextAt(): Ns {
+    return this.size > 0 ? this.#times[this.#first]! : Number.POSITIVE_INFINITY
+  }
+
+  /** It leaves at `at`, after all before it. */
+  push(slot: number, at: Ns): void {
+    if (this.size === this.#slots.length) this.#grow()
+    const place = this.#placeOf(this.size++)
+    this.#slots[place] = slot
+    this.#times[place] = at
+  }
+
+  /** Takes the first one out. */
+  take(): number {
+    const slot = this.#slots[this.#first]!
+    this.#first = this.#placeOf(1)
+    this.size--
+    return slot
+  }
+
+  /** Takes one out wherever it is. Returns whether it was there. */
+  remove(slot: number): boolean {
+    for (let i = 0; i < this.size; i++) {
+      if (this.#slots[this.#placeOf(i)] !== slot) continue
+      for (let k = i + 1; k < this.size; k++) {
+        this.#slots[this.#placeOf(k - 1)] = this.#slots[this.#placeOf(k)]!
+        this.#times[this.#placeOf(k - 1)] = this.#times[this.#placeOf(k)]!
+      }
+      this.size--
+      return true
+    }
+    return false
+  }
+
+  #placeOf(index: number): number {
+    return (this.#first + index) & (this.#slots.length - 1)
+  }
+
+  #grow(): void {
+    const slots = new Int32Array(this.size * 2)
+    const times = new Float64Array(this.size * 2)
+    for (let i = 0; i < this.size; i++) {
+      slots[i] = this.#slots[this.#placeOf(i)]!
+      times[i] = this.#times[this.#placeOf(i)]!
+    }
+    this.#slots = slots
+    this.#times = times
+    this.#first = 0
+  }
+}
