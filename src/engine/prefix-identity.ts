@@ -84,9 +84,13 @@ export function spanIdentity(source: SpanIds, blockSize: number): PrefixIdentity
 }
 
 /** Identity from a trace's spans; those of the engine's block size are joined to longer ones, which changes nothing but the speed. */
-export function prefixIdentity(prefix: PrefixColumn, blockSize: number): PrefixIdentity {
+export function prefixIdentity(
+  prefix: PrefixColumn,
+  blockSize: number,
+  spans: 'joined' | 'single' = 'joined',
+): PrefixIdentity {
   const {spanTokens, offsets, ids, knownTokens} = prefix
-  if (spanTokens === blockSize) {
+  if (spanTokens === blockSize && spans === 'joined') {
     return joinedSpans(prefix, (row) => Math.floor(knownTokens[row]! / blockSize))
   }
   const source: SpanIds = {

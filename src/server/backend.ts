@@ -9,6 +9,8 @@ export interface LiveRequest {
   readonly priority: number
   /** Chained ids of the full blocks of prompt ++ output (block-ids.ts). */
   readonly blockIds: ArrayLike<number>
+  /** Number of its session; undefined: it has none. */
+  readonly session: number | undefined
 }
 
 /** What the model says of a request, ns. NaN: did not happen. */
@@ -28,7 +30,8 @@ export interface LiveObserver {
   /** One more token is there; leave out where only the end counts. */
   token?(at: Ns): void
   finished(times: ServedTimes): void
-  rejected(times: ServedTimes, reason: string): void
+  /** It can never run here, or was turned away because others came first. */
+  rejected(times: ServedTimes, reason: string, kind: 'never fits' | 'turned away'): void
 }
 
 /** A request in the system. */

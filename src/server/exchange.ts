@@ -8,6 +8,7 @@ import {ApiError} from './api-error.js'
 import type {LiveObserver, ServedTimes, Ticket} from './backend.js'
 import type {Plan, PlannedAnswer, UsedTokens} from './plan.js'
 import type {Serving} from './serving.js'
+import type {Turn} from './sessions.js'
 
 /** Where an answer goes. */
 export interface AnswerSink {
@@ -72,10 +73,11 @@ export class Exchange {
   #ask(index: number, answer: PlannedAnswer): void {
     const {backend, recorder} = this.#serving
     const ids = this.#blockIds(answer)
+    const turn = this.#turnOf(answer, ids)
     const part: Part = {
       index,
       answer,
-      base: this.#baseRow(index, answer, ids),
+      base: this.#baseRow(index, ids, turn),
       ticket: undefined,
       shown: 0,
       state: 'asked',
@@ -87,6 +89,7 @@ export class Exchange {
       outputTokens: answer.outputIds.length,
       priority: this.#plan.priority,
       blockIds: ids,
+      session: turn?.session,
     }
     part.ticket = backend.submit(request, this.#observer(part), this.#receivedAt)
     if (part.state !== 'asked') return
@@ -97,7 +100,7 @@ export class Exchange {
     return {
       ...(this.#plan.mode === 'stream' ? {token: (at) => this.#token(part, at)} : {}),
       finished: (times) => this.#finished(part, times),
-      rejected: (times, reason) => this.#rejected(part, times, reason),
+      rejected: (times, reason, kind) => this.#rejected(part, times, refusal(reason, kind)),
     }
   }
 
@@ -108,16 +111,23 @@ export class Exchange {
     return idsOfTokens(tokens, this.#serving.salt)
   }
 
-  #baseRow(index: number, {promptIds, outputIds}: PlannedAnswer, ids: number[]): BaseRow {
-    const {id, answers, isChat, model, priority, endpoint, mode} = this.#plan
-    const inPrompt = Math.floor(promptIds.length / blockTokens)
-    const turn = isChat ? this.#serving.sessions.turnOf(ids.slice(0, inPrompt), ids) : undefined
+  #turnOf({promptIds}: PlannedAnswer, ids: number[]): Turn | undefined {
+    if (!this.#plan.isChat) return undefined
+    return this.#serving.sessions.turnOf(
+      ids.slice(0, Math.floor(promptIds.length / blockTokens)),
+      ids,
+    )
+  }
+
+  #baseRow(index: number, ids: number[], turn: Turn | undefined): BaseRow {
+    const {id, answers, model, priority, endpoint, mode} = this.#plan
+    const {promptIds, outputIds} = answers[index]!
     return {
       inputTokens: promptIds.length,
       outputTokens: outputIds.length,
       requestId: answers.length === 1 ? id : `${id}-${index}`,
       model,
-      session: turn?.session,
+      session: turn && `s${turn.session}`,
       turn: turn?.turn,
       priority,
       blockHashes: ids.map(idToHex).join(' '),
@@ -186,11 +196,10 @@ export class Exchange {
     return used
   }
 
-  #rejected(part: Part, times: ServedTimes, reason: string): void {
+  #rejected(part: Part, times: ServedTimes, error: ApiError): void {
     part.state = 'ended'
     this.#record(part, rowOf(part.base, times, 'failed'))
     // Not now: the engine is in the middle of an instant, and the other answers must be cancelled.
-    const error = new ApiError(400, `This request can never run: ${reason}.`)
     setImmediate(() => this.#isOver || this.#fail(error))
   }
 
@@ -229,6 +238,14 @@ export class Exchange {
     })
   }
 }
+
+const refusal = (reason: string, kind: 'never fits' | 'turned away'): ApiError =>
+  kind === 'never fits'
+    ? new ApiError(400, `This request can never run: ${reason}.`)
+    : new ApiError(429, `This request was turned away: ${reason}.`, {
+        code: 'rate_limit_exceeded',
+        headers: {'retry-after': '1'},
+      })
 
 const unrecorded = (): ApiError =>
   new ApiError(503, 'The answer could not be recorded, so it is not given.', {

@@ -42,7 +42,8 @@ export type ModelledCluster = Omit<
 >
 
 export interface LiveEngineParts {
-  readonly simulation: ModelledCluster
+  /** Made with what routers may ask about the requests. */
+  readonly simulation: (live: LivePrefixes) => ModelledCluster
   readonly clock: ModelClock
   /** Told of gaps between tokens, now and then: `count` of `ns`. */
   readonly onGaps?: ((ns: Ns, count: number) => void) | undefined
@@ -70,7 +71,7 @@ export class LiveEngine implements Backend {
     this.#onGaps = onGaps
     this.cluster = buildSimulation(
       {
-        ...simulation,
+        ...simulation(this.#prefixes),
         coupling: 'independent',
         prefixes: (blockSize) => this.#prefixes.identity(blockSize),
         listener: (instance) => {
@@ -133,7 +134,7 @@ export class LiveEngine implements Backend {
     requests.arrivedAt[slot] = now
     const live: Live = {observer, arrivedAt: now, cancelled: undefined}
     this.#live[slot] = live
-    this.#prefixes.set(row, request.blockIds)
+    this.#prefixes.set(row, request.blockIds, request.session)
     if (observer.token !== undefined) this.#listen(slot, live)
     this.#inFlight++
     this.cluster.submit(slot, now)
@@ -222,8 +223,11 @@ export class LiveEngine implements Backend {
   #reject(slot: number, now: Ns, reason: string): void {
     const {observer} = this.#live[slot]!
     const times = this.#timesOf(slot, Number.NaN, 0)
+    const {engine} = this.cluster.replicas[this.cluster.instanceOf[slot]!]!
+    const fits = engine.refusal(this.cluster.requests.total[slot]!) === undefined
     this.#forget(slot)
-    this.#tell(slot, now, () => observer.rejected(times, reason))
+    const kind = fits ? 'turned away' : 'never fits'
+    this.#tell(slot, now, () => observer.rejected(times, reason, kind))
   }
 
   #timesOf(slot: number, finished: Ns, producedTokens: number): ServedTimes {

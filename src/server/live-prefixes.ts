@@ -5,14 +5,22 @@ import {blockTokens} from '../trace/block-ids.js'
 export class LivePrefixes implements SpanIds {
   readonly spanTokens = blockTokens
   readonly #ids = new Map<number, ArrayLike<number>>()
+  readonly #sessions = new Map<number, number>()
 
-  /** Sets the chained ids of all full blocks of prompt ++ output of the request that is `row`. */
-  set(row: number, ids: ArrayLike<number>): void {
+  /** Sets the chained ids of all full blocks of prompt ++ output of the request that is `row`, and its session. */
+  set(row: number, ids: ArrayLike<number>, session: number | undefined): void {
     this.#ids.set(row, ids)
+    if (session !== undefined) this.#sessions.set(row, session)
   }
 
   forget(row: number): void {
     this.#ids.delete(row)
+    this.#sessions.delete(row)
+  }
+
+  /** A number for the session of a request; undefined: it has none. */
+  sessionOf(row: number): number | undefined {
+    return this.#sessions.get(row)
   }
 
   knownTokens(row: number): number {

@@ -13,7 +13,7 @@ import type {Faults} from './faults.js'
 import {addGeneration, type GenerationParts} from './generation-route.js'
 import {StreamFlusher} from './http-sink.js'
 import {InstantBackend} from './instant-backend.js'
-import {LiveEngine, type ModelledCluster} from './live-engine.js'
+import {LiveEngine, type LiveEngineParts} from './live-engine.js'
 import {addMetrics} from './metrics-route.js'
 import {WallClock} from './model-clock.js'
 import {addPage} from './page-route.js'
@@ -29,7 +29,7 @@ export interface PortOptions {
   readonly host: string
   /** 0: any that is free. */
   readonly port: number
-  readonly simulation: ModelledCluster
+  readonly simulation: LiveEngineParts['simulation']
   /** As the modelled hardware would answer, or at once. */
   readonly respond: 'modelled' | 'instant'
   /** The model's clock runs so many times as fast as ours. */

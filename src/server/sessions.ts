@@ -4,13 +4,14 @@
  */
 
 export interface Turn {
-  readonly session: string
+  /** Number of the conversation, from 1. */
+  readonly session: number
   /** From 0, rising in order of arrival. */
   readonly turn: number
 }
 
 interface Session {
-  readonly name: string
+  readonly number: number
   turns: number
 }
 
@@ -27,10 +28,10 @@ export class Sessions {
    * answer.
    */
   turnOf(promptIds: ArrayLike<number>, allIds: ArrayLike<number>): Turn {
-    const session = this.#continued(promptIds) ?? {name: `s${++this.#count}`, turns: 0}
+    const session = this.#continued(promptIds) ?? {number: ++this.#count, turns: 0}
     const turn = session.turns++
     this.#remember(allIds, promptIds, session)
-    return {session: session.name, turn}
+    return {session: session.number, turn}
   }
 
   #continued(promptIds: ArrayLike<number>): Session | undefined {

@@ -1,6 +1,5 @@
 /** `listen` as a function: a deployment behind a port, and at the end what its trace comes to. */
 import {join} from 'node:path'
-import {routers} from '../cluster/router.js'
 import {Problem} from '../errors.js'
 import {timeStamp} from '../report/run-store.js'
 import type {Summary} from '../report/summary.js'
@@ -12,6 +11,7 @@ import {deploy} from './deployment.js'
 import {describeEngines} from './describe.js'
 import {runJob} from './job.js'
 import type {RunRequest} from './run-request.js'
+import {liveFacts, trafficParts} from './traffic.js'
 
 /** What `listen` is asked for. Names are those of its flags. */
 export interface ListenRequest
@@ -59,7 +59,10 @@ export async function listen(request: ListenRequest): Promise<Listening> {
   const port = await openPort({
     ...request,
     upstream,
-    simulation: {replicas: deployment.replicas, router: routers[run.router]!()},
+    simulation: (live) => ({
+      replicas: deployment.replicas,
+      ...trafficParts(deployment.traffic, run, liveFacts(live)),
+    }),
     answering: {
       ...request.answering,
       served: {names, others: request.anyModel ? 'answered' : 'refused'},

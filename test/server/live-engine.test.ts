@@ -79,7 +79,7 @@ function live(setting: Case): Recorded[] {
   const clock = new ManualClock()
   const engine = new LiveEngine({
     clock,
-    simulation: {replicas: replicasOf(setting), router: routers['least-requests']!()},
+    simulation: () => ({replicas: replicasOf(setting), router: routers['least-requests']!()}),
   })
   const records: Recorded[] = []
   const leaving: {at: number; record: Recorded; ticket: Ticket}[] = []
@@ -111,7 +111,13 @@ function live(setting: Case): Recorded[] {
       cancelledAt: undefined,
     }
     const ticket = engine.submit(
-      {inputTokens: call.input, outputTokens: call.output, priority: call.priority, blockIds: ids},
+      {
+        inputTokens: call.input,
+        outputTokens: call.output,
+        priority: call.priority,
+        blockIds: ids,
+        session: undefined,
+      },
       {
         token: (at) => record.tokens.push(at),
         finished: (times) => Object.assign(record, {times, outcome: 'completed'}),

@@ -27,7 +27,7 @@ export async function openTestPort(
   const port = await openPort({
     host: '127.0.0.1',
     port: 0,
-    simulation: {replicas, router: routers['least-requests']!()},
+    simulation: () => ({replicas, router: routers['least-requests']!()}),
     respond: 'modelled',
     speed: 1,
     answering: {

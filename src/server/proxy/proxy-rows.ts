@@ -136,7 +136,11 @@ function identityOf(
   const ids = idsOfTokens(all, salt).slice(0, Math.floor(total / blockTokens))
   const inPrompt = Math.floor(prompt.length / blockTokens)
   const turn = isChat ? sessions?.turnOf(ids.slice(0, inPrompt), ids) : undefined
-  return {blockHashes: ids.map(idToHex).join(' '), session: turn?.session, turn: turn?.turn}
+  return {
+    blockHashes: ids.map(idToHex).join(' '),
+    session: turn && `s${turn.session}`,
+    turn: turn?.turn,
+  }
 }
 
 const textOf = (
