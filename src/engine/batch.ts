@@ -61,14 +61,6 @@ export class Batch {
     return this.isPlain && this.regular === count && this.shape.tokens === count
   }
 
-  /** The contexts of a batch that holds the same decodes again. */
-  setContexts(sum: number, smallest: number, largest: number): void {
-    const {shape} = this
-    shape.decodeContext = sum
-    shape.decodeContextMin = smallest
-    shape.decodeContextMax = largest
-  }
-
   clear(sequence: number): void {
     this.sequence = sequence
     const {shape} = this

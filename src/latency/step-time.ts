@@ -39,6 +39,13 @@ export type StepTime = (shape: BatchShape) => Ns
 export interface PipelineTime {
   readonly stages: readonly StepTime[]
   readonly hop: StepTime
+  /**
+   * Absent: batches are planned ahead and a stage is free when it has sent. `polled`: a stage is busy until its hop
+   * has arrived, and a batch is planned when the first stage is free (LLMServingSim).
+   */
+  readonly style?: 'polled'
+  /** Within a stage, only where somebody looks inside a step. */
+  readonly nodeEnds?: readonly NodeEnds[]
 }
 
 /** Within a step of this shape: the first moment, `elapsed` ns after its start or later, at which a kernel or copy ends. */
