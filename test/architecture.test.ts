@@ -56,8 +56,13 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'listen-flags.ts', 'trace-flags.ts'],
-  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts', 'rate-search.ts'],
+  'command-flags': [
+    'engine-flags.ts',
+    'extra-flags.ts',
+    'listen-flags.ts',
+    'rate-search.ts',
+    'trace-flags.ts',
+  ],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'batch.ts',
