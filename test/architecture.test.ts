@@ -56,7 +56,13 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'listen-flags.ts', 'trace-flags.ts'],
+  'command-flags': [
+    'engine-flags.ts',
+    'extra-flags.ts',
+    'listen-flags.ts',
+    'rate-search.ts',
+    'trace-flags.ts',
+  ],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'batch.ts',
@@ -74,6 +80,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'fit/attention-fit.ts',
     'fit/collective-fit.ts',
     'fit/gemm-fit.ts',
+    'fit/moe-fit.ts',
     'host.ts',
     'point-to-point.ts',
     'precision.ts',
@@ -92,6 +99,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'model-card.ts',
     'power-file.ts',
     'progress.ts',
+    'rate-table.ts',
     'report-formats.ts',
     'report.ts',
     'request-files.ts',
@@ -105,6 +113,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   server: ['answering.ts', 'faults.ts', 'live-prefixes.ts', 'port.ts', 'proxy/upstream.ts'],
   stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: [
+    'find-rate.ts',
+    'rate-job.ts',
     'deployment.ts',
     'job.ts',
     'listen.ts',
@@ -124,6 +134,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'recording.ts',
     'samplers.ts',
     'trace.ts',
+    'transform.ts',
     'write.ts',
   ],
 }
