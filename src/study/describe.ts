@@ -14,6 +14,23 @@ export function describeRun(
   deployment: Deployment,
   traceName: string,
 ): string[] {
+  const {compat} = deployment.request
+  return [
+    `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
+    ...engineLines(deployment),
+    ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
+    ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
+    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
+  ]
+}
+
+/** The same without a trace: what stands ready. */
+export function describeEngines(deployment: Deployment): string[] {
+  return [...engineLines(deployment), ...deployment.notes.map((note) => `note: ${note}`)]
+}
+
+function engineLines(deployment: Deployment): string[] {
   const kinds = new Map<string, {engine: DeployedEngine; count: number}>()
   for (const engine of deployment.engines) {
     const line = engineLine(engine)
@@ -21,20 +38,11 @@ export function describeRun(
     kind.count++
     kinds.set(line, kind)
   }
-  const engines = [...kinds].flatMap(([line, {engine, count}]) => [
+  return [...kinds].flatMap(([line, {engine, count}]) => [
     `${count > 1 ? `${count} × ` : ''}${line}`,
     memoryLine(engine),
     ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
-  const {compat} = deployment.request
-  return [
-    `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
-    ...engines,
-    ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
-    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
-    ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
-    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
-  ]
 }
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */

@@ -5,7 +5,7 @@ import type {Draft} from './draft.js'
 import {GrowingFloats, GrowingInts, GrowingLabels} from './growing.js'
 import {NeedsWholeTrace} from './parts.js'
 import {PrefixBuilder} from './prefix-builder.js'
-import {selectRows} from './select.js'
+import {selectRows, sortedOrder} from './select.js'
 import type {TimeParts} from './time-parts.js'
 import type {Labels, Trace} from './trace.js'
 
@@ -53,6 +53,7 @@ export class TraceBuilder {
   #latest = Number.NEGATIVE_INFINITY
   #isInOrder = true
   #keepFileOrderIds = false
+  #isUnsorted = false
   /** What the parts that were cut off have in common; undefined before the first. */
   #kindOfParts: string | undefined
 
@@ -83,8 +84,17 @@ export class TraceBuilder {
     return this.#rows.sessions.has(name)
   }
 
+  hasId(requestId: string): boolean {
+    return this.#rows.ids.has(requestId)
+  }
+
   note(sentence: string): void {
     this.#notes.add(sentence)
+  }
+
+  /** Rows are known to come in another order than their arrival: no note needs to say so. */
+  expectUnsorted(): void {
+    this.#isUnsorted = true
   }
 
   /** Should rows be sorted, their numbers in the files stay their ids. */
@@ -244,7 +254,7 @@ export class TraceBuilder {
     this.#finishColumns(trace)
     const order = sortedOrder(keys)
     if (order) {
-      this.note('rows were not in order of arrival and have been sorted.')
+      if (!this.#isUnsorted) this.note('rows were not in order of arrival and have been sorted.')
       if (this.#keepFileOrderIds && this.#rows.ids.size === 0)
         trace.requestId = Array.from({length}, (_, row) => String(row))
     }
@@ -387,14 +397,4 @@ export function prefixLevels(group: string, tokens: string): PrefixLevel[] {
   const reaches = tokens.split(' ').map(Number)
   const names = reaches.length === 1 ? [group] : group.split(' ')
   return reaches.map((reach, i) => ({name: names[i] ?? '', tokens: reach}))
-}
-
-/** Row numbers in order of their keys, stably; undefined when they are in order already. */
-function sortedOrder(keys: Float64Array): Uint32Array | undefined {
-  let sorted = true
-  for (let i = 1; i < keys.length && sorted; i++) sorted = keys[i]! >= keys[i - 1]!
-  if (sorted) return undefined
-  const order = new Uint32Array(keys.length)
-  for (let i = 0; i < order.length; i++) order[i] = i
-  return order.sort((a, b) => keys[a]! - keys[b]! || a - b)
 }

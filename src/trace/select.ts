@@ -67,3 +67,13 @@ export function selectRows(trace: Trace, rows: ArrayLike<number>): Trace {
   }
   return picked
 }
+
+/** Row numbers in order of their keys, stably; undefined when they are in order already. */
+export function sortedOrder(keys: Float64Array): Uint32Array | undefined {
+  let sorted = true
+  for (let i = 1; i < keys.length && sorted; i++) sorted = keys[i]! >= keys[i - 1]!
+  if (sorted) return undefined
+  const order = new Uint32Array(keys.length)
+  for (let i = 0; i < order.length; i++) order[i] = i
+  return order.sort((a, b) => keys[a]! - keys[b]! || a - b)
+}
