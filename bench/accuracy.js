@@ -54,6 +54,9 @@ function requestOf(run, meta, latency) {
   const {max_num_seqs, max_num_batched_tokens, max_model_len} = meta.engine_kwargs
   return {
     model: meta.model,
+    engineProfile: 'vllm-0.19',
+    // The published client samples greedily.
+    sampling: 'plain',
     hardware: run.hardware,
     layout: {},
     engine: {

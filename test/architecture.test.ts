@@ -31,6 +31,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   commands: [],
   hooks: [],
   catalogue: [
+    'engine-profile.ts',
+    'engines.ts',
     'hardware-shape.ts',
     'hardware.ts',
     'json-text.ts',

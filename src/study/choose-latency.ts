@@ -6,7 +6,7 @@ import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
 import {profileStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
-import {defaultHostTerms, type HostTerms} from '../latency/host.js'
+import {type HostTerms, hostBesideProfile, hostTermsOf} from '../latency/host.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
 import type {BatchShape, StepTimeModel} from '../latency/step-time.js'
@@ -16,15 +16,13 @@ import type {RunRequest} from './run-request.js'
 
 /** LLMServingSim's machine where flags do not describe one: a host memory of 256 GB/s. */
 const defaultHostMemory = {bandwidthGb: 256, latencyNs: 0}
-/** The profiles time every small kernel of a layer; only these gaps are left to the host. */
-const profiledHost = {...defaultHostTerms, perLayerNs: 0}
-
-const silentHost: HostTerms = {
-  ...defaultHostTerms,
+/** That simulator charges the kernels alone. */
+const silent = (host: HostTerms): HostTerms => ({
+  ...host,
   perLayerNs: 0,
   stepNs: 0,
   perSequenceNs: 0,
-}
+})
 
 /** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID */
 export async function chooseLatency(
@@ -42,7 +40,7 @@ export async function chooseLatency(
     if (bundle !== undefined) return profileModel(instance, request, bundle)
     if (latency === 'profile') throw noBundle(instance, profiles)
   }
-  const {hardware, link, model, tp, ep, settings} = instance
+  const {hardware, link, model, tp, ep, settings, profile, sampling} = instance
   if (hardware === undefined) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
@@ -52,13 +50,14 @@ export async function chooseLatency(
       },
     )
   }
+  const host = hostTermsOf(profile, sampling)
   return rooflineModel({
     model,
     hardware,
     link,
     parallelism: {tp, ep},
     kvDtype: settings.kvCacheDtype ?? 'auto',
-    host: request.compat === undefined ? defaultHostTerms : silentHost,
+    host: request.compat === undefined ? host : silent(host),
     coefficients: latency === 'datasheet' ? 'class' : 'measured',
   })
 }
@@ -130,9 +129,14 @@ async function profileModel(
     },
     collectives.collectives,
   )
+  const bandwidthGbS = instance.hardware?.bandwidthGbS ?? 1000
+  const host = hostBesideProfile(instance.profile, instance.sampling, {
+    vocabSize: model.vocabSize,
+    bandwidthGbS,
+  })
   const step =
     request.compat === undefined
-      ? {stepTime: (shape: BatchShape) => times.at(shape) + profiledHost.stepNs}
+      ? {stepTime: (shape: BatchShape) => times.at(shape) + host(shape.sequences)}
       : profileStep(times, copiesOf(instance), tp)
   return {
     source: 'profile',

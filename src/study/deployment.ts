@@ -2,11 +2,11 @@
 import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
+import type {EngineProfile} from '../catalogue/engine-profile.js'
 import type {ReplicaConfig} from '../cluster/cluster.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
-import {defaultHostTerms, inProcessFrontEndNs} from '../latency/host.js'
 import type {StepTimeModel} from '../latency/step-time.js'
 import type {Price} from '../report/summary.js'
 import {chooseLatency} from './choose-latency.js'
@@ -57,11 +57,11 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     request,
     layout,
     engines,
-    replicas: engines.map(({settled, latency}) => ({
+    replicas: engines.map(({instance, settled, latency}) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
-      frontEnd: frontEndOf(request),
+      frontEnd: frontEndOf(request, instance.profile),
     })),
     policy,
     price: priceOf(engines),
@@ -80,14 +80,10 @@ function moduleUrl(path: string): string {
   })
 }
 
-function frontEndOf({compat, frontEnd}: RunRequest) {
+function frontEndOf({compat, frontEnd}: RunRequest, profile: EngineProfile) {
   if (compat !== undefined || frontEnd === 'none') return {delayNs: 0, perTokenNs: 0, afterNs: 0}
-  const {frontEndNs, frontEndPerTokenNs, afterTokenNs} = defaultHostTerms
-  return {
-    delayNs: frontEnd === 'http' ? frontEndNs : inProcessFrontEndNs,
-    perTokenNs: frontEndPerTokenNs,
-    afterNs: afterTokenNs,
-  }
+  const {httpNs, inProcessNs, perTokenNs} = profile.frontEnd
+  return {delayNs: frontEnd === 'http' ? httpNs : inProcessNs, perTokenNs, afterNs: 0}
 }
 
 /** Mean price of the devices, where the catalogue has one for all. */

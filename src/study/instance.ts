@@ -2,6 +2,8 @@
 
 import {existsSync} from 'node:fs'
 import {dirname, join} from 'node:path'
+import type {EngineProfile, Sampling} from '../catalogue/engine-profile.js'
+import {defaultEngine, loadEngine} from '../catalogue/engines.js'
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
@@ -24,6 +26,8 @@ export interface Instance {
   readonly tp: number
   readonly ep: number
   readonly settings: EngineSettings
+  readonly profile: EngineProfile
+  readonly sampling: Sampling
   /** What a cluster file says of the machine; undefined where flags describe it. */
   readonly machine: {readonly file: ClusterFile; readonly instance: ClusterInstance} | undefined
 }
@@ -51,6 +55,7 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
   const hardware = await loadHardware(request.hardware)
   const found = await loadModel(request.model)
   const model = inFormat(found.model, request.engine.dtype)
+  const engine = await loadEngine(request.engineProfile ?? defaultEngine)
   if (layout.dp > 1 && model.groups.some((group) => group.mlp.experts !== null)) {
     throw new Problem(
       'NOT_BUILT',
@@ -69,10 +74,12 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     tp: layout.tp,
     ep: layout.ep,
     settings: request.engine,
+    profile: engine.profile,
+    sampling: samplingOf(request, found),
     machine: undefined,
   }
   const engines = layout.instances * layout.dp
-  const notes = [...found.notes]
+  const notes = [...engine.notes, ...found.notes]
   if (layout.dp > 1)
     notes.push(`--dp ${layout.dp}: ranks of a dense model are independent engines.`)
   return {instances: Array.from({length: engines}, () => instance), layout, notes}
@@ -144,6 +151,8 @@ async function instanceOf(
     tp: instance.tp,
     ep: instance.ep ?? (hasExperts ? instance.tp : 1),
     settings,
+    profile: (await loadEngine(request.engineProfile ?? defaultEngine)).profile,
+    sampling: samplingOf(request, found),
     machine: {file, instance},
   }
 }
@@ -186,6 +195,9 @@ const withMemory = (hardware: Hardware, {memory}: ClusterInstance): Hardware => 
   ),
   bandwidthGbS: memory.bandwidthGb,
 })
+
+const samplingOf = ({sampling = 'model'}: RunRequest, found: FoundModel): Sampling =>
+  sampling === 'model' ? found.sampling : sampling
 
 const inFormat = (model: ModelShape, format: WeightFormat | undefined): ModelShape =>
   format === undefined ? model : withWeightFormat(model, format)

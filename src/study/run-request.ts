@@ -1,10 +1,14 @@
 /** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
+import {type Sampling, samplings} from '../catalogue/engine-profile.js'
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {LayoutRequest} from './layout.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
 export type LatencySource = (typeof latencySources)[number]
+
+export const samplingChoices = ['model', ...samplings] as const
+export type SamplingChoice = 'model' | Sampling
 
 /** Engine settings under vLLM's names; what is absent takes the instance's, or the default. */
 export interface EngineSettings {
@@ -25,6 +29,10 @@ export interface EngineSettings {
 
 export interface RunRequest {
   readonly model: string
+  /** Engine profile: name, release or path; default: vllm-0.19. */
+  readonly engineProfile?: string | undefined
+  /** How requests are sampled; default: as the model's generation_config.json asks. */
+  readonly sampling?: SamplingChoice | undefined
   /** Absent only with a cluster file. */
   readonly hardware?: string | undefined
   readonly link?: string | undefined
