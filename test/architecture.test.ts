@@ -55,6 +55,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   'command-flags': ['engine-flags.ts', 'trace-flags.ts'],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
+    'batch.ts',
     'engine-config.ts',
     'engine.ts',
     'policy.ts',
@@ -62,7 +63,14 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'request-pool.ts',
     'totals.ts',
   ],
-  latency: ['collective.ts', 'host.ts', 'profile/profile.ts', 'roofline.ts', 'step-time.ts'],
+  latency: [
+    'collective.ts',
+    'host.ts',
+    'point-to-point.ts',
+    'profile/profile.ts',
+    'roofline.ts',
+    'step-time.ts',
+  ],
   report: [
     'check.ts',
     'device-table.ts',

@@ -120,6 +120,22 @@ const checkExperts = (model: ModelShape, tp: number, ep: number): void => {
   }
 }
 
+/** What one pipeline stage has of a model. */
+export interface StageCut {
+  readonly layers: number
+  /** The first stage has the embedding, the last the head. */
+  readonly isFirst: boolean
+  readonly isLast: boolean
+}
+
+/** The stages of a model cut at whole layers. */
+export const stageCuts = (model: ModelShape, pp: number): StageCut[] =>
+  stageLayers(layerCount(model), pp).map((layers, stage) => ({
+    layers,
+    isFirst: stage === 0,
+    isLast: stage === pp - 1,
+  }))
+
 /**
  * Layers of each pipeline stage as vLLM deals them out: what is left over goes to the stages before the last,
  * because the last one also holds the head (vLLM, get_pp_indices).

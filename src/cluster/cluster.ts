@@ -6,7 +6,7 @@ import {Engine} from '../engine/engine.js'
 import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
-import type {NodeEnds, Ns, StepTime} from '../latency/step-time.js'
+import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import {
   type ClockHooks,
   type FrontEnd,
@@ -31,6 +31,8 @@ export interface RequestSink {
 export interface ReplicaConfig {
   readonly engine: EngineConfig
   readonly stepTime: StepTime
+  /** In place of `stepTime`, where there are several stages. */
+  readonly pipeline?: PipelineTime | undefined
   /** Where others may look for work whenever something ends inside a step. */
   readonly nodeEnds?: NodeEnds
   readonly frontEnd?: FrontEnd
@@ -84,6 +86,7 @@ export class Cluster {
         engine: new Engine(replica.engine, this.requests, seams),
         requests: this.requests,
         stepTime: replica.stepTime,
+        pipeline: replica.pipeline,
         nodeEnds: replica.nodeEnds,
         around: this.#around(instance),
         frontEnd: replica.frontEnd ?? noFrontEnd,

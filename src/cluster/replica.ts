@@ -2,11 +2,13 @@
  * One engine in time: its front end, when its batches start and end, and when it plans. The engine decides
  * what runs, the step time how long; this is the only place where the two meet.
  */
+import type {Batch} from '../engine/batch.js'
 import type {Engine} from '../engine/engine.js'
-import type {EngineView} from '../engine/engine-config.js'
+import type {BatchClock, EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
-import type {BatchShape, NodeEnds, Ns, StepTime} from '../latency/step-time.js'
+import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import {EnteringQueue} from './entering-queue.js'
+import {OneStage, StageClock} from './stage-clock.js'
 
 /** What a request passes before and after the engine. */
 export interface FrontEnd {
@@ -55,6 +57,8 @@ export interface ReplicaParts {
   readonly engine: Engine
   readonly requests: RequestPool
   readonly stepTime: StepTime
+  /** In place of `stepTime`, where there are several stages. */
+  readonly pipeline?: PipelineTime | undefined
   readonly nodeEnds: NodeEnds | undefined
   readonly around: Surroundings
   readonly frontEnd: FrontEnd
@@ -72,15 +76,13 @@ export class Replica implements EngineView {
   readonly instance: number
   readonly frontEnd: FrontEnd
   readonly #requests: RequestPool
-  readonly #stepTime: StepTime
+  readonly #stages: BatchClock
   readonly #nodeEnds: NodeEnds | undefined
   readonly #around: Surroundings
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
   readonly #entering = new EnteringQueue()
   #tokenizerFreeAt: Ns = 0
-  /** End of the batch that executes. */
-  #end: Ns = never
   /** When to plan although no batch ends: an idle engine has work. */
   #planAt: Ns = never
   #idleSince: Ns = Number.NaN
@@ -91,7 +93,7 @@ export class Replica implements EngineView {
     this.engine = parts.engine
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
-    this.#stepTime = parts.stepTime
+    this.#stages = parts.pipeline ? new StageClock(parts.pipeline) : new OneStage(parts.stepTime)
     this.#nodeEnds = parts.nodeEnds
     this.#around = parts.around
     this.#clock = parts.clock
@@ -117,6 +119,11 @@ export class Replica implements EngineView {
 
   get maxNumSeqs(): number {
     return this.engine.maxNumSeqs
+  }
+
+  /** End of the batch that executes; +Infinity: none does. */
+  get #end(): Ns {
+    return this.engine.inFlight > 0 ? this.engine.oldest.end : never
   }
 
   /** Time of the next thing that happens here; +Infinity when idle. */
@@ -169,8 +176,7 @@ export class Replica implements EngineView {
   /** The first moment from `at` on at which something ends in the step that executes; +Infinity: none shows. */
   nextNodeEnd(at: Ns): Ns {
     if (this.#end === never || this.#nodeEnds === undefined) return never
-    const {shape} = this.engine.oldest
-    const start = this.#end - this.#stepTime(shape)
+    const {shape, start} = this.engine.oldest
     return start + this.#nodeEnds(shape, at - start)
   }
 
@@ -184,7 +190,6 @@ export class Replica implements EngineView {
     this.#hasCompleted = this.#end <= now
     if (this.#hasCompleted) {
       this.engine.complete(now)
-      this.#end = never
       this.#idleSince = now
     }
     return this.#hasCompleted
@@ -196,30 +201,21 @@ export class Replica implements EngineView {
     this.#hasCompleted = false
     this.#planAt = never
     const {engine} = this
-    let start = engine.inFlight > 0 ? engine.oldest : undefined
     while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
-      start ??= engine.oldest
+      engine.time(now, this.#stages)
+      if (this.#onStep) this.#show(engine.newest, this.#onStep)
     }
-    if (start === undefined) return
-    const duration = this.#stepTime(start.shape)
-    this.#end = now + duration
-    engine.started(duration)
-    this.#onStep?.({
-      instance: this.instance,
-      start: now,
-      end: this.#end,
-      shape: start.shape,
-      running: start.running,
-      waiting: start.waiting,
-      freeBlocks: start.freeBlocks,
-      preempted: start.preempted,
-    })
+  }
+
+  #show(batch: Batch, onStep: (step: StepRecord) => void): void {
+    const {start, end, shape, running, waiting, freeBlocks, preempted} = batch
+    const {instance} = this
+    onStep({instance, start, end, shape, running, waiting, freeBlocks, preempted})
   }
 
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
-    if (this.#onStep !== undefined || this.#end > until) return
-    const last = Math.min(until, this.#entering.nextAt() - 1)
-    this.#end = this.engine.runDecodes(this.#end, last, this.#stepTime)
+    if (this.#onStep !== undefined || this.engine.inFlight === 0) return
+    this.engine.runDecodes(Math.min(until, this.#entering.nextAt() - 1), this.#stages)
   }
 }

@@ -5,27 +5,30 @@
 import type {EngineListener} from '../engine/engine-config.js'
 import type {Ns} from '../latency/step-time.js'
 
-/** Batches from…until (inclusive, numbered from 1), one token each. */
+/** Batches of a lane from…until (inclusive, numbered from 1), one token each. */
 interface Stretch {
+  readonly lane: number
   readonly from: number
   until: number
 }
 
 export class TokenTimeline {
   readonly #ends: Ns[] = []
+  readonly #lanes: number[] = []
   readonly #stretches: Stretch[][] = []
 
   /** What the engine must call. */
   readonly listener: EngineListener = {
-    tokensFrom: (slot, batch) => {
+    tokensFrom: (slot, batch, lane = 0) => {
       this.#stretches[slot] ??= []
-      this.#stretches[slot]!.push({from: batch, until: Number.POSITIVE_INFINITY})
+      this.#stretches[slot]!.push({lane, from: batch, until: Number.POSITIVE_INFINITY})
     },
     tokensUntil: (slot, batch) => {
       const last = this.#stretches[slot]?.at(-1)
       if (last) last.until = Math.min(last.until, batch)
     },
-    batchEnded: (batch, now) => {
+    batchEnded: (batch, now, lane = 0) => {
+      this.#lanes[batch - 1] = lane
       this.#ends[batch - 1] = now
     },
   }
@@ -34,8 +37,9 @@ export class TokenTimeline {
   takeGaps(slot: number): number[] {
     const gaps: number[] = []
     let previous = Number.NaN
-    for (const {from, until} of this.#stretches[slot] ?? []) {
+    for (const {lane, from, until} of this.#stretches[slot] ?? []) {
       for (let batch = from; batch <= Math.min(until, this.#ends.length); batch++) {
+        if (this.#lanes[batch - 1] !== lane) continue
         const end = this.#ends[batch - 1]!
         if (!Number.isNaN(previous)) gaps.push(end - previous)
         previous = end

@@ -42,7 +42,7 @@ export const engineFlags = {
   }),
   npu: size('HARDWARE', 'Accelerators in all. Alone: one tensor-parallel engine over all.'),
   tp: size('HARDWARE', 'Tensor-parallel degree of an engine.'),
-  pp: size('HARDWARE', 'Pipeline stages of an engine (above 1: not built yet).'),
+  pp: size('HARDWARE', 'Pipeline stages of an engine.'),
   dp: size('HARDWARE', 'Data-parallel ranks.'),
   ep: size('HARDWARE', 'Devices over which experts are spread.'),
   instances: size('HARDWARE', 'Independent engines.'),

@@ -19,6 +19,7 @@ export interface ClusterInstance {
   /** Of the node the instance is on. */
   readonly hostMemory: {readonly bandwidthGb: number; readonly latencyNs: number}
   readonly tp: number
+  readonly pp: number
   /** Undefined: tp for a model with experts, else 1. */
   readonly ep: number | undefined
   readonly settings: InstanceSettings
@@ -247,11 +248,12 @@ function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory'])
   if ((instance.get('dp_group') ?? null) !== null)
     throw unbuilt(instance, 'dp_group', 'a data-parallel group')
   const pp = instance.size('pp_size') ?? 1
-  if (pp > 1) throw unbuilt(instance, 'pp_size', 'pipeline parallelism')
   const npus = instance.size('num_npus')
-  const tp = instance.size('tp_size') ?? npus ?? 1
-  if (npus !== undefined && npus !== tp) {
-    throw instance.fault('num_npus', `is ${npus}, but tp_size · pp_size is ${tp}`)
+  const tp = instance.size('tp_size') ?? (npus ?? pp) / pp
+  if (!Number.isInteger(tp))
+    throw instance.fault('num_npus', `is ${npus}, which pp_size ${pp} does not divide`)
+  if (npus !== undefined && npus !== tp * pp) {
+    throw instance.fault('num_npus', `is ${npus}, but tp_size · pp_size is ${tp * pp}`)
   }
   const memory = instance.object('npu_mem')
   const utilization =
@@ -269,6 +271,7 @@ function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory'])
     },
     hostMemory,
     tp,
+    pp,
     ep: instance.size('ep_size'),
     settings: readSettings(instance),
   }

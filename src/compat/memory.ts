@@ -7,6 +7,8 @@ export interface CompatMemoryRequest {
   readonly sizeGib: number
   readonly utilization: number
   readonly tp: number
+  /** 1 when absent. */
+  readonly pp?: number
   readonly ep: number
   readonly blockSize: number
   /** 2 for 16-bit, 1 for fp8 and int8, 4 for fp32. */
@@ -23,7 +25,7 @@ export interface CompatMemory {
 
 /** @throws Problem MODEL_TOO_LARGE, MODEL_UNSUPPORTED for shapes that LLMServingSim does not know */
 export function compatMemory(request: CompatMemoryRequest): CompatMemory {
-  const {model, tp, blockSize, kvBytesPerElement} = request
+  const {model, tp, pp = 1, blockSize, kvBytesPerElement} = request
   const group = model.groups[0]!
   const {attention} = group
   if (attention.kind !== 'grouped') {
@@ -35,8 +37,9 @@ export function compatMemory(request: CompatMemoryRequest): CompatMemory {
   const layers = model.groups.reduce((sum, {count}) => sum + count, 0)
   const kv = attention.keyValueHeads * attention.headDim
   const budgetBytes = Math.trunc(request.sizeGib * 2 ** 30 * request.utilization)
-  const weightBytes = weightsOf(request, layers)
-  const blockBytes = Math.floor((2 * kv * layers * kvBytesPerElement) / tp) * blockSize
+  // The same for every stage.
+  const weightBytes = weightsOf(request, Math.floor(layers / pp))
+  const blockBytes = Math.floor((2 * kv * layers * kvBytesPerElement) / (tp * pp)) * blockSize
   const blocks = Math.floor((budgetBytes - weightBytes) / blockBytes)
   if (blocks < 1) {
     const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1)

@@ -2,12 +2,15 @@
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
 import type {EngineParts} from './engine-parts.js'
+import {origin, state} from './request-pool.js'
 import type {HeldBack} from './totals.js'
 
 export class Admission {
   work = 0
   /** What held the head of the queue back when it was last looked at. */
   heldBack: HeldBack = 'nobody'
+  /** Requests whose blocks were taken: their KV may be pulled. The owner empties it. */
+  readonly pulls: number[] = []
   readonly #parts: EngineParts
 
   constructor(parts: EngineParts) {
@@ -19,6 +22,10 @@ export class Admission {
     let left = budget
     for (let n = this.headFits(left); n > 0; n = this.headFits(left)) {
       const slot = this.#parts.queue.head()
+      if (this.#parts.requests.origin[slot] !== origin.here) {
+        left -= this.#admitRemote(slot, batch, now)
+        continue
+      }
       const match = this.#parts.blocks.match(slot)
       const cached = match.tokens
       this.#parts.queue.shift()
@@ -32,6 +39,30 @@ export class Admission {
     }
   }
 
+  /** A head whose KV comes from another engine: its blocks are taken, or, once it is there, it gets a seat. */
+  #admitRemote(slot: number, batch: Batch, now: Ns): number {
+    const {requests, queue, blocks, pool, seats} = this.#parts
+    const reached = requests.reached[slot]!
+    if (requests.origin[slot] === origin.elsewhere) {
+      const match = blocks.match(slot)
+      queue.shift()
+      requests.cached[slot] = match.tokens
+      const taken = blocks.needed(match.tokens, reached)
+      blocks.adopt(slot, match)
+      pool.take(taken)
+      requests.state[slot] = state.pulling
+      this.pulls.push(slot)
+      return 0
+    }
+    queue.shift()
+    if (Number.isNaN(requests.scheduledAt[slot]!)) requests.scheduledAt[slot] = now
+    requests.origin[slot] = origin.here
+    seats.admit(slot, reached - 1)
+    requests.picked[slot] = 1
+    seats.commitChunk(slot, batch, now)
+    return 1
+  }
+
   /** Tokens that the head of the queue may compute in this step; 0 when nobody waits or it is held back. */
   headFits(left: number): number {
     this.work++
@@ -40,14 +71,20 @@ export class Admission {
     if (left === 0) return this.#hold('budget')
     if (this.#parts.seats.list.size >= this.#parts.config.maxNumSeqs) return this.#hold('seats')
     const slot = this.#parts.queue.head()
+    if (this.#parts.requests.origin[slot] === origin.arrived) return 1
+    // What it would compute first is not known before its token in flight.
+    if (this.#parts.requests.awaits[slot]! > this.#parts.pipeline.ended) return this.#hold('blocks')
     const match = this.#parts.blocks.match(slot)
     const reached = this.#parts.requests.reached[slot]!
+    const isElsewhere = this.#parts.requests.origin[slot] === origin.elsewhere
     const want = this.#parts.seats.cut(reached - match.tokens)
-    if (!this.#parts.config.enableChunkedPrefill && want > left) return this.#hold('budget')
+    if (!isElsewhere && !this.#parts.config.enableChunkedPrefill && want > left)
+      return this.#hold('budget')
     const n = Math.min(want, left)
     const reserved = this.#parts.config.reserveFullPrompt ? reached : match.tokens + n
+    const held = isElsewhere ? reached : reserved
     const free = this.#parts.pool.free - match.unheld
-    return this.#parts.blocks.needed(match.tokens, reserved) > free ? this.#hold('blocks') : n
+    return this.#parts.blocks.needed(match.tokens, held) > free ? this.#hold('blocks') : n
   }
 
   #hold(reason: HeldBack): 0 {

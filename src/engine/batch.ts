@@ -2,7 +2,7 @@
  * What one planned batch will deliver when it ends. Most of its tokens are *regular*: the request got its
  * previous token from the batch before, so all of them share one gap and need no list. The others are listed.
  */
-import {type BatchShape, emptyShape} from '../latency/step-time.js'
+import {type BatchShape, emptyShape, type Ns} from '../latency/step-time.js'
 import {asDouble, empty} from './columns.js'
 import type {HeldBack} from './totals.js'
 
@@ -20,6 +20,11 @@ export class Batch {
   readonly finishing: number[] = []
   /** Requests whose latest token this is, for they leave the cohort: its time must be kept. */
   readonly departing: number[] = []
+  /** Cohort of its decodes (see Seats); the first unless the engine has several stages. */
+  lane = 0
+  /** When it starts in the first stage and ends in the last, once its clock has said so. */
+  start: Ns = asDouble
+  end: Ns = asDouble
   /** As its plan left the engine. */
   running = 0
   waiting = 0
@@ -31,6 +36,8 @@ export class Batch {
 
   constructor() {
     this.shape.prefillWork = 0
+    this.start = 0
+    this.end = Number.POSITIVE_INFINITY
   }
 
   /** Whether it delivers regular tokens only. */
@@ -72,6 +79,7 @@ export class Batch {
     shape.paddedTokens = 0
     this.regular = 0
     this.preempted = 0
+    this.end = Number.POSITIVE_INFINITY
     empty(this.joiners)
     empty(this.stragglers)
     empty(this.finishing)

@@ -5,6 +5,7 @@
  * members follow from sums over offsets. Who needs a new block, fills one, or makes its last token in a step
  * is known when it joins: blocks by offset mod block size, ends by step number.
  */
+import type {Batch} from './batch.js'
 import {asDouble, empty, enlarged} from './columns.js'
 import {SlotHeap} from './heap.js'
 
@@ -21,6 +22,11 @@ export class Cohort {
   size = 0
   /** Number of the next step to plan. */
   step = 0
+  /** When its last batch ended. */
+  lastEnd = asDouble
+  /** The batch in flight that holds its members, where a pipeline gives each batch a cohort of its own. */
+  inFlight: Batch | undefined
+  readonly lane: number
   work = 0
   readonly #blockSize: number
   /** step mod block size. */
@@ -44,9 +50,11 @@ export class Cohort {
   readonly #smallest = new SlotHeap()
   readonly #largest = new SlotHeap()
 
-  constructor(blockSize: number) {
+  constructor(blockSize: number, lane = 0) {
+    this.lane = lane
     this.#blockSize = blockSize
     this.#offsetSum = 0
+    this.lastEnd = 0
     this.#inPhase = new Int32Array(blockSize)
     this.#fillers = Array.from({length: blockSize}, () => [])
   }

@@ -1,5 +1,6 @@
 /** What an engine is told when it is built, and what it tells. */
 import type {Ns} from '../latency/step-time.js'
+import type {Batch} from './batch.js'
 import type {SchedulingPolicy} from './policy.js'
 import type {PrefixIdentity} from './prefix-identity.js'
 
@@ -17,8 +18,13 @@ export interface EngineConfig {
   readonly reserveFullPrompt: boolean
   readonly ownBlocks: boolean
   readonly maxModelLen: number
-  /** Batches in the engine: 1 synchronous, 2 asynchronous scheduling. */
+  /** Batches in the engine: 1 synchronous, 2 asynchronous scheduling; with several stages, one for each. */
   readonly depth: number
+  /**
+   * Pipeline stages; 1 when absent. With several, whoever has a token in flight is not planned again until its
+   * batch has ended, so each batch in flight has decodes of its own.
+   */
+  readonly stages?: number
   readonly policy: SchedulingPolicy
 }
 
@@ -35,11 +41,17 @@ export type Verdict = Refusal | undefined
 export interface EngineListener {
   /** A chunk of a request that has no token yet was planned. */
   chunkPlanned?(slot: number, now: Ns): void
-  /** From the batch of this number on the request gets one token at the end of each… */
-  tokensFrom?(slot: number, batch: number): void
+  /** From the batch of this number on the request gets one token at the end of each of its lane… */
+  tokensFrom?(slot: number, batch: number, lane?: number): void
   /** …up to and including this one (a later call may name an earlier batch). */
   tokensUntil?(slot: number, batch: number): void
-  batchEnded?(batch: number, now: Ns): void
+  /** Batches take turns in the lanes of a pipeline; without stages there is one lane, 0. */
+  batchEnded?(batch: number, now: Ns, lane?: number): void
+}
+
+/** Told of every batch as it is planned; sets its start and end. */
+export interface BatchClock {
+  add(batch: Batch, now: Ns): void
 }
 
 export interface EngineSeams {

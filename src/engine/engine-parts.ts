@@ -1,6 +1,7 @@
 /** What the parts of an engine share. */
 import type {BlockPool} from './block-pool.js'
 import type {EngineConfig} from './engine-config.js'
+import type {Pipeline} from './pipeline.js'
 import type {RequestBlocks} from './request-blocks.js'
 import type {RequestPool} from './request-pool.js'
 import type {Seats} from './seats.js'
@@ -15,4 +16,5 @@ export interface EngineParts {
   readonly seats: Seats
   readonly queue: WaitingQueue
   readonly totals: Totals
+  readonly pipeline: Pipeline
 }

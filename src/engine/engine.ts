@@ -6,12 +6,13 @@
  * cohort (cohort.ts) and blocks in runs (block-pool.ts). Only a plan that runs out of budget or blocks walks
  * the running requests (walk.ts), over the same state. Phase A of a plan is in running-plan.ts, phase B in admission.ts.
  */
-import type {BatchShape, Ns, StepTime} from '../latency/step-time.js'
+import type {BatchShape, Ns} from '../latency/step-time.js'
 import {Admission} from './admission.js'
 import type {Batch} from './batch.js'
 import {BlockPool} from './block-pool.js'
 import {empty} from './columns.js'
 import type {
+  BatchClock,
   EngineConfig,
   EngineListener,
   EngineSeams,
@@ -22,7 +23,7 @@ import type {EngineParts} from './engine-parts.js'
 import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
 import {RequestBlocks} from './request-blocks.js'
-import {none, type RequestPool, state} from './request-pool.js'
+import {none, origin, type RequestPool, state} from './request-pool.js'
 import {RunningPlan} from './running-plan.js'
 import {Seats} from './seats.js'
 import {Totals} from './totals.js'
@@ -45,6 +46,8 @@ export class Engine implements EngineView {
   readonly #listener: EngineListener
   /** Preemptions since the batch planned last. */
   #unreported = 0
+  /** End of the batch planned last. */
+  #busyUntil: Ns = Number.NEGATIVE_INFINITY
   #work = 0
 
   constructor(config: EngineConfig, requests: RequestPool, seams: EngineSeams = {}) {
@@ -68,6 +71,7 @@ export class Engine implements EngineView {
       seats: this.#seats,
       queue: this.#queue,
       totals: this.totals,
+      pipeline: this.#pipeline,
     }
     this.#runningPlan = new RunningPlan(parts)
     this.#admission = new Admission(parts)
@@ -103,10 +107,15 @@ export class Engine implements EngineView {
     return this.#pipeline.oldest
   }
 
+  /** The batch planned last. There must be one. */
+  get newest(): Batch {
+    return this.#pipeline.newest!
+  }
+
   /** Elementary operations so far: what the bound on work per step is tested with. */
   get operations(): number {
-    const {cohort, work} = this.#seats
-    const seats = work + cohort.operations
+    const {lanes, work} = this.#seats
+    const seats = work + lanes.operations
     const plans = this.#runningPlan.operations + this.#admission.work
     return this.#work + seats + plans + this.#pool.work + this.#queue.work
   }
@@ -124,7 +133,7 @@ export class Engine implements EngineView {
       priority: requests.priority[slot]!,
     })
     requests.state[slot] = state.waiting
-    requests.reached[slot] = requests.input[slot]!
+    requests.reached[slot] = Math.max(requests.reached[slot]!, requests.input[slot]!)
     requests.key[slot] = key
     requests.shareable[slot] = this.#blocks.shareable(requests.row[slot]!)
     requests.arrival[slot] = this.#queue.arrive(slot, key)
@@ -180,18 +189,19 @@ export class Engine implements EngineView {
     if (batch.usedBlocks > this.totals.peakBlocks) this.totals.peakBlocks = batch.usedBlocks
   }
 
-  /** The oldest batch starts and takes `duration`. */
-  started(duration: Ns): void {
-    this.totals.spend(duration, this.#pipeline.oldest)
+  /** The batch that was just planned gets its times. Time in which it overlaps the one before counts for that one. */
+  time(now: Ns, clock: BatchClock): void {
+    const batch = this.#pipeline.newest!
+    clock.add(batch, now)
+    this.totals.spend(batch.end - Math.max(batch.start, this.#busyUntil), batch)
+    this.#busyUntil = batch.end
   }
 
   /** The oldest batch ends: its tokens are delivered, `finished` holds the requests that are done. */
   complete(now: Ns): void {
     const requests = this.#requests
     const {gaps} = this.totals
-    const {oldest} = this.#pipeline
-    this.#account(oldest, now)
-    const batch = this.#pipeline.end(now)
+    const batch = this.#endOldest(now)
     for (const slot of batch.stragglers) gaps.add(now - requests.lastTokenAt[slot]!, 1)
     for (const slot of batch.joiners) {
       if (Number.isNaN(requests.firstTokenAt[slot]!)) requests.firstTokenAt[slot] = now
@@ -206,54 +216,98 @@ export class Engine implements EngineView {
     for (const slot of batch.finishing) this.finished.push(slot)
   }
 
-  /** What the oldest batch, which ends, adds to the totals. */
-  #account(batch: Batch, now: Ns): void {
+  #endOldest(now: Ns): Batch {
+    const batch = this.#pipeline.end()
+    this.#account(batch, now, this.#seats.release(batch, now))
+    return batch
+  }
+
+  /** What a batch that ends adds to the totals; its regular tokens come `gap` after the ones before. */
+  #account(batch: Batch, now: Ns, gap: Ns): void {
     const {totals} = this
     totals.steps++
     totals.prefillTokens += batch.shape.prefillTokens
     totals.decodeTokens += batch.shape.decodes
-    if (batch.regular > 0) totals.gaps.add(now - this.#pipeline.lastEnd, batch.regular)
-    this.#listener.batchEnded?.(batch.sequence, now)
+    if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
+    this.#listener.batchEnded?.(batch.sequence, now, batch.lane)
   }
 
   /** Takes a request out at once; batches that hold it keep their length. Returns how many tokens it got. */
   cancel(slot: number): number {
     const requests = this.#requests
     const role = requests.state[slot]!
+    const held = this.#heldTokens(slot)
     if (role === state.waiting) this.#queue.remove(slot)
-    else if (role !== state.unseated) this.#seats.unseat(slot)
+    else if (role <= state.draining) this.#seats.unseat(slot)
     let delivered = requests.reached[slot]! - requests.input[slot]!
     const from = requests.regularFrom[slot]!
     const until = requests.regularUntil[slot]!
     for (const batch of this.#pipeline.batches) {
-      if (from <= batch.sequence && batch.sequence <= until) {
+      const isRegular = from <= batch.sequence && batch.sequence <= until
+      if (isRegular && batch.lane === requests.lane[slot]) {
         batch.regular--
         delivered--
       }
       if (batch.forget(slot)) delivered--
     }
-    const hasBlocks = role !== state.waiting && role !== state.unseated
-    this.#blocks.leave(slot, hasBlocks ? requests.computed[slot]! : 0)
+    this.#blocks.leave(slot, held ?? requests.computed[slot]!)
     this.#listener.tokensUntil?.(slot, this.#pipeline.ended)
     return delivered
   }
 
+  /** Tokens in the blocks of a request without a seat; undefined for one that has one. */
+  #heldTokens(slot: number): number | undefined {
+    const requests = this.#requests
+    const role = requests.state[slot]!
+    if (role === state.unseated) return 0
+    if (role === state.pulling) return requests.reached[slot]!
+    if (role !== state.waiting) return undefined
+    return requests.origin[slot] === origin.arrived ? requests.reached[slot]! : 0
+  }
+
+  /** Requests whose blocks were taken by the last plans: their KV may be pulled. The caller empties the list. */
+  get pulls(): number[] {
+    return this.#admission.pulls
+  }
+
+  /** The KV of a pulled request is there: it waits for a seat, where its arrival had put it. */
+  arrived(slot: number): void {
+    const requests = this.#requests
+    requests.state[slot] = state.waiting
+    requests.origin[slot] = origin.arrived
+    this.#blocks.enterFull(slot, requests.reached[slot]! - 1)
+    this.#queue.takePlace(slot, requests.key[slot]!, requests.arrival[slot]!)
+  }
+
+  /** Another engine has the KV of a finished request that kept its blocks. */
+  release(slot: number): void {
+    this.#blocks.leave(slot, this.#requests.computed[slot]!)
+  }
+
   /**
-   * Skips ahead: while every step is the one before with contexts one longer (nobody finishes, nobody can be
-   * admitted, blocks suffice), ends batches, plans and starts the next. `end` is the end of the batch that executes
-   * now; returns the end of the one that executes then: the first after `until`, or the first that needs the general
-   * path. The arithmetic is that of `plan` and `complete`, step by step.
+   * Skips ahead: while every step is the one before of its lane with contexts one longer (nobody finishes, nobody can
+   * be admitted, blocks suffice), ends batches, plans and times the next, up to and including those that end at
+   * `until`. The arithmetic is that of `plan` and `complete`, step by step.
    */
-  runDecodes(end: Ns, until: Ns, time: StepTime): Ns {
-    if (!this.#isSteady()) return end
+  runDecodes(until: Ns, clock: BatchClock): void {
+    if (this.#pipeline.oldest.end > until) return
+    if (this.#seats.lanes.isPipeline) {
+      if (this.#isSteadyPipeline()) while (this.#stepLane(until, clock)) {}
+    } else if (this.#isSteady()) this.#runAll(until, clock)
+  }
+
+  /** One cohort: each batch holds the decodes of the one before. */
+  #runAll(until: Ns, clock: BatchClock): void {
     const {cohort} = this.#seats
-    const size = cohort.size
-    const left = this.config.maxNumBatchedTokens - size
+    const left = this.config.maxNumBatchedTokens - cohort.size
     const waiting = this.#queue.size
-    let now = end
-    while (now <= until && !cohort.hasEnding() && cohort.needBlock() <= this.#pool.free) {
-      this.#account(this.#pipeline.oldest, now)
-      const batch = this.#pipeline.rotate(now)
+    for (;;) {
+      const now = this.#pipeline.oldest.end
+      if (now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return
+      const batch = this.#pipeline.rotate()
+      this.#account(batch, now, now - cohort.lastEnd)
+      batch.sequence = this.#pipeline.advance()
+      cohort.lastEnd = now
       batch.setContexts(cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
       batch.preempted = 0
       this.#runningPlan.takeDecodeBlocks()
@@ -263,13 +317,39 @@ export class Engine implements EngineView {
       this.#note(batch)
       this.#seats.seal(batch)
       this.#work++
-      const {oldest} = this.#pipeline
-      const duration = time(oldest.shape)
-      this.totals.spend(duration, oldest)
-      now += duration
-      if (admits) break
+      this.time(now, clock)
+      if (admits) return
     }
-    return now
+  }
+
+  /** A step of a pipeline: its oldest batch ends, and its decodes are planned again. Returns whether another may follow. */
+  #stepLane(until: Ns, clock: BatchClock): boolean {
+    const {lanes} = this.#seats
+    const {oldest} = this.#pipeline
+    const cohort = lanes.at(oldest.lane)
+    const {size} = cohort
+    const now = oldest.end
+    if (now > until || size === 0) return false
+    if (cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return false
+    const left = this.config.maxNumBatchedTokens - size
+    this.#endOldest(now)
+    const batch = this.#pipeline.open()
+    batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
+    batch.regular = size
+    this.#runningPlan.takeDecodeBlocks()
+    const isWaiting = this.#queue.size > 0
+    const isNews = isWaiting && this.#pool.index.isDirty
+    const admits = isWaiting && this.#admission.headFits(left) > 0
+    if (admits) this.#admission.admit(batch, left, now)
+    this.#note(batch)
+    this.#seats.seal(batch)
+    this.#pipeline.add(batch)
+    this.#work++
+    this.time(now, clock)
+    if (!admits && !isNews) return true
+    // Places that were left empty may be filled too.
+    while (this.#pipeline.size < this.config.depth && this.plan(now)) this.time(now, clock)
+    return false
   }
 
   #isSteady(): boolean {
@@ -281,5 +361,18 @@ export class Engine implements EngineView {
     for (const batch of this.#pipeline.batches) if (!batch.isOnlyDecodes(cohort.size)) return false
     // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
     return this.#admission.headFits(left) === 0
+  }
+
+  #isSteadyPipeline(): boolean {
+    const {lanes, list, stragglers} = this.#seats
+    const {depth, maxNumBatchedTokens} = this.config
+    // Nobody prefills or drains, nobody is owed a token or left over.
+    if (list.size !== lanes.size || lanes.open.size > 0 || stragglers.length > 0) return false
+    for (const batch of this.#pipeline.batches) {
+      const {size} = lanes.at(batch.lane)
+      if (!batch.isOnlyDecodes(size)) return false
+      if (size > maxNumBatchedTokens) return false
+    }
+    return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0
   }
 }

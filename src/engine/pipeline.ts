@@ -1,19 +1,11 @@
 /** The batches of an engine that are planned and not ended, oldest first: one executes, the others wait for it. */
-import type {Ns} from '../latency/step-time.js'
 import {Batch} from './batch.js'
-import {asDouble} from './columns.js'
 
 export class Pipeline {
   /** Number of the batch planned last. */
   sequence = 0
-  /** When the batch before the oldest ended. */
-  lastEnd: Ns = asDouble
   readonly batches: Batch[] = []
   readonly #spare: Batch[] = []
-
-  constructor() {
-    this.lastEnd = 0
-  }
 
   get size(): number {
     return this.batches.length
@@ -32,15 +24,18 @@ export class Pipeline {
     return this.sequence - this.batches.length
   }
 
-  /** The oldest batch ends and takes its place behind the newest as the next one, otherwise as it was. */
-  rotate(now: Ns): Batch {
+  /** The oldest batch ends and takes its place behind the newest, as it was: it is the next one once it is numbered. */
+  rotate(): Batch {
     const {batches} = this
     const batch = batches[0]!
     for (let i = 1; i < batches.length; i++) batches[i - 1] = batches[i]!
     batches[batches.length - 1] = batch
-    batch.sequence = ++this.sequence
-    this.lastEnd = now
     return batch
+  }
+
+  /** The number of the batch that is planned now. */
+  advance(): number {
+    return ++this.sequence
   }
 
   /** An empty batch, to be `add`ed or `discard`ed. */
@@ -60,14 +55,13 @@ export class Pipeline {
   }
 
   /** Takes the oldest batch out; it may be read until the next `open`. */
-  end(now: Ns): Batch {
+  end(): Batch {
     const {batches} = this
     const batch = batches[0]!
     // shift() of a list of one or two costs more than the step that it ends.
     if (batches.length === 1) batches.pop()
     else if (batches.length === 2) batches[0] = batches.pop()!
     else batches.shift()
-    this.lastEnd = now
     this.#spare.push(batch)
     return batch
   }

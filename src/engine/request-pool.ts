@@ -16,6 +16,20 @@ export const state = {
   draining: 4,
   /** Draining, but preempted: seat and blocks are gone already. */
   unseated: 5,
+  /** Its blocks are taken and its KV is on the way from another engine; it has no seat and does not wait. */
+  pulling: 6,
+  /** Finished; its blocks stay until another engine has their KV. */
+  kept: 7,
+} as const
+
+/** Where the KV of a request that waits for its first seat comes from. */
+export const origin = {
+  /** Computed here. */
+  here: 0,
+  /** Another engine has it: once blocks are taken it can be pulled. */
+  elsewhere: 1,
+  /** Pulled: all but the last token that exists is in its blocks. */
+  arrived: 2,
 } as const
 
 export const none = -1
@@ -60,6 +74,13 @@ export class RequestPool {
   /** Batches that count its token among their regular ones (see Batch): first and last. */
   regularFrom = new Float64Array(0)
   regularUntil = new Float64Array(0)
+  /** See `origin`. */
+  origin = new Uint8Array(0)
+  /** 1: its blocks stay when it finishes, until `release`. */
+  keeps = new Uint8Array(0)
+  /** Cohort that it decodes in, and the batch whose end it must wait for before it can come back to a pipeline. */
+  lane = new Int32Array(0)
+  awaits = new Float64Array(0)
 
   #free: number[] = []
   #capacity = 0
@@ -89,6 +110,10 @@ export class RequestPool {
     this.preemptions[slot] = 0
     this.regularFrom[slot] = Number.POSITIVE_INFINITY
     this.regularUntil[slot] = Number.NEGATIVE_INFINITY
+    this.origin[slot] = origin.here
+    this.keeps[slot] = 0
+    this.lane[slot] = 0
+    this.awaits[slot] = 0
     return slot
   }
 

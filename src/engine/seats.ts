@@ -4,11 +4,12 @@
  */
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
-import {Cohort} from './cohort.js'
+import type {Cohort} from './cohort.js'
 import type {EngineConfig, EngineListener} from './engine-config.js'
+import {Lanes} from './lanes.js'
 import type {Pipeline} from './pipeline.js'
 import type {RequestBlocks} from './request-blocks.js'
-import {type RequestPool, state} from './request-pool.js'
+import {none, type RequestPool, state} from './request-pool.js'
 import {RunningList} from './running-list.js'
 
 export interface SeatsParts {
@@ -21,7 +22,7 @@ export interface SeatsParts {
 
 export class Seats {
   readonly list: RunningList
-  readonly cohort: Cohort
+  readonly lanes: Lanes
   /** Requests with more than the next token to compute, in order of admission. */
   readonly prefilling: number[] = []
   /** Members of the cohort that were left out of batches since their last token. */
@@ -42,7 +43,24 @@ export class Seats {
     this.#pipeline = pipeline
     this.#listener = listener
     this.list = new RunningList(requests)
-    this.cohort = new Cohort(config.blockSize)
+    this.lanes = new Lanes(config.blockSize, config.stages ?? 1)
+  }
+
+  /** The decodes that can be planned now. */
+  get cohort(): Cohort {
+    return this.lanes.open
+  }
+
+  /** The cohort that a decoding request is in. */
+  cohortOf(slot: number): Cohort {
+    const {lanes} = this
+    return lanes.isPipeline ? lanes.at(this.#requests.lane[slot]!) : lanes.open
+  }
+
+  /** Whether a decode can be planned now. */
+  isOpen(slot: number): boolean {
+    const {lanes} = this
+    return !lanes.isPipeline || this.#requests.lane[slot] === lanes.open.lane
   }
 
   /** Tokens that a request would like in one step when `tokens` are missing. */
@@ -79,22 +97,30 @@ export class Seats {
     dropFrom(this.prefilling, slot)
     const remaining = requests.total[slot]! - ++requests.reached[slot]!
     batch.joiners.push(slot)
-    this.#listener.tokensFrom?.(slot, batch.sequence)
+    this.#listener.tokensFrom?.(slot, batch.sequence, this.cohort.lane)
     requests.regularFrom[slot] = batch.sequence + 1
+    requests.lane[slot] = this.cohort.lane
     if (remaining === 0) {
       this.#drain(slot, batch)
       return
     }
     requests.state[slot] = state.decoding
     requests.regularUntil[slot] = Number.POSITIVE_INFINITY
-    const {step} = this.cohort
-    this.#seatInCohort(slot, requests.computed[slot]!, {step: step + 1, lastStep: step + remaining})
+    const {cohort} = this
+    const first = cohort.step + 1
+    this.#seatIn(cohort, slot, {context: requests.computed[slot]!, first, remaining})
   }
 
-  #seatInCohort(slot: number, context: number, when: {step: number; lastStep: number}): void {
-    this.cohort.join(slot, context, when.step, when.lastStep)
+  /** A member whose next step is `first`, with so many tokens to come. */
+  #seatIn(
+    cohort: Cohort,
+    slot: number,
+    {context, first, remaining}: {context: number; first: number; remaining: number},
+  ): void {
+    cohort.join(slot, context, first, first + remaining - 1)
+    this.#requests.lane[slot] = cohort.lane
     if (this.#requests.shareable[slot]! > Math.floor(context / this.#config.blockSize)) {
-      this.cohort.fills(slot)
+      cohort.fills(slot)
     }
   }
 
@@ -113,7 +139,7 @@ export class Seats {
     batch.stragglers.push(slot)
     this.#requests.regularFrom[slot] = batch.sequence + 1
     this.#requests.regularUntil[slot] = Number.POSITIVE_INFINITY
-    this.#listener.tokensFrom?.(slot, batch.sequence)
+    this.#listener.tokensFrom?.(slot, batch.sequence, this.cohort.lane)
   }
 
   /** Members left out keep their context; members with their last token in `batch` drain; the step counts. */
@@ -125,19 +151,41 @@ export class Seats {
     }
     if (cohort.hasEnding()) for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
     cohort.advance()
+    this.lanes.depart(batch)
+  }
+
+  /** `batch` ended: its decodes may be planned again. Returns the gap before its regular tokens. */
+  release(batch: Batch, now: Ns): Ns {
+    return this.lanes.arrive(batch, now, this.#gather)
+  }
+
+  /** Those left over from earlier plans join a cohort that came back. */
+  readonly #gather = (from: Cohort, to: Cohort): void => {
+    const {next, state: role, lane} = this.#requests
+    for (let slot = this.list.head; slot !== none; slot = next[slot]!) {
+      this.work++
+      if (role[slot] === state.decoding && lane[slot] === from.lane) this.#defer(slot, to, to.step)
+    }
   }
 
   #leaveOut(slot: number): void {
-    const {cohort, stragglers} = this
-    const context = cohort.context(slot)
+    const {cohort, lanes} = this
     this.work++
-    if (!stragglers.includes(slot)) {
+    // In a pipeline those who stay go into the cohort that can be planned next.
+    if (lanes.isPipeline) this.#defer(slot, lanes.next, lanes.next.step)
+    else this.#defer(slot, cohort, cohort.step + 1)
+  }
+
+  /** Moves an open member to `to`, where its next step is `first`; the gap before its next token is its own. */
+  #defer(slot: number, to: Cohort, first: number): void {
+    const cohort = this.cohortOf(slot)
+    const context = cohort.context(slot)
+    if (!this.stragglers.includes(slot)) {
       this.#keepLastToken(slot)
-      stragglers.push(slot)
+      this.stragglers.push(slot)
     }
     cohort.leave(slot)
-    const lastStep = cohort.step + this.#requests.total[slot]! - context - 1
-    this.#seatInCohort(slot, context, {step: cohort.step + 1, lastStep})
+    this.#seatIn(to, slot, {context, first, remaining: this.#requests.total[slot]! - context - 1})
   }
 
   /**
@@ -153,21 +201,25 @@ export class Seats {
   }
 
   #leaveCohort(slot: number): void {
-    const context = this.cohort.context(slot)
+    const cohort = this.cohortOf(slot)
+    const context = cohort.context(slot)
     this.#requests.computed[slot] = context
     this.#requests.reached[slot] = context + 1
     const at = this.stragglers.indexOf(slot)
     if (at >= 0) this.stragglers.splice(at, 1)
     else this.#keepLastToken(slot)
-    this.cohort.leave(slot)
+    cohort.leave(slot)
   }
 
-  /** The regular tokens of a member end with the batch planned last: when that was must be remembered. */
+  /** The regular tokens of a member end with its batch planned last: when that was must be remembered. */
   #keepLastToken(slot: number): void {
-    const {newest, sequence, lastEnd} = this.#pipeline
+    const cohort = this.cohortOf(slot)
+    const latest = this.lanes.isPipeline ? cohort.inFlight : this.#pipeline.newest
+    const sequence = latest?.sequence ?? this.#pipeline.sequence
     this.#requests.regularUntil[slot] = sequence
-    if (newest) newest.departing.push(slot)
-    else this.#requests.lastTokenAt[slot] = lastEnd
+    if (latest) latest.departing.push(slot)
+    else this.#requests.lastTokenAt[slot] = cohort.lastEnd
+    if (latest && this.lanes.isPipeline) this.#requests.awaits[slot] = sequence
     this.#listener.tokensUntil?.(slot, sequence)
   }
 
@@ -180,8 +232,13 @@ export class Seats {
       this.#listener.tokensUntil?.(slot, batch.sequence)
       if (requests.state[slot] === state.draining) {
         this.list.remove(slot)
-        this.#blocks.leave(slot, requests.computed[slot]!)
-      } else this.#blocks.leave(slot, 0)
+        if (requests.keeps[slot] === 1) requests.state[slot] = state.kept
+        else this.#blocks.leave(slot, requests.computed[slot]!)
+      } else {
+        // Preempted with its last token in flight: there is nothing left to keep.
+        requests.keeps[slot] = 0
+        this.#blocks.leave(slot, 0)
+      }
     }
   }
 }

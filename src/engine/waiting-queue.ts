@@ -21,6 +21,11 @@ export class WaitingQueue {
     return ticket
   }
 
+  /** A request that was out of the queue for a while takes its place by arrival again. */
+  takePlace(slot: number, key: number, arrival: number): void {
+    this.#push(slot, key, arrival)
+  }
+
   /** A request that comes back because it was preempted: before its equals. */
   comeBack(slot: number, key: number): void {
     this.#push(slot, key, -++this.#preemptions)

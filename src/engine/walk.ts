@@ -38,14 +38,14 @@ export class Walk {
   #context(slot: number): number {
     const {requests, seats} = this.#parts
     return requests.state[slot] === state.decoding
-      ? seats.cohort.context(slot)
+      ? seats.cohortOf(slot).context(slot)
       : requests.computed[slot]!
   }
 
   #wanted(slot: number): number {
     const {requests, seats} = this.#parts
     const role = requests.state[slot]
-    if (role === state.decoding) return 1
+    if (role === state.decoding) return seats.isOpen(slot) ? 1 : 0
     if (role !== state.prefilling) return 0
     return seats.cut(requests.reached[slot]! - requests.computed[slot]!)
   }
@@ -125,7 +125,7 @@ export class Walk {
       this.work++
       const isPicked = requests.picked[slot]! > 0
       requests.picked[slot] = 0
-      if (requests.state[slot] !== state.decoding || isPicked) continue
+      if (requests.state[slot] !== state.decoding || isPicked || !seats.isOpen(slot)) continue
       // Those that joined in this very plan decode from the next step on.
       if (batch.joiners.includes(slot)) continue
       seats.leftOut.push(slot)

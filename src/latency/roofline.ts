@@ -8,7 +8,14 @@
  * closed form. The remembered figures are the model: no power function runs in a warm step.
  */
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
-import type {Dtype, KvDtype, LayerGroup, ModelShape} from '../catalogue/model-shape.js'
+import {
+  type Dtype,
+  type KvDtype,
+  type LayerGroup,
+  layerCount,
+  type ModelShape,
+} from '../catalogue/model-shape.js'
+import type {StageCut} from '../catalogue/parallelism.js'
 import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOn} from './collective.js'
@@ -29,6 +36,8 @@ export interface RooflineRequest {
   readonly dtype?: Dtype | undefined
   readonly kvDtype: KvDtype
   readonly host: HostTerms
+  /** The part of the model that is timed; absent: all of it. Groups of a mixed model are taken in proportion. */
+  readonly stage?: StageCut | undefined
   /** `class` ignores what was measured on this device (`--latency datasheet`); default `measured`. */
   readonly coefficients?: CoefficientSource | undefined
 }
@@ -61,7 +70,8 @@ const elementwiseEfficiency = 0.8
  *
  * @throws Problem PARALLELISM_INVALID when the link does not join `tp` (or `ep`) devices
  */
-export const rooflineModel = (request: RooflineRequest): RooflineModel => {
+export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
+  const request = {...whole, model: stageModel(whole)}
   const coefficients = coefficientsFor(request.hardware, request.coefficients ?? 'measured')
   const rows = rowTerms(request, coefficients)
   const laws = attentionLaws(request, coefficients)
@@ -85,6 +95,13 @@ export const rooflineModel = (request: RooflineRequest): RooflineModel => {
     provenance: rooflineProvenance(request, coefficients),
     notes: rooflineNotes(request, coefficients),
   }
+}
+
+/** The model with the layers of one stage. */
+const stageModel = ({model, stage}: RooflineRequest): ModelShape => {
+  if (!stage) return model
+  const share = stage.layers / layerCount(model)
+  return {...model, groups: model.groups.map((group) => ({...group, count: group.count * share}))}
 }
 
 const sumOf = (parts: object): number => {
@@ -156,6 +173,7 @@ interface RowTerms {
 const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerms => {
   const {model, hardware, host} = request
   const {tp} = request.parallelism
+  const {isFirst, isLast} = request.stage ?? {isFirst: true, isLast: true}
   const {bandwidthGbS} = hardware
   const kernelOf = (part: ModelPart) => {
     const precision = precisionOf(part, request)
@@ -179,7 +197,7 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
   const dense = (tokens: number): DenseParts => {
     const parts = {gemm: 0, moe: 0, elementwise: 0, allReduce: 0, host: 0}
     // The embedding is split over the vocabulary, so its rows are summed once.
-    if (tpReduce) parts.allReduce += tpReduce(tokens * model.hiddenSize * 2)
+    if (tpReduce && isFirst) parts.allReduce += tpReduce(tokens * model.hiddenSize * 2)
     for (const {count, matrices, experts, elements, allReduces} of groups) {
       for (const {matrix, kernel} of matrices) parts.gemm += count * gemmNs(tokens, matrix, kernel)
       parts.moe += count * experts(tokens)
@@ -190,11 +208,13 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
     return parts
   }
   const perSequence = (sequences: number): SequenceParts => {
+    const hostNs = isFirst ? host.stepNs + sequences * host.perSequenceNs : 0
+    if (!isLast) return {head: 0, host: hostNs}
     // Logits are gathered, which moves half of what an all-reduce does.
     const gather = tpReduce ? tpReduce(sequences * model.vocabSize) : 0
     return {
       head: gemmNs(sequences, lmHead, lmHeadKernel) + sampler(sequences) + gather,
-      host: host.stepNs + sequences * host.perSequenceNs,
+      host: hostNs,
     }
   }
   return {dense, perSequence}

@@ -33,6 +33,12 @@ export interface BatchShape {
 /** Duration of one step in whole ns, at least 1: pure, and monotone in every field of the shape. */
 export type StepTime = (shape: BatchShape) => Ns
 
+/** One step time per pipeline stage, and the way of a batch from one to the next. */
+export interface PipelineTime {
+  readonly stages: readonly StepTime[]
+  readonly hop: StepTime
+}
+
 /** Within a step of this shape: the first moment, `elapsed` ns after its start or later, at which a kernel or copy ends. */
 export type NodeEnds = (shape: BatchShape, elapsed: Ns) => Ns
 
@@ -57,7 +63,10 @@ export type Provenance = 'profile' | 'calibrated' | 'class default'
 /** A step-time source with what it can say of itself. */
 export interface StepTimeModel {
   readonly source: 'profile' | 'roofline' | 'datasheet'
+  /** Of the whole model; with stages, of the first. */
   readonly stepTime: StepTime
+  /** In place of `stepTime`, where the model is cut into stages. */
+  readonly pipeline?: PipelineTime
   /** Only where somebody looks inside a step (docs/compat.md). */
   readonly nodeEnds?: NodeEnds
   /** One line per term (gemm, attention, all-reduce, host, …): where its figures come from. */

@@ -1,15 +1,18 @@
 /** `--latency`: which step-time source serves an engine. A source that was named serves or fails, it never falls back. */
 import {existsSync} from 'node:fs'
 import {join} from 'node:path'
+import {layerCount} from '../catalogue/model-shape.js'
+import {checkParallelism, type StageCut, stageCuts} from '../catalogue/parallelism.js'
 import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
 import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
 import {profileStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
 import {type HostTerms, hostBesideProfile, hostTermsOf} from '../latency/host.js'
+import {stageHop} from '../latency/point-to-point.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
-import type {BatchShape, StepTimeModel} from '../latency/step-time.js'
+import type {BatchShape, PipelineTime, StepTime, StepTimeModel} from '../latency/step-time.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
 import type {RunRequest} from './run-request.js'
@@ -51,15 +54,36 @@ export async function chooseLatency(
     )
   }
   const host = hostTermsOf(profile, sampling)
-  return rooflineModel({
-    model,
-    hardware,
-    link,
-    parallelism: {tp, ep},
-    kvDtype: settings.kvCacheDtype ?? 'auto',
-    host: request.compat === undefined ? host : silent(host),
-    coefficients: latency === 'datasheet' ? 'class' : 'measured',
+  const of = (stage: StageCut | undefined) =>
+    rooflineModel({
+      model,
+      hardware,
+      link,
+      parallelism: {tp, ep},
+      kvDtype: settings.kvCacheDtype ?? 'auto',
+      host: request.compat === undefined ? host : silent(host),
+      coefficients: latency === 'datasheet' ? 'class' : 'measured',
+      stage,
+    })
+  if (instance.pp === 1) return of(undefined)
+  return {...of(undefined), ...inStages(instance, (stage) => of(stage).stepTime)}
+}
+
+/** The stages of a pipeline, and what joins them. Stages that are alike share their remembered figures. */
+function inStages(
+  {model, link, tp, pp, ep}: Instance,
+  timeOf: (stage: StageCut) => StepTime,
+): {stepTime: StepTime; pipeline: PipelineTime} {
+  checkParallelism(model, {tp, pp, ep})
+  const made = new Map<string, StepTime>()
+  const stages = stageCuts(model, pp).map((stage) => {
+    const name = JSON.stringify(stage)
+    const time = made.get(name) ?? timeOf(stage)
+    made.set(name, time)
+    return time
   })
+  const hop = stageHop(link, {hiddenSize: model.hiddenSize, tp, pp})
+  return {stepTime: stages[0]!, pipeline: {stages, hop}}
 }
 
 /** Folder name of a weight format: bf16, or fp8-kvfp8. */
@@ -119,25 +143,31 @@ async function profileModel(
   const bundle = await readBundle(path, tp)
   const collectives =
     request.compat === undefined ? measuredCollectives(instance) : ringOf(instance)
-  const times = new ProfileTimes(
-    {
-      bundle,
-      layers: model.groups.reduce((sum, {count}) => sum + count, 0),
-      experts: experts === null ? undefined : {count: experts.count, perToken: experts.perToken},
-      ep,
-      skip: hardwareName.includes('TPU') ? ['rotary_emb'] : [],
-    },
-    collectives.collectives,
-  )
-  const bandwidthGbS = instance.hardware?.bandwidthGbS ?? 1000
+  const timesOf = (stage?: StageCut) =>
+    new ProfileTimes(
+      {
+        bundle,
+        layers: stage?.layers ?? layerCount(model),
+        ...(stage && {stage}),
+        experts: experts === null ? undefined : {count: experts.count, perToken: experts.perToken},
+        ep,
+        skip: hardwareName.includes('TPU') ? ['rotary_emb'] : [],
+      },
+      collectives.collectives,
+    )
+  const times = timesOf()
   const host = hostBesideProfile(instance.profile, instance.sampling, {
     vocabSize: model.vocabSize,
-    bandwidthGbS,
+    bandwidthGbS: instance.hardware?.bandwidthGbS ?? 1000,
   })
+  const stepOf = (of: ProfileTimes) => (shape: BatchShape) => of.at(shape) + host(shape.sequences)
+  const plainStep = () =>
+    instance.pp === 1
+      ? {stepTime: stepOf(times)}
+      : inStages(instance, (stage) => stepOf(timesOf(stage)))
+  if (instance.pp > 1 && request.compat !== undefined) throw compatPipeline(instance)
   const step =
-    request.compat === undefined
-      ? {stepTime: (shape: BatchShape) => times.at(shape) + host(shape.sequences)}
-      : profileStep(times, copiesOf(instance), tp)
+    request.compat === undefined ? plainStep() : profileStep(times, copiesOf(instance), tp)
   return {
     source: 'profile',
     ...step,
@@ -148,6 +178,11 @@ async function profileModel(
     notes: notesOf(times, bundle, request),
   }
 }
+
+const compatPipeline = ({pp}: Instance): Problem =>
+  new Problem('NOT_BUILT', `--compat llmservingsim with ${pp} pipeline stages is not built yet.`, {
+    suggestions: ['Leave --compat out.'],
+  })
 
 const copiesOf = (instance: Instance) =>
   hostCopies(instance.machine?.instance.hostMemory ?? defaultHostMemory, elementBytes(instance))

@@ -60,6 +60,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     replicas: engines.map(({instance, settled, latency}) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
+      pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request, instance.profile),
     })),
@@ -92,8 +93,9 @@ function priceOf(engines: readonly DeployedEngine[]): Price | undefined {
   let usdPerHour = 0
   for (const {instance} of engines) {
     if (instance.hardware === undefined) return undefined
-    devices += instance.tp
-    usdPerHour += instance.tp * instance.hardware.priceUsdPerHour
+    const {tp, pp} = instance
+    devices += tp * pp
+    usdPerHour += tp * pp * instance.hardware.priceUsdPerHour
   }
   return {usdPerHour: usdPerHour / devices, devices}
 }

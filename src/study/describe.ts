@@ -76,10 +76,15 @@ function deviceLine({engines}: Deployment): string {
 }
 
 function devicesText({instance}: DeployedEngine): string {
-  const {hardwareName, tp, ep, link} = instance
-  if (tp === 1) return hardwareName
-  const cut = [`tp ${tp}`, ...(ep > 1 ? [`ep ${ep}`] : []), ...(link ? [link.name] : [])]
-  return `${tp} × ${hardwareName} (${cut.join(', ')})`
+  const {hardwareName, tp, pp, ep, link} = instance
+  if (tp * pp === 1) return hardwareName
+  const cut = [
+    ...(tp > 1 ? [`tp ${tp}`] : []),
+    ...(pp > 1 ? [`pp ${pp}`] : []),
+    ...(ep > 1 ? [`ep ${ep}`] : []),
+    ...(link ? [link.name] : []),
+  ]
+  return `${tp * pp} × ${hardwareName} (${cut.join(', ')})`
 }
 
 function limitsText({settled}: DeployedEngine): string {
@@ -91,7 +96,7 @@ function limitsText({settled}: DeployedEngine): string {
 }
 
 const scheduleText = ({instance, settled}: DeployedEngine): string =>
-  `${instance.profile.id}, ${settled.config.policy.name}, ${settled.config.depth === 1 ? 'synchronous' : 'asynchronous'}`
+  `${instance.profile.id}, ${settled.config.policy.name}, ${schedulingText(settled.config)}`
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
@@ -133,6 +138,7 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     dtype: instance.model.quantization?.method ?? instance.model.dtype,
     kv_cache_dtype: instance.settings.kvCacheDtype ?? 'auto',
     tp: instance.tp,
+    pp: instance.pp,
     ep: instance.ep,
     max_num_seqs: unlimited(config.maxNumSeqs),
     max_num_batched_tokens: unlimited(config.maxNumBatchedTokens),
@@ -153,4 +159,9 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     },
     latency: {source: latency.source, provenance: latency.provenance},
   }
+}
+
+function schedulingText({depth, stages = 1}: DeployedEngine['settled']['config']): string {
+  if (stages > 1) return `${stages} batches in flight`
+  return depth === 1 ? 'synchronous' : 'asynchronous'
 }

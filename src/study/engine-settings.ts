@@ -59,7 +59,8 @@ export function settleEngine(
     reserveFullPrompt: settings.reserveFullPrompt ?? true,
     ownBlocks: !isCompat,
     maxModelLen,
-    depth: !isCompat && (settings.asyncScheduling ?? defaults.asyncScheduling) ? 2 : 1,
+    depth: depthOf(instance, request),
+    stages: instance.pp,
     policy,
   }
   if (!isCompat) checkLimits(settings, config)
@@ -75,6 +76,20 @@ export function settleEngine(
   return {config, gpuMemoryUtilization, memory: blocks.memory, blocksFrom: blocks.from, notes}
 }
 
+/** Batches in an engine. A pipeline has one for each stage, and schedules synchronously. */
+function depthOf({pp, settings, profile}: Instance, {compat}: RunRequest): number {
+  const asynchronous = settings.asyncScheduling ?? profile.defaults.asyncScheduling
+  if (pp === 1) return compat === undefined && asynchronous ? 2 : 1
+  if (settings.asyncScheduling) {
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--async-scheduling and --pp ${pp}: a pipeline plans a request again when its token is there.`,
+      {suggestions: ['Leave --async-scheduling out.']},
+    )
+  }
+  return pp
+}
+
 interface Sizes {
   readonly maxNumSeqs: number
   readonly maxNumBatchedTokens: number
@@ -83,7 +98,7 @@ interface Sizes {
 }
 
 function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
-  const {settings, model, tp, ep, hardware, machine} = instance
+  const {settings, model, tp, pp, ep, hardware, machine} = instance
   const override = settings.numGpuBlocksOverride
   if (override !== undefined)
     return {count: override, memory: undefined, from: '--num-gpu-blocks-override'}
@@ -93,6 +108,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
       sizeGib: machine?.instance.memory.sizeGib ?? hardware!.memoryGib,
       utilization: sizes.gpuMemoryUtilization,
       tp,
+      pp,
       ep,
       blockSize: sizes.blockSize,
       bytesPerElement: elementBytes(instance),
@@ -103,7 +119,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
   const memory = planMemory({
     model,
     memoryBytes: hardware!.usableBytes,
-    parallelism: {tp, ep},
+    parallelism: {tp, pp, ep},
     maxNumSeqs: sizes.maxNumSeqs,
     maxNumBatchedTokens: sizes.maxNumBatchedTokens,
     gpuMemoryUtilization: sizes.gpuMemoryUtilization,

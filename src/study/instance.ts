@@ -24,6 +24,7 @@ export interface Instance {
   /** The model in the weight format that was asked for. */
   readonly model: ModelShape
   readonly tp: number
+  readonly pp: number
   readonly ep: number
   readonly settings: EngineSettings
   readonly profile: EngineProfile
@@ -72,6 +73,7 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     found,
     model,
     tp: layout.tp,
+    pp: layout.pp,
     ep: layout.ep,
     settings: request.engine,
     profile: engine.profile,
@@ -113,11 +115,11 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
     for (const note of made.found.notes) notes.add(note)
     instances.push(made)
   }
-  const npu = instances.reduce((sum, {tp}) => sum + tp, 0)
-  const {tp, ep} = instances[0]!
+  const npu = instances.reduce((sum, {tp, pp}) => sum + tp * pp, 0)
+  const {tp, pp, ep} = instances[0]!
   return {
     instances,
-    layout: {npu, tp, pp: 1, dp: 1, ep, instances: instances.length},
+    layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     notes: [...notes],
   }
 }
@@ -149,6 +151,7 @@ async function instanceOf(
     found,
     model,
     tp: instance.tp,
+    pp: instance.pp,
     ep: instance.ep ?? (hasExperts ? instance.tp : 1),
     settings,
     profile: (await loadEngine(request.engineProfile ?? defaultEngine)).profile,

@@ -25,12 +25,11 @@ const axes = ['npu', 'tp', 'pp', 'dp', 'ep', 'instances'] as const
 /**
  * With `npu` alone all devices form one tensor-parallel engine; otherwise what is not given follows: instances from
  * tp, tp from the other axes.
- * @throws Problem FLAG_BAD_VALUE, PARALLELISM_INVALID naming what would work, NOT_BUILT
+ * @throws Problem FLAG_BAD_VALUE, PARALLELISM_INVALID naming what would work
  */
 export function resolveLayout(request: LayoutRequest): Layout {
   for (const axis of axes) checkSize(axis, request[axis])
   const {pp = 1, dp = 1, ep = 1} = request
-  checkBuilt(request)
   const npu = request.npu ?? (request.tp ?? 1) * pp * dp * (request.instances ?? 1)
   const tp = request.tp ?? quotient(npu, {pp, dp, instances: request.instances ?? 1})
   const instances = request.instances ?? quotient(npu, {tp, pp, dp})
@@ -52,13 +51,6 @@ function checkSize(axis: string, size: number | undefined): void {
     'FLAG_BAD_VALUE',
     `--${axis} must be a whole number of at least 1, got ${size}.`,
   )
-}
-
-function checkBuilt({pp, npu}: LayoutRequest): void {
-  if (pp === undefined || pp === 1) return
-  throw new Problem('NOT_BUILT', `--pp ${pp}: pipeline parallelism is not built yet.`, {
-    suggestions: [npu === undefined ? `--tp ${pp}` : `--npu ${npu} (tensor parallel)`],
-  })
 }
 
 /** npu ÷ the product of the other axes; an error that says which npu would do. */

@@ -207,10 +207,22 @@ const ofHardware: readonly Wrong[] = [
     tries: /--npu 8/,
   },
   {
-    with: '--hardware H100 --pp 2',
-    code: 'NOT_BUILT',
-    says: /--pp 2: pipeline parallelism is not built/,
-    tries: /--tp 2/,
+    with: '--hardware H100 --pp 33',
+    code: 'PARALLELISM_INVALID',
+    says: /--pp 33 is more than the 32 layers of meta-llama/,
+    tries: /--pp may be 1 to 32/,
+  },
+  {
+    with: '--hardware H100 --pp 2 --async-scheduling',
+    code: 'FLAG_CONFLICT',
+    says: /--async-scheduling and --pp 2/,
+    tries: /Leave --async-scheduling out/,
+  },
+  {
+    with: '--hardware RTX4090 --pp 2 --link none',
+    code: 'LINK_UNKNOWN',
+    says: /none/,
+    tries: /pcie/,
   },
   {
     with: '--hardware H100 --model mixtral-8x7b --npu 2 --dp 2',

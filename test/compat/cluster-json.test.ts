@@ -20,6 +20,7 @@ describe('a cluster file', () => {
         memory: {sizeGib: 24, bandwidthGb: 1008, utilization: undefined},
         hostMemory: {bandwidthGb: 50, latencyNs: 7},
         tp: 1,
+        pp: 1,
         ep: undefined,
         settings: {},
       },
@@ -250,7 +251,6 @@ describe('a wrong cluster file', () => {
   })
 
   const unbuilt: readonly (readonly [key: string, value: unknown, says: string])[] = [
-    ['pp_size', 2, 'pipeline parallelism'],
     ['pd_type', 'prefill', 'prefill/decode disaggregation'],
     ['dp_group', 'A', 'a data-parallel group'],
     ['placement', {default: {weights: 'cxl:0'}}, '"placement"'],

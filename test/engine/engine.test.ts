@@ -1,8 +1,9 @@
 /** One engine, handed the time: what it turns away, shows and sums up. Its plans are compared with the reference. */
 import {expect} from 'chai'
 import {Engine} from '#llmsim/engine/engine.js'
-import type {EngineConfig} from '#llmsim/engine/engine-config.js'
+import type {BatchClock, EngineConfig} from '#llmsim/engine/engine-config.js'
 import {RequestPool} from '#llmsim/engine/request-pool.js'
+import type {StepTime} from '#llmsim/latency/step-time.js'
 import {calm} from '../cluster/serve.js'
 
 const setUp = (config: Partial<EngineConfig> = {}) => {
@@ -132,39 +133,57 @@ describe('Engine: runDecodes', () => {
   const decoding = (config: Partial<EngineConfig> = {}) => {
     const {engine, arrive} = setUp(config)
     arrive(6, 10)
-    for (let depth = 0; depth < engine.config.depth; depth++) engine.plan(0)
+    let freeAt = 0
+    let time: StepTime = () => 10
+    const clock: BatchClock = {
+      add(batch, now) {
+        batch.start = Math.max(now, freeAt)
+        batch.end = batch.start + time(batch.shape)
+        freeAt = batch.end
+      },
+    }
+    const plan = (now: number) => {
+      while (engine.inFlight < engine.config.depth && engine.plan(now)) engine.time(now, clock)
+    }
+    plan(0)
     engine.complete(10)
-    while (engine.inFlight < engine.config.depth) engine.plan(10)
-    return {engine, arrive}
+    plan(10)
+    /** Skips up to `until`; returns the end of the batch that executes then. */
+    const skip = (until: number, stepTime: StepTime = time) => {
+      time = stepTime
+      engine.runDecodes(until, clock)
+      return engine.oldest.end
+    }
+    return {engine, arrive, skip}
   }
 
   it('ends the batches due by then, and returns the end of the next', () => {
-    const {engine} = decoding()
-    // The batch that runs ends at 20; the next ones take their context in ns: 8, 9, 10, …
-    const end = engine.runDecodes(20, 37, (shape) => shape.decodeContext)
+    const {engine, skip} = decoding()
+    // The batch that runs ends at 20; the next ones take their context in ns: 7, 8, 9, …
+    const end = skip(37, (shape) => shape.decodeContext)
     expect(end).equal(20 + 7 + 8 + 9)
     expect(engine.totals.steps).equal(1 + 3)
     expect(engine.oldest.shape.decodeContext).equal(9)
   })
 
   it('does nothing when nothing is due', () => {
-    const {engine} = decoding()
-    expect(engine.runDecodes(20, 19, () => 10)).equal(20)
+    const {engine, skip} = decoding()
+    expect(skip(19)).equal(20)
     expect(engine.totals.steps).equal(1)
   })
 
   it('stops before a request ends', () => {
-    const {engine} = decoding()
-    engine.runDecodes(20, 1e9, () => 10)
+    const {engine, skip} = decoding()
+    skip(1e9)
     expect(engine.running).equal(1)
     expect(engine.totals.steps).within(8, 9)
   })
 
   it('refuses where a request prefills, or could be admitted', () => {
     for (const config of [{depth: 1}, {depth: 2}]) {
-      const {engine, arrive} = decoding(config)
+      const {arrive, skip} = decoding(config)
       arrive(5, 1)
-      expect(engine.runDecodes(20, 1e9, () => 10)).equal(20)
+      expect(skip(1e9)).equal(20)
     }
   })
 })

@@ -6,6 +6,7 @@ import {TokenTimeline} from '#llmsim/cluster/token-timeline.js'
 import type {EngineConfig} from '#llmsim/engine/engine-config.js'
 import {policies} from '#llmsim/engine/policy.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import type {StepTime} from '#llmsim/latency/step-time.js'
 import {statusNames} from '#llmsim/stats/outcomes.js'
 import type {ReferenceConfig} from '../reference/reference-engine.js'
 import type {Rejection, StepResult} from '../reference/result.js'
@@ -37,7 +38,11 @@ const own: Modules = {replay, TokenTimeline, prefixIdentity}
 
 export const runFast = (detail: Detail, modules: Modules = own) => {
   return (given: ReferenceCase): FastResult => {
-    const {trace, config, stepTime} = given
+    const {trace, config, stepTime, pipeline} = given
+    const atLeastOne =
+      (time: StepTime): StepTime =>
+      (shape) =>
+        Math.max(1, time(shape))
     const steps: StepResult[] = []
     const gaps: number[][] = []
     const timeline = new modules.TokenTimeline()
@@ -48,7 +53,13 @@ export const runFast = (detail: Detail, modules: Modules = own) => {
       trace,
       simulation: {
         replicas: [
-          {engine: engineConfig(config), stepTime: (shape) => Math.max(1, stepTime(shape))},
+          {
+            engine: engineConfig(config),
+            stepTime: atLeastOne(stepTime),
+            ...(pipeline && {
+              pipeline: {stages: pipeline.stages.map(atLeastOne), hop: pipeline.hop},
+            }),
+          },
         ],
         router: routers['round-robin']!(),
         listener: () => timeline.listener,

@@ -1,5 +1,7 @@
 /** The comparison with the reference is worth what it catches: each of these faults must turn it red. */
 import {expect} from 'chai'
+import type {StepTime} from '#llmsim/latency/step-time.js'
+import {pipelineSpecs, plainSpecs} from '../reference/arbitraries.js'
 import {caseOf, type Scenario} from '../reference/scenario.js'
 import {differenceIn, firstDisagreement, type RunFast} from './against-reference.js'
 import {type Detail, type Modules, runFast} from './fast-engine.js'
@@ -10,6 +12,8 @@ interface Mutant extends Fault {
   readonly seen?: Detail
   /** A case that shows the fault, where random ones hardly ever do. */
   readonly given?: Scenario
+  /** Where it shows, if not in engines of one stage. */
+  readonly in?: typeof pipelineSpecs
 }
 
 const engine = 'engine/engine.js'
@@ -254,22 +258,59 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'Math.max(now, cancelledAt)',
     to: 'cancelledAt < now ? Infinity : cancelledAt',
   },
+  'a token in flight is not waited for': {
+    in: pipelineSpecs,
+    file: seats,
+    from: '!lanes.isPipeline || this.#requests.lane[slot] === lanes.open.lane',
+    to: 'true',
+  },
+  'a victim comes back to a pipeline before its token': {
+    in: pipelineSpecs,
+    file: admission,
+    from: 'this.#parts.requests.awaits[slot] > this.#parts.pipeline.ended',
+    to: 'false',
+  },
+  'the gap in a lane counts from the batch of another': {
+    in: pipelineSpecs,
+    file: 'engine/lanes.js',
+    from: 'const gap = now - cohort.lastEnd',
+    to: 'const gap = now - Math.max(...this.#cohorts.map(({ lastEnd }) => lastEnd))',
+  },
+  'decodes left over are not gathered': {
+    in: pipelineSpecs,
+    file: 'engine/lanes.js',
+    from: 'if (this.open.size > 0)',
+    to: 'if (false)',
+  },
+  'a stage starts while it still runs the batch before': {
+    in: pipelineSpecs,
+    file: 'cluster/stage-clock.js',
+    from: 'Math.max(end + this.#hop(shape), freeAt[stage])',
+    to: 'end + this.#hop(shape)',
+  },
+  'skipping: past a head that fits a place left empty': {
+    in: pipelineSpecs,
+    file: engine,
+    from: 'return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0',
+    to: 'return true',
+    seen: 'skipping',
+  },
   'skipping: over the end of a request': {
     file: engine,
-    from: '!cohort.hasEnding() &&',
-    to: '',
+    from: 'now > until || cohort.hasEnding() ||',
+    to: 'now > until ||',
     seen: 'skipping',
   },
   'skipping: with one block too few': {
     file: engine,
-    from: 'cohort.needBlock() <= this.#pool.free',
-    to: 'cohort.needBlock() <= this.#pool.free + 1',
+    from: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free',
+    to: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free + 1',
     seen: 'skipping',
   },
   'skipping: over an arrival': {
     file: engine,
-    from: 'now <= until',
-    to: 'now - 1 <= until',
+    from: 'now > until || cohort.hasEnding() ||',
+    to: 'now - 1 > until || cohort.hasEnding() ||',
     seen: 'skipping',
   },
   'skipping: past a batch with more than the decodes of all': {
@@ -319,11 +360,21 @@ const bounded =
   (detail: Detail, modules: Modules): RunFast =>
   (given) => {
     let steps = 0
-    const stepTime: typeof given.stepTime = (shape) => {
-      if (++steps > stepLimit) throw new Error('the run does not end')
-      return given.stepTime(shape)
-    }
-    return runFast(detail, modules)({...given, stepTime})
+    const counted =
+      (time: StepTime): StepTime =>
+      (shape) => {
+        if (++steps > stepLimit) throw new Error('the run does not end')
+        return time(shape)
+      }
+    const {stepTime, pipeline} = given
+    return runFast(
+      detail,
+      modules,
+    )({
+      ...given,
+      stepTime: counted(stepTime),
+      ...(pipeline && {pipeline: {...pipeline, stages: pipeline.stages.map(counted)}}),
+    })
   }
 
 describe('an engine with a fault differs from the reference', function () {
@@ -341,12 +392,15 @@ describe('an engine with a fault differs from the reference', function () {
     }
   })
 
-  for (const [name, {seen = 'every step', given, ...fault}] of Object.entries(mutants))
+  for (const [
+    name,
+    {seen = 'every step', given, in: specs = plainSpecs, ...fault},
+  ] of Object.entries(mutants))
     it(name, async () => {
       const run = bounded(seen, await mutate(name, fault))
       const difference = given
         ? differenceIn(caseOf(given), run)
-        : firstDisagreement(run, {runs: 4000, seed: 1, show: 'first'})
+        : firstDisagreement(run, {runs: 4000, seed: 1, show: 'first', specs})
       expect(difference).match(/the reference|the engine threw|is missing/)
     })
 

@@ -8,8 +8,8 @@ describe('Pipeline', () => {
     pipeline.add(pipeline.open())
     expect([pipeline.oldest.sequence, pipeline.newest?.sequence]).deep.equal([1, 2])
     expect([pipeline.size, pipeline.ended, pipeline.sequence]).deep.equal([2, 0, 2])
-    expect(pipeline.end(70).sequence).equal(1)
-    expect([pipeline.size, pipeline.ended, pipeline.lastEnd]).deep.equal([1, 1, 70])
+    expect(pipeline.end().sequence).equal(1)
+    expect([pipeline.size, pipeline.ended]).deep.equal([1, 1])
   })
 
   it('gives the number of a discarded batch to the next one', () => {
@@ -26,7 +26,7 @@ describe('Pipeline', () => {
     first.joiners.push(4)
     first.addChunk(4, 0)
     pipeline.add(first)
-    pipeline.end(1)
+    pipeline.end()
     const second = pipeline.open()
     expect(second).equal(first)
     expect([second.isPlain, second.shape.tokens, second.sequence]).deep.equal([true, 0, 2])

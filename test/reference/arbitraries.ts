@@ -114,7 +114,20 @@ const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
     maxNumBatchedTokens: config.maxNumBatchedTokens + (config.enableChunkedPrefill ? 0 : 20),
   }))
 
-const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseSpec> =>
+const noPipeline = {stages: 1, skew: 0, hop: 0}
+
+const pipelines: fc.Arbitrary<CaseSpec['pipeline']> = fc.record({
+  stages: fc.integer({min: 2, max: 4}),
+  skew: mostly(2, fc.constant(0), fc.integer({min: 1, max: 12})),
+  hop: fc.constantFrom(0, 0, 1, 3),
+})
+
+interface Size {
+  readonly maxLength: number
+  readonly cancels: boolean
+}
+
+const specOf = (size: Size, pipeline: typeof pipelines): fc.Arbitrary<CaseSpec> =>
   fc.record({
     requests: fc.array(request(size.cancels), {
       minLength: 1,
@@ -125,6 +138,7 @@ const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseS
     prefixes: mostly(4, fc.constant(true), fc.constant(false)),
     predictions: fc.boolean(),
     config: engineConfigs,
+    pipeline,
     policy: fc.oneof(
       fc.constantFrom('fcfs' as const, 'priority' as const, 'sjf' as const),
       fc.record({
@@ -136,9 +150,15 @@ const specOf = (size: {maxLength: number; cancels: boolean}): fc.Arbitrary<CaseS
   })
 
 /** Every kind of case; half of them have no cancels, as those disturb long runs of plain decoding. */
-export const caseSpecs: fc.Arbitrary<CaseSpec> = fc.oneof(
-  specOf({maxLength: 12, cancels: false}),
-  specOf({maxLength: 40, cancels: false}),
-  specOf({maxLength: 12, cancels: true}),
-  specOf({maxLength: 40, cancels: true}),
-)
+const everySize = (pipeline: typeof pipelines): fc.Arbitrary<CaseSpec> =>
+  fc.oneof(
+    specOf({maxLength: 12, cancels: false}, pipeline),
+    specOf({maxLength: 40, cancels: false}, pipeline),
+    specOf({maxLength: 12, cancels: true}, pipeline),
+    specOf({maxLength: 40, cancels: true}, pipeline),
+  )
+
+/** Without stages, and with. */
+export const plainSpecs = everySize(fc.constant(noPipeline))
+export const pipelineSpecs = everySize(pipelines)
+export const caseSpecs: fc.Arbitrary<CaseSpec> = mostly(2, plainSpecs, pipelineSpecs)

@@ -62,6 +62,8 @@ export interface CaseSpec {
   readonly prefixes: boolean
   readonly predictions: boolean
   readonly config: Omit<ReferenceConfig, 'policy'>
+  /** One stage: no pipeline. Each stage takes `skew` ns more than the one before. */
+  readonly pipeline: {readonly stages: number; readonly skew: number; readonly hop: number}
   readonly policy:
     | 'fcfs'
     | 'priority'
@@ -81,14 +83,27 @@ const keys: Record<(typeof keyNames)[number], (view: KeyView) => number> = {
 export const buildCase = (spec: CaseSpec): ReferenceCase => {
   const {policy} = spec
   const named = typeof policy === 'string' ? policy : {...policy, key: keys[policy.key]}
-  const config = {...spec.config, policy: named}
+  const {stages} = spec.pipeline
+  const depth = stages > 1 ? stages : spec.config.depth
+  const config = {...spec.config, depth, stages, policy: named}
   const stepTime = stepTimeOf(spec.stepTime)
+  const pipeline = stages > 1 ? {pipeline: stagesOf(spec, stepTime)} : {}
   const trace = traceOf(spec)
   if (spec.requests.every((request) => request.leaving === 'never'))
-    return {trace, config, stepTime}
-  const cancelledAt = cancelTimes(spec, {trace, config, stepTime})
-  return {trace: {...trace, cancelledAt}, config, stepTime}
+    return {trace, config, stepTime, ...pipeline}
+  const cancelledAt = cancelTimes(spec, {trace, config, stepTime, ...pipeline})
+  return {trace: {...trace, cancelledAt}, config, stepTime, ...pipeline}
 }
+
+const stagesOf = ({pipeline: {stages, skew, hop}}: CaseSpec, stepTime: StepTime) => ({
+  stages: Array.from(
+    {length: stages},
+    (_, stage): StepTime =>
+      (shape) =>
+        stepTime(shape) + stage * skew,
+  ),
+  hop: (shape: BatchShape) => hop * shape.tokens,
+})
 
 export const stepTimeOf = ({base, weights, bend}: StepTimeSpec): StepTime => {
   const terms = Object.entries(weights) as [keyof BatchShape, number][]

@@ -50,7 +50,9 @@ describe('reference engine: laws', () => {
     forEveryRun(({steps}, {config}) => {
       for (const [i, step] of steps.entries()) {
         expect(step.end).to.be.greaterThan(step.start)
-        if (i > 0) expect(step.start).to.be.at.least(steps[i - 1]!.end)
+        if (i > 0 && (config.stages ?? 1) === 1)
+          expect(step.start).to.be.at.least(steps[i - 1]!.end)
+        if (i > 0) expect(step.end).to.be.greaterThan(steps[i - 1]!.end)
         expect(step.shape.tokens).to.be.within(1, config.maxNumBatchedTokens)
         expect(step.shape.tokens).to.equal(step.shape.prefillTokens + step.shape.decodes)
         expect(step.running).to.be.at.most(config.maxNumSeqs)
@@ -136,6 +138,7 @@ describe('random cases', () => {
     'rejected: model-length': 20,
     resumed: 100,
     'seats full': 100,
+    'token in flight': 5,
     'token lost': 50,
     'victim in flight': 50,
   }
@@ -153,7 +156,7 @@ describe('random cases', () => {
   it('have arrivals and cancels at the very end of a step', () => {
     let arrivals = 0
     let cancels = 0
-    for (const spec of fc.sample(caseSpecs, {numRuns: 300, seed: 1})) {
+    for (const spec of fc.sample(caseSpecs, {numRuns: 500, seed: 1})) {
       const given = buildCase(spec)
       const ends = new Set(runReference(given).steps.map(({end}) => end))
       arrivals += given.trace.arrivedAt.filter((time) => ends.has(time)).length

@@ -33,7 +33,9 @@ export interface ReferenceConfig {
   readonly reserveFullPrompt: boolean
   readonly ownBlocks: boolean
   readonly maxModelLen: number
-  readonly depth: 1 | 2
+  readonly depth: number
+  /** Pipeline stages: with several, `depth` is as many, and a token in flight must be waited for. */
+  readonly stages?: number
   readonly policy: 'fcfs' | 'priority' | 'sjf' | ReferencePolicy
 }
 
@@ -52,6 +54,8 @@ export interface Request {
   /** Its first blocks that have been offered to the index, or come from it. */
   entered: number
   lastTokenAt: number
+  /** Whether a batch in flight holds a token of it. */
+  awaitsToken: boolean
   readonly result: RequestResult
 }
 
@@ -116,7 +120,17 @@ export class ReferenceEngine {
     const key = this.#policy.key(keyView(trace, row))
     const arrival = this.requests.size
     const state = {preempted: 0, computed: 0, reached: input, blocks: [], entered: 0}
-    const request = {row, input, total, key, arrival, ...state, lastTokenAt: Number.NaN, result}
+    const request = {
+      row,
+      input,
+      total,
+      key,
+      arrival,
+      ...state,
+      lastTokenAt: Number.NaN,
+      awaitsToken: false,
+      result,
+    }
     this.requests.set(row, request)
     this.waiting.push(request)
   }
@@ -151,6 +165,7 @@ export class ReferenceEngine {
     for (const {request, produces} of picks) {
       const {result} = request
       if (!produces) continue
+      request.awaitsToken = false
       if (result.status === 'cancelled') {
         this.visit('token lost')
         continue
@@ -181,7 +196,8 @@ export class ReferenceEngine {
     while (at < this.running.length && this.#budget(picks) > 0) {
       const request = this.running[at]!
       // Whoever has all its tokens in sight only waits for the batch in flight.
-      const wanted = isDraining(request) ? 0 : request.reached - request.computed
+      const rests = isDraining(request) || this.#mustWait(request)
+      const wanted = rests ? 0 : request.reached - request.computed
       if (wanted === 0) {
         at += 1
         continue
@@ -226,6 +242,7 @@ export class ReferenceEngine {
     const {maxNumSeqs, enableChunkedPrefill, reserveFullPrompt} = this.#config
     const free = this.pool.free.length
     if (this.running.length >= maxNumSeqs) return 'seats full'
+    if (this.#mustWait(request)) return 'token in flight'
     if (!enableChunkedPrefill && chunk.tokens < chunk.wanted) return 'no room for the whole prompt'
     if (reserveFullPrompt && this.#blocksFor(request, request.reached, hits) > free)
       return 'blocked by reservation'
@@ -264,7 +281,10 @@ export class ReferenceEngine {
     }
     this.#enterFull(request)
     const produces = request.computed === request.reached
-    if (produces) request.reached += 1
+    if (produces) {
+      request.reached += 1
+      request.awaitsToken = true
+    }
     picks.push({request, tokens, context, produces})
   }
 
@@ -284,7 +304,10 @@ export class ReferenceEngine {
     const at = picks.findIndex((pick) => pick.request === victim)
     if (at >= 0) {
       const [undone] = picks.splice(at, 1)
-      if (undone!.produces) victim.reached -= 1
+      if (undone!.produces) {
+        victim.reached -= 1
+        victim.awaitsToken = false
+      }
       this.visit('pick undone')
     }
     this.#remove(victim)
@@ -306,6 +329,11 @@ export class ReferenceEngine {
     this.pool.giveBack(request.blocks)
     request.blocks = []
     request.entered = 0
+  }
+
+  /** In a pipeline nothing can be computed for a request before its token in flight is known. */
+  #mustWait(request: Request): boolean {
+    return (this.#config.stages ?? 1) > 1 && request.awaitsToken
   }
 
   #victim(): Request {

@@ -1,10 +1,12 @@
 /** The reference engine against runs worked out by hand. Blocks of 4 tokens, steps of 10 ns unless told. */
 
 import {expect} from 'chai'
+import type {ReferenceConfig} from './reference-engine.js'
 import type {RunResult} from './result.js'
-import {play} from './scenario.js'
+import {runReference} from './run-reference.js'
+import {caseOf, play, type Row} from './scenario.js'
 
-const spans = (run: RunResult) => run.steps.map(({start, end}) => [start, end])
+const spans = (run: Pick<RunResult, 'steps'>) => run.steps.map(({start, end}) => [start, end])
 const column = <K extends keyof RunResult['steps'][number]>(run: RunResult, field: K) =>
   run.steps.map((step) => step[field])
 
@@ -400,5 +402,54 @@ describe('reference engine: cancels', () => {
       [40, 50],
     ])
     expect(run.requests[1]?.producedTokens).to.equal(0)
+  })
+})
+
+describe('reference engine: pipelines', () => {
+  const pipeline = (stages: number, hop = 0) => ({
+    stages: Array.from({length: stages}, () => () => 10),
+    hop: () => hop,
+  })
+  const run = (rows: Row[], stages: number, config: Partial<ReferenceConfig> = {}, hop = 0) =>
+    runReference({
+      ...caseOf({rows, config: {...config, depth: stages, stages}}),
+      pipeline: pipeline(stages, hop),
+    })
+
+  it('has a batch in flight for each stage, each with decodes of its own', () => {
+    // Budget 4: A alone in [0, 20], B behind it in [10, 30]; then each comes back when its token is there.
+    const rows = [
+      {at: 0, input: 4, output: 3},
+      {at: 0, input: 4, output: 2},
+    ]
+    const {steps, requests} = run(rows, 2, {maxNumBatchedTokens: 4})
+    expect(spans({steps})).to.deep.equal([
+      [0, 20],
+      [10, 30],
+      [20, 40],
+      [30, 50],
+      [40, 60],
+    ])
+    expect(requests[0]?.gaps).to.deep.equal([20, 20])
+    expect(requests[1]).to.deep.include({firstTokenAt: 30, gaps: [20], finishedAt: 50})
+  })
+
+  it('lets the chunks of one prompt follow each other', () => {
+    const {steps} = run([{at: 0, input: 8, output: 1}], 2, {maxNumBatchedTokens: 4}, 3)
+    expect(spans({steps})).to.deep.equal([
+      [0, 23],
+      [10, 33],
+    ])
+  })
+
+  it('keeps a victim out until its token in flight is there', () => {
+    // 2 blocks: A in [0, 20], B in [10, 30]. At 20 A needs a second block: B goes, with its token due at 30.
+    const rows = [
+      {at: 0, input: 4, output: 2},
+      {at: 0, input: 4, output: 2},
+    ]
+    const {requests} = run(rows, 2, {maxNumBatchedTokens: 4, blocks: 2})
+    expect(requests[0]).to.deep.include({finishedAt: 40, preemptions: 0})
+    expect(requests[1]).to.deep.include({firstTokenAt: 30, preemptions: 1})
   })
 })

@@ -10,6 +10,8 @@ export interface ReferenceCase {
   readonly trace: Trace
   readonly config: ReferenceConfig
   readonly stepTime: StepTime
+  /** Of each pipeline stage, in place of `stepTime`. */
+  readonly pipeline?: {readonly stages: readonly StepTime[]; readonly hop: StepTime}
 }
 
 export interface ReferenceResult extends RunResult {
@@ -31,7 +33,7 @@ const stepLimit = 1_000_000
 
 /** Runs one engine on a trace without sessions until nothing is left to happen. */
 export const runReference = (
-  {trace, config, stepTime}: ReferenceCase,
+  {trace, config, stepTime, pipeline}: ReferenceCase,
   observe: Observer = () => {},
 ): ReferenceResult => {
   if (trace.arrivedAt.some(Number.isNaN)) throw new Error('the reference knows no sessions')
@@ -41,6 +43,9 @@ export const runReference = (
   const batches: Batch[] = []
   const steps: StepResult[] = []
   let preempted = 0
+  const stages = pipeline?.stages ?? [stepTime]
+  /** When each stage has done what it was given. */
+  const freeAt = stages.map(() => 0)
 
   const plan = (now: number): void => {
     while (batches.length < config.depth) {
@@ -56,8 +61,13 @@ export const runReference = (
         return
       }
       const shape = shapeOf(made.picks)
-      const start = batches.at(-1)?.end ?? now
-      const end = start + Math.max(1, stepTime({...shape}))
+      const start = Math.max(now, freeAt[0]!)
+      let end = start
+      for (const [stage, time] of stages.entries()) {
+        if (stage > 0) end = Math.max(end + pipeline!.hop({...shape}), freeAt[stage]!)
+        end += Math.max(1, time({...shape}))
+        freeAt[stage] = end
+      }
       batches.push({picks: made.picks, end})
       const {running, waiting, pool} = engine
       const counts = {running: running.length, waiting: waiting.length, preempted}

@@ -16,11 +16,13 @@ export type RunTotals = Pick<
   | 'blocksNs'
 >
 
-/** Each step counts with what its plan left behind, for as long as it lasts. */
+/** Each step counts with what its plan left behind, for as long as it is the oldest that runs. */
 export const totalsOf = ({requests, steps}: RunResult, blocks: number): RunTotals => {
   const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
+  // Where steps overlap the earlier one counts.
+  const endBefore = (i: number) => steps[i - 1]?.end ?? 0
   const over = (value: (step: RunResult['steps'][number]) => number) =>
-    sum(steps.map((step) => value(step) * (step.end - step.start)))
+    sum(steps.map((step, i) => value(step) * (step.end - Math.max(step.start, endBefore(i)))))
   return {
     steps: steps.length,
     preemptions: sum(requests.map((request) => request.preemptions)),

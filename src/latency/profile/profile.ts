@@ -2,6 +2,8 @@
  * Step time from a measured bundle: Σ of its layer tables in the order of the model, times the layers, plus
  * whatever the caller adds (collectives, host). docs/latency.md, "profile".
  */
+
+import type {StageCut} from '../../catalogue/parallelism.js'
 import type {ProfileBundle} from '../../catalogue/profile-bundle.js'
 import type {BatchShape, Ns} from '../step-time.js'
 import {AttentionTable, SkewCorrection} from './attention-table.js'
@@ -9,8 +11,9 @@ import {Curve, ExpertTable, roundHalfEven} from './tables.js'
 
 export interface ProfileRequest {
   readonly bundle: ProfileBundle
-  /** Transformer layers. */
+  /** Transformer layers of the model, or of the pipeline stage that is timed. */
   readonly layers: number
+  readonly stage?: StageCut
   /** Undefined for a dense model. */
   readonly experts: {readonly count: number; readonly perToken: number} | undefined
   /** Expert-parallel degree; 1 keeps all experts on every rank. */
@@ -51,6 +54,9 @@ export class ProfileTimes {
   /** Layers of the model that the bundle has no table for: they cost nothing, and a note should say so. */
   readonly missing: string[] = []
   readonly #request: ProfileRequest
+  readonly #prologue: readonly string[]
+  readonly #epilogue: readonly string[]
+  readonly #head: readonly string[]
   readonly #collectives: Collectives
   readonly #dense: ReadonlyMap<string, Curve>
   readonly #perSequence: ReadonlyMap<string, Curve>
@@ -64,6 +70,9 @@ export class ProfileTimes {
   constructor(request: ProfileRequest, collectives: Collectives) {
     const {bundle} = request
     this.#request = request
+    this.#prologue = (request.stage?.isFirst ?? true) ? prologue : []
+    this.#epilogue = (request.stage?.isLast ?? true) ? epilogue : []
+    this.#head = (request.stage?.isLast ?? true) ? head : []
     this.#collectives = collectives
     const curves = (tables: ProfileBundle['dense']) =>
       new Map([...tables].map(([layer, samples]) => [layer, new Curve(samples)]))
@@ -102,7 +111,7 @@ export class ProfileTimes {
     const dense = (layers: readonly string[]) => layers.map((name) => this.#denseAt(name, tokens))
     const reduced = this.#collectives.allReduce(tokens)
     return {
-      before: dense(prologue),
+      before: dense(this.#prologue),
       block: [
         ...dense(beforeAttention),
         this.#attentionTime(shape),
@@ -114,7 +123,10 @@ export class ProfileTimes {
           : this.#expertNodes(tokens)),
       ],
       layers: this.#request.layers,
-      after: [...dense(epilogue), ...head.map((layer) => this.#perSequenceAt(layer, sequences))],
+      after: [
+        ...dense(this.#epilogue),
+        ...this.#head.map((layer) => this.#perSequenceAt(layer, sequences)),
+      ],
     }
   }
 
@@ -131,7 +143,7 @@ export class ProfileTimes {
       (experts === undefined
         ? sum(denseMlp) + this.#collectives.allReduce(tokens)
         : this.#expertNodes(tokens).reduce((total, node) => total + node, 0))
-    const time = sum(prologue) + layers * block + sum(epilogue)
+    const time = sum(this.#prologue) + layers * block + sum(this.#epilogue)
     this.#byTokens[tokens] = time
     return time
   }
@@ -156,7 +168,10 @@ export class ProfileTimes {
   #headPart(sequences: number): Ns {
     const known = this.#bySequences[sequences]
     if (known !== undefined) return known
-    const time = head.reduce((total, layer) => total + this.#perSequenceAt(layer, sequences), 0)
+    const time = this.#head.reduce(
+      (total, layer) => total + this.#perSequenceAt(layer, sequences),
+      0,
+    )
     this.#bySequences[sequences] = time
     return time
   }
