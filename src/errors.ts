@@ -22,6 +22,7 @@ export const problemCodes = {
   LATENCY_UNAVAILABLE:
     'The step-time source that was asked for cannot serve this hardware and model.',
   LINK_UNKNOWN: 'The accelerator has no link of that name.',
+  MEASURED_BAD_FILE: 'A file with measurements of a real server could not be read or compared.',
   MODEL_BAD_CONFIG: 'A model configuration could not be read or breaks its schema.',
   MODEL_TOO_LARGE: 'The weights and reserves leave no memory for a single KV block.',
   MODEL_UNKNOWN: 'No model of that name is in the catalogue, and it is not a path.',

@@ -84,7 +84,8 @@ function moduleUrl(path: string): string {
 function frontEndOf({compat, frontEnd}: RunRequest, profile: EngineProfile) {
   if (compat !== undefined || frontEnd === 'none') return {delayNs: 0, perTokenNs: 0, afterNs: 0}
   const {httpNs, inProcessNs, perTokenNs} = profile.frontEnd
-  return {delayNs: frontEnd === 'http' ? httpNs : inProcessNs, perTokenNs, afterNs: 0}
+  const delayNs = Math.round(frontEnd === 'http' ? httpNs : inProcessNs)
+  return {delayNs, perTokenNs: Math.round(perTokenNs), afterNs: 0}
 }
 
 /** Mean price of the devices, where the catalogue has one for all. */

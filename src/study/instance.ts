@@ -3,7 +3,7 @@
 import {existsSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import type {EngineProfile, Sampling} from '../catalogue/engine-profile.js'
-import {defaultEngine, loadEngine} from '../catalogue/engines.js'
+import {defaultEngine, type FoundEngine, loadEngine} from '../catalogue/engines.js'
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
@@ -11,6 +11,7 @@ import {type FoundModel, loadModel} from '../catalogue/models.js'
 import {type WeightFormat, weightFormats, withWeightFormat} from '../catalogue/weight-format.js'
 import {type ClusterFile, type ClusterInstance, readClusterFile} from '../compat/cluster-json.js'
 import {Problem} from '../errors.js'
+import {scaled} from '../latency/scaled-hardware.js'
 import {type Layout, resolveLayout} from './layout.js'
 import type {EngineSettings, RunRequest} from './run-request.js'
 
@@ -53,10 +54,10 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     })
   }
   const layout = resolveLayout(request.layout)
-  const hardware = await loadHardware(request.hardware)
+  const hardware = scaled(await loadHardware(request.hardware), request.efficiencyScale)
   const found = await loadModel(request.model)
   const model = inFormat(found.model, request.engine.dtype)
-  const engine = await loadEngine(request.engineProfile ?? defaultEngine)
+  const engine = await engineOf(request)
   if (layout.dp > 1 && model.groups.some((group) => group.mlp.experts !== null)) {
     throw new Problem(
       'NOT_BUILT',
@@ -154,7 +155,7 @@ async function instanceOf(
     pp: instance.pp,
     ep: instance.ep ?? (hasExperts ? instance.tp : 1),
     settings,
-    profile: (await loadEngine(request.engineProfile ?? defaultEngine)).profile,
+    profile: (await engineOf(request)).profile,
     sampling: samplingOf(request, found),
     machine: {file, instance},
   }
@@ -198,6 +199,11 @@ const withMemory = (hardware: Hardware, {memory}: ClusterInstance): Hardware => 
   ),
   bandwidthGbS: memory.bandwidthGb,
 })
+
+const engineOf = async ({engineProfile = defaultEngine}: RunRequest): Promise<FoundEngine> =>
+  typeof engineProfile === 'string'
+    ? loadEngine(engineProfile)
+    : {profile: engineProfile, notes: []}
 
 const samplingOf = ({sampling = 'model'}: RunRequest, found: FoundModel): Sampling =>
   sampling === 'model' ? found.sampling : sampling

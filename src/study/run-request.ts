@@ -1,7 +1,8 @@
 /** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
-import {type Sampling, samplings} from '../catalogue/engine-profile.js'
+import {type EngineProfile, type Sampling, samplings} from '../catalogue/engine-profile.js'
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
+import type {EfficiencyScale} from '../latency/scaled-hardware.js'
 import type {LayoutRequest} from './layout.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
@@ -29,8 +30,10 @@ export interface EngineSettings {
 
 export interface RunRequest {
   readonly model: string
-  /** Engine profile: name, release or path; default: vllm-0.19. */
-  readonly engineProfile?: string | undefined
+  /** Engine profile: name, release, path, or the profile itself; default: vllm-0.19. */
+  readonly engineProfile?: string | EngineProfile | undefined
+  /** Factors on what the hardware file says, while a calibration looks for better ones. */
+  readonly efficiencyScale?: EfficiencyScale | undefined
   /** How requests are sampled; default: as the model's generation_config.json asks. */
   readonly sampling?: SamplingChoice | undefined
   /** Absent only with a cluster file. */
