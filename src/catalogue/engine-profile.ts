@@ -41,9 +41,17 @@ export interface EngineProfile {
     readonly httpNs: number
     readonly inProcessNs: number
     readonly perTokenNs: number
+    /** Chat completions, streamed: time per sequence and token, which the next step waits for. */
+    readonly chatTokenNs: number
   }
   /** GPU time per step that the host and its small kernels cost, in ns. */
-  readonly host: {readonly stepNs: number; readonly layerNs: number; readonly sequenceNs: number}
+  readonly host: {
+    readonly stepNs: number
+    readonly layerNs: number
+    readonly sequenceNs: number
+    /** Per step without asynchronous scheduling: the GPU waits while the next batch is planned. */
+    readonly synchronousStepNs: number
+  }
   readonly sampler: {readonly [kind in Exclude<Sampling, 'penalised'>]: SamplerTerms}
   /** What a repetition penalty adds to the sampler. */
   readonly penalty: SamplerTerms

@@ -194,8 +194,8 @@ const topKeys = [
 
 const profileOf = (file: Fields, fileName: string): EngineProfile => {
   file.only(topKeys)
-  const frontEnd = file.child('front_end').only(['http_ms', 'in_process_ms', 'per_token_us'])
-  const host = file.child('host').only(['step_us', 'layer_us', 'sequence_us'])
+  const frontEnd = file.child('front_end').only(['http_ms', 'in_process_ms', 'per_token_us', 'chat_token_us'])
+  const host = file.child('host').only(['step_us', 'layer_us', 'sequence_us', 'synchronous_step_us'])
   const sampler = file.child('sampler').only(['plain', 'filtered', 'penalty'])
   const memory = file.child('memory').only(['sampler_bytes_per_logit', 'runtime_gb', 'source'])
   const runtime = memory.child('runtime_gb').only(['single', 'parallel'])
@@ -209,11 +209,13 @@ const profileOf = (file: Fields, fileName: string): EngineProfile => {
       httpNs: frontEnd.amount('http_ms') * 1e6,
       inProcessNs: frontEnd.amount('in_process_ms') * 1e6,
       perTokenNs: frontEnd.amount('per_token_us') * 1e3,
+      chatTokenNs: frontEnd.amount('chat_token_us') * 1e3,
     },
     host: {
       stepNs: host.amount('step_us') * 1e3,
       layerNs: host.amount('layer_us') * 1e3,
       sequenceNs: host.amount('sequence_us') * 1e3,
+      synchronousStepNs: host.amount('synchronous_step_us') * 1e3,
     },
     sampler: {
       plain: samplerOf(sampler.child('plain')),

@@ -116,9 +116,9 @@ export const engineFlags = {
   }),
   'front-end': Flags.option({
     helpGroup: 'LATENCY',
-    options: ['http', 'in-process', 'none'] as const,
+    options: ['http', 'chat', 'in-process', 'none'] as const,
     default: 'http' as const,
-    summary: 'How requests reach the engine.',
+    summary: 'How requests reach the engine; chat: as streamed chat completions.',
   })(),
   compat: Flags.option({
     helpGroup: 'LATENCY',

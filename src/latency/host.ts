@@ -14,14 +14,33 @@ export interface HostTerms {
   readonly source: string
 }
 
+/** How an engine is used, as far as its host cares. */
+export interface HostUse {
+  /** Requests come as chat completions. */
+  readonly isChat: boolean
+  readonly isSynchronous: boolean
+}
+
+const plainUse: HostUse = {isChat: false, isSynchronous: false}
+
 /** The host of an engine whose requests are sampled that way. */
-export const hostTermsOf = (profile: EngineProfile, sampling: Sampling): HostTerms => ({
-  stepNs: profile.host.stepNs,
+export const hostTermsOf = (
+  profile: EngineProfile,
+  sampling: Sampling,
+  use: HostUse = plainUse,
+): HostTerms => ({
+  stepNs: stepOf(profile, use),
   perLayerNs: profile.host.layerNs,
-  perSequenceNs: profile.host.sequenceNs,
+  perSequenceNs: sequenceOf(profile, use),
   sampler: samplerOf(profile, sampling),
   source: `engine profile ${profile.id}`,
 })
+
+const stepOf = ({host}: EngineProfile, {isSynchronous}: HostUse): number =>
+  host.stepNs + (isSynchronous ? host.synchronousStepNs : 0)
+
+const sequenceOf = ({host, frontEnd}: EngineProfile, {isChat}: HostUse): number =>
+  host.sequenceNs + (isChat ? frontEnd.chatTokenNs : 0)
 
 const samplerOf = ({sampler, penalty}: EngineProfile, sampling: Sampling): SamplerTerms => {
   if (sampling !== 'penalised') return sampler[sampling]
@@ -55,8 +74,9 @@ export const hostBesideProfile = (
   profile: EngineProfile,
   sampling: Sampling,
   model: {readonly vocabSize: number; readonly bandwidthGbS: number},
+  use: HostUse = plainUse,
 ): ((sequences: number) => number) => {
-  const {stepNs, sequenceNs} = profile.host
+  const [stepNs, sequenceNs] = [stepOf(profile, use), sequenceOf(profile, use)]
   const of = (kind: Sampling) => samplerNs(samplerOf(profile, kind), model.vocabSize, model)
   const [chosen, greedy] = [of(sampling), of('plain')]
   return (sequences) =>

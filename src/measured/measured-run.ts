@@ -34,7 +34,7 @@ export interface MeasuredSettings {
   readonly enableChunkedPrefill?: boolean | undefined
   readonly asyncScheduling?: boolean | undefined
   readonly kvCacheDtype?: 'auto' | 'fp8' | undefined
-  readonly frontEnd?: 'http' | 'in-process' | undefined
+  readonly frontEnd?: 'http' | 'chat' | 'in-process' | undefined
   readonly sampling?: 'plain' | 'filtered' | 'penalised' | undefined
 }
 

@@ -212,7 +212,7 @@ const decodeSteady: PublishedSet = {
           maxNumBatchedTokens: Math.max(8192, seats),
           maxModelLen: isChat ? 20_480 : 40_960,
           asyncScheduling: true,
-          frontEnd: 'http',
+          frontEnd: 'chat',
         },
         trace,
         concurrency: seats,
@@ -245,7 +245,8 @@ const closedLoop: PublishedSet = {
           hardware: 'H100',
           engine: row.backend_version,
           tp: Number(row.tp_size),
-          frontEnd: 'http',
+          // Its benchmark client, aiperf, sends chat completions unless told otherwise.
+          frontEnd: 'chat',
         },
         trace: {
           ...closedTrace(clients, input, output),

@@ -8,7 +8,7 @@ import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
 import {profileStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
-import {type HostTerms, hostBesideProfile, hostTermsOf} from '../latency/host.js'
+import {type HostTerms, type HostUse, hostBesideProfile, hostTermsOf} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
@@ -53,7 +53,7 @@ export async function chooseLatency(
       },
     )
   }
-  const host = hostTermsOf(profile, sampling)
+  const host = hostTermsOf(profile, sampling, useOf(instance, request))
   const of = (stage: StageCut | undefined) =>
     rooflineModel({
       model,
@@ -85,6 +85,12 @@ function inStages(
   const hop = stageHop(link, {hiddenSize: model.hiddenSize, tp, pp})
   return {stepTime: stages[0]!, pipeline: {stages, hop}}
 }
+
+/** A pipeline has batches enough in flight not to wait for the host. */
+const useOf = ({settings, profile, pp}: Instance, {frontEnd}: RunRequest): HostUse => ({
+  isChat: frontEnd === 'chat',
+  isSynchronous: pp === 1 && !(settings.asyncScheduling ?? profile.defaults.asyncScheduling),
+})
 
 /** Folder name of a weight format: bf16, or fp8-kvfp8. */
 function variantOf({model, settings}: Instance): string {
@@ -159,7 +165,7 @@ async function profileModel(
   const host = hostBesideProfile(instance.profile, instance.sampling, {
     vocabSize: model.vocabSize,
     bandwidthGbS: instance.hardware?.bandwidthGbS ?? 1000,
-  })
+  }, useOf(instance, request))
   const stepOf = (of: ProfileTimes) => (shape: BatchShape) => of.at(shape) + host(shape.sequences)
   const plainStep = () =>
     instance.pp === 1

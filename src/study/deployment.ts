@@ -84,7 +84,7 @@ function moduleUrl(path: string): string {
 function frontEndOf({compat, frontEnd}: RunRequest, profile: EngineProfile) {
   if (compat !== undefined || frontEnd === 'none') return {delayNs: 0, perTokenNs: 0, afterNs: 0}
   const {httpNs, inProcessNs, perTokenNs} = profile.frontEnd
-  const delayNs = Math.round(frontEnd === 'http' ? httpNs : inProcessNs)
+  const delayNs = Math.round(frontEnd === 'in-process' ? inProcessNs : httpNs)
   return {delayNs, perTokenNs: Math.round(perTokenNs), afterNs: 0}
 }
 

@@ -69,6 +69,26 @@ export const hostTerms = {
       },
     })),
   },
+  chatToken: {
+    name: 'front_end.chat_token_us',
+    unit: 'us',
+    most: 500,
+    read: ({profile}) => profile.frontEnd.chatTokenNs / 1e3,
+    write: onProfile((profile, us) => ({
+      ...profile,
+      frontEnd: {...profile.frontEnd, chatTokenNs: us * 1e3},
+    })),
+  },
+  synchronousStep: {
+    name: 'host.synchronous_step_us',
+    unit: 'us',
+    most: 10_000,
+    read: ({profile}) => profile.host.synchronousStepNs / 1e3,
+    write: onProfile((profile, us) => ({
+      ...profile,
+      host: {...profile.host, synchronousStepNs: us * 1e3},
+    })),
+  },
   penalty: {
     name: 'sampler.penalty.step_us',
     unit: 'us',

@@ -50,7 +50,7 @@ export interface RunRequest {
   readonly policy: string
   readonly router: string
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
-  readonly frontEnd: 'http' | 'in-process' | 'none'
+  readonly frontEnd: 'http' | 'chat' | 'in-process' | 'none'
   readonly seed: number
 }
 
