@@ -31,7 +31,11 @@ const single = [
   },
 ]
 const training = 'serving/vllm-0.15-h100'
-const sets = ['serving/decode-steady-h100', 'serving/closed-loop-h100', 'serving/vllm-0.11-h100-kubecon']
+const sets = [
+  'serving/decode-steady-h100',
+  'serving/closed-loop-h100',
+  'serving/vllm-0.11-h100-kubecon',
+]
 const sources = ['profile', 'roofline', 'datasheet']
 const statistics = ['mean', 'p50', 'p90', 'p95', 'p99']
 const metrics = [
@@ -93,22 +97,44 @@ async function singleTable({name, folder, settings}, kept) {
   kept.push(...ours)
   const theirs = theirsOf(folder)
   const rows = []
-  const add = (metric, source, cells) => rows.push(`| ${[metric.name, source, ...cells].join(' | ')} |`)
+  const add = (metric, source, cells) =>
+    rows.push(`| ${[metric.name, source, ...cells].join(' | ')} |`)
   for (const [m, metric] of metrics.entries()) {
-    const of = ({stages}) => statistics.map((statistic) =>
-      stages[0].comparisons.find((each) => each.metric === metric.key && each.statistic === statistic))
+    const of = ({stages}) =>
+      statistics.map((statistic) =>
+        stages[0].comparisons.find(
+          (each) => each.metric === metric.key && each.statistic === statistic,
+        ),
+      )
     const measured = of(ours[0].result).map((each) => each.measured)
-    add(metric, '**measured**', measured.map((value) => `**${number(value, metric.digits)}**`))
+    add(
+      metric,
+      '**measured**',
+      measured.map((value) => `**${number(value, metric.digits)}**`),
+    )
     for (const {source, result} of ours)
-      add(metric, source, of(result).map((each) =>
-        `${number(each.simulated, metric.digits)} (${signed(each.error_percent)})`))
+      add(
+        metric,
+        source,
+        of(result).map(
+          (each) => `${number(each.simulated, metric.digits)} (${signed(each.error_percent)})`,
+        ),
+      )
     const {values, authors} = theirs[m]
-    add(metric, 'LLMServingSim', statistics.map((statistic, i) =>
-      `${number(values[statistic], metric.digits)} (${signed((values[statistic] / measured[i] - 1) * 100)})`))
+    add(
+      metric,
+      'LLMServingSim',
+      statistics.map(
+        (statistic, i) =>
+          `${number(values[statistic], metric.digits)} (${signed((values[statistic] / measured[i] - 1) * 100)})`,
+      ),
+    )
     add(metric, '… as its authors print', authors)
   }
-  const correlations = ours.map(({source, result: {pearson_r: r}}) =>
-    `${source} ${['ttft', 'tpot', 'e2e'].map((metric) => `${metric.toUpperCase()} ${r[metric].toFixed(3)}`).join(', ')}`)
+  const correlations = ours.map(
+    ({source, result: {pearson_r: r}}) =>
+      `${source} ${['ttft', 'tpot', 'e2e'].map((metric) => `${metric.toUpperCase()} ${r[metric].toFixed(3)}`).join(', ')}`,
+  )
   return [
     `### ${name}`,
     '',
@@ -126,7 +152,13 @@ function summaryTable(groups) {
   const rows = groups.flatMap(([label, results]) =>
     summariseErrors(results).map((row) => {
       const percent = (value) => `${value.toFixed(1)} %`
-      const cells = [row.stages, percent(row.median_abs), percent(row.mean_abs), signed(row.bias), percent(row.worst)]
+      const cells = [
+        row.stages,
+        percent(row.median_abs),
+        percent(row.mean_abs),
+        signed(row.bias),
+        percent(row.worst),
+      ]
       return `| ${[label, row.metric, ...cells].join(' | ')} |`
     }),
   )
@@ -145,8 +177,10 @@ function stageTable(results, keys) {
     return `${number(found.measured, 2)} → ${number(found.simulated, 2)} (${signed(found.error_percent)})`
   }
   const rows = results.flatMap((run) =>
-    run.stages.map((stage) =>
-      `| ${[run.name, stage.name, ...keys.map((key) => cell(stage.comparisons, key))].join(' | ')} |`),
+    run.stages.map(
+      (stage) =>
+        `| ${[run.name, stage.name, ...keys.map((key) => cell(stage.comparisons, key))].join(' | ')} |`,
+    ),
   )
   return [
     `| run | stage | ${keys.join(' | ')} |`,
@@ -171,7 +205,9 @@ async function blocksTable(runs) {
     const {model, hardware, layout, engine} = request
     const cells = [hardware, model, layout.tp ?? 1, engine.maxNumSeqs, engine.maxNumBatchedTokens]
     const error = signed((config.numGpuBlocks / numGpuBlocks - 1) * 100)
-    rows.push(`| ${[...cells, number(numGpuBlocks, 0), number(config.numGpuBlocks, 0), error].join(' | ')} |`)
+    rows.push(
+      `| ${[...cells, number(numGpuBlocks, 0), number(config.numGpuBlocks, 0), error].join(' | ')} |`,
+    )
   }
   return [
     '| device | model | tp | seats | tokens a step | blocks in vLLM | ours | error |',
@@ -216,7 +252,8 @@ async function main() {
   const others = []
   for (const set of sets) {
     const compared = []
-    for (const run of await readMeasured(join(data, set))) compared.push(await compare(run, 'roofline'))
+    for (const run of await readMeasured(join(data, set)))
+      compared.push(await compare(run, 'roofline'))
     others.push(compared)
   }
   const [steady, closed, kubecon] = others
@@ -239,11 +276,17 @@ async function main() {
     '## Closed loop, vLLM 0.12 on H100',
     stageTable(closed, ['tpot_ms']),
     '## KV blocks',
-    await blocksTable([...(await Promise.all(single.slice(0, 1).map(async ({folder}) => (await readMeasured(join(data, folder)))[0]))), ...runs]),
+    await blocksTable([
+      ...(await Promise.all(
+        single.slice(0, 1).map(async ({folder}) => (await readMeasured(join(data, folder)))[0]),
+      )),
+      ...runs,
+    ]),
   )
   const of = (source) => kept.filter((each) => each.source === source).map(({result}) => result)
   const bands = {
-    source: '90th percentile of the absolute errors of stage means in docs/accuracy.md, in percent; class defaults and datasheet twice that, as they come from the devices that they are scored on',
+    source:
+      '90th percentile of the absolute errors of stage means in docs/accuracy.md, in percent; class defaults and datasheet twice that, as they come from the devices that they are scored on',
     bands: [
       bandOf('profile', of('profile')),
       bandOf('calibrated', [...dense, ...of('roofline')]),

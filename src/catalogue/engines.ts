@@ -194,8 +194,12 @@ const topKeys = [
 
 const profileOf = (file: Fields, fileName: string): EngineProfile => {
   file.only(topKeys)
-  const frontEnd = file.child('front_end').only(['http_ms', 'in_process_ms', 'per_token_us', 'chat_token_us'])
-  const host = file.child('host').only(['step_us', 'layer_us', 'sequence_us', 'synchronous_step_us'])
+  const frontEnd = file
+    .child('front_end')
+    .only(['http_ms', 'in_process_ms', 'per_token_us', 'chat_token_us'])
+  const host = file
+    .child('host')
+    .only(['step_us', 'layer_us', 'sequence_us', 'synchronous_step_us'])
   const sampler = file.child('sampler').only(['plain', 'filtered', 'penalty'])
   const memory = file.child('memory').only(['sampler_bytes_per_logit', 'runtime_gb', 'source'])
   const runtime = memory.child('runtime_gb').only(['single', 'parallel'])

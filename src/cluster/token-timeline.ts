@@ -5,11 +5,12 @@
 import type {EngineListener} from '../engine/engine-config.js'
 import type {Ns} from '../latency/step-time.js'
 
-/** Batches of a lane from…until (inclusive, numbered from 1), one token each. */
+/** Batches of a lane from…until (inclusive, numbered from 1), `tokens` each. */
 interface Stretch {
   readonly lane: number
   readonly from: number
   until: number
+  readonly tokens: number
 }
 
 export class TokenTimeline {
@@ -20,12 +21,17 @@ export class TokenTimeline {
   /** What the engine must call. */
   readonly listener: EngineListener = {
     tokensFrom: (slot, batch, lane = 0) => {
-      this.#stretches[slot] ??= []
-      this.#stretches[slot]!.push({lane, from: batch, until: Number.POSITIVE_INFINITY})
+      this.#add(slot, {lane, from: batch, until: Number.POSITIVE_INFINITY, tokens: 1})
+    },
+    tokensAt: (slot, batch, tokens) => {
+      this.#add(slot, {lane: 0, from: batch, until: batch, tokens})
     },
     tokensUntil: (slot, batch) => {
       const last = this.#stretches[slot]?.at(-1)
       if (last) last.until = Math.min(last.until, batch)
+    },
+    forgotten: (slot) => {
+      this.#stretches[slot] = []
     },
     batchEnded: (batch, now, lane = 0) => {
       this.#lanes[batch - 1] = lane
@@ -33,15 +39,24 @@ export class TokenTimeline {
     },
   }
 
-  /** Gaps between the tokens of a request that leaves, in ns; its slot is then forgotten. */
-  takeGaps(slot: number): number[] {
+  #add(slot: number, stretch: Stretch): void {
+    this.#stretches[slot] ??= []
+    this.#stretches[slot]!.push(stretch)
+  }
+
+  /**
+   * Gaps between the tokens of a request that leaves, in ns; its slot is then forgotten. `firstTokenAt`: when the
+   * first one came, if another engine made it.
+   */
+  takeGaps(slot: number, firstTokenAt = Number.NaN): number[] {
     const gaps: number[] = []
-    let previous = Number.NaN
-    for (const {lane, from, until} of this.#stretches[slot] ?? []) {
+    let previous = firstTokenAt
+    for (const {lane, from, until, tokens} of this.#stretches[slot] ?? []) {
       for (let batch = from; batch <= Math.min(until, this.#ends.length); batch++) {
         if (this.#lanes[batch - 1] !== lane) continue
         const end = this.#ends[batch - 1]!
-        if (!Number.isNaN(previous)) gaps.push(end - previous)
+        if (end > previous) gaps.push(end - previous)
+        for (let more = 1; more < tokens; more++) gaps.push(0)
         previous = end
       }
     }

@@ -1,9 +1,9 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {extraFlags, speculationOf} from '../command-flags/extra-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
-import {renderDevices} from '../report/device-table.js'
 import {progressOn} from '../report/progress.js'
 import {parseSlo} from '../report/slo.js'
 import {styleFor} from '../report/style.js'
@@ -35,6 +35,7 @@ export default class Simulate extends BaseCommand {
       summary: 'Accelerator, or several to compare; see "hardware list".',
     }),
     ...engineFlags,
+    ...extraFlags,
     ...traceFlags,
     concurrency: Flags.integer({
       helpGroup: 'TRACE',
@@ -91,7 +92,10 @@ export default class Simulate extends BaseCommand {
     const result = await runJob({
       traces: args.trace,
       readOptions: readOptionsOf(flags),
-      requests: devices.map((device) => runRequestOf(flags, device)),
+      requests: devices.map((device) => ({
+        ...runRequestOf(flags, device),
+        speculation: speculationOf(flags),
+      })),
       concurrency: flags.concurrency,
       slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
       warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),
@@ -112,8 +116,10 @@ export default class Simulate extends BaseCommand {
 
   async #print({trace, runs, devices, header}: JobResult): Promise<void> {
     const style = await styleFor(process.stdout, process.env)
-    if (devices.length > 1) this.log(await renderDevices(devices, header, style))
-    else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
+    if (devices.length > 1) {
+      const {renderDevices} = await import('../report/device-table.js')
+      this.log(await renderDevices(devices, header, style))
+    } else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
     for (const run of runs) {
       const {steps} = run.summary
       const counts = `${trace.length} requests, ${run.tokens} tokens, ${steps} steps`

@@ -5,10 +5,13 @@
 import {readFileSync} from 'node:fs'
 import {parseJson} from '../catalogue/json-text.js'
 import {Problem} from '../errors.js'
+import {type NodePower, readPower} from './cluster-power.js'
 
 export interface ClusterInstance {
   /** JSON path, for messages. */
   readonly path: string
+  /** Index of its node. */
+  readonly node: number
   readonly modelName: string
   readonly hardware: string
   readonly memory: {
@@ -20,6 +23,7 @@ export interface ClusterInstance {
   readonly hostMemory: {readonly bandwidthGb: number; readonly latencyNs: number}
   readonly tp: number
   readonly pp: number
+  readonly role: 'prefill' | 'decode' | undefined
   /** Undefined: tp for a model with experts, else 1. */
   readonly ep: number | undefined
   readonly settings: InstanceSettings
@@ -41,6 +45,8 @@ export interface InstanceSettings {
 export interface ClusterFile {
   readonly link: {readonly bandwidthGb: number; readonly latencyNs: number}
   readonly instances: readonly ClusterInstance[]
+  /** What each node draws; undefined unless every node says so. */
+  readonly power: readonly NodePower[] | undefined
   readonly notes: readonly string[]
 }
 
@@ -90,7 +96,7 @@ const instanceKeys = [
 type Fields = Readonly<Record<string, unknown>>
 
 /** One object of the file with its path: reads fields and says where they are when they are wrong. */
-class Node {
+export class Node {
   readonly file: string
   readonly path: string
   readonly #fields: Fields
@@ -185,10 +191,11 @@ export function readClusterFile(file: string): ClusterFile {
   const nodes = root.counted('nodes', 'num_nodes')
   if (root.get('cxl_mem') !== undefined)
     notes.push(`${file}: cxl_mem is not used by any instance and ignored.`)
-  if (nodes.some((node) => node.get('power') !== undefined)) {
-    notes.push(`${file}: the power section is ignored; energy is not modelled yet.`)
-  }
-  const instances = nodes.flatMap((node) => {
+  const power = nodes.flatMap((node) => (node.get('power') === undefined ? [] : readPower(node)))
+  const knowsPower = power.length === nodes.length
+  if (power.length > 0 && !knowsPower)
+    notes.push(`${file}: a node has no power section, so none is used, as in LLMServingSim.`)
+  const instances = nodes.flatMap((node, at) => {
     const host = node.object('cpu_mem')
     if (host.get('pim_config') !== undefined) throw unbuilt(host, 'pim_config', 'PIM attention')
     // LLMServingSim uses the first node's host memory for all nodes.
@@ -199,7 +206,7 @@ export function readClusterFile(file: string): ClusterFile {
     }
     return node
       .counted('instances', 'num_instances')
-      .map((instance) => readInstance(instance, hostMemory))
+      .map((instance) => ({...readInstance(instance, hostMemory), node: at}))
   })
   return {
     link: {
@@ -207,6 +214,7 @@ export function readClusterFile(file: string): ClusterFile {
       latencyNs: firstDimension(root, 'link_latency', 'not negative'),
     },
     instances,
+    power: knowsPower ? power : undefined,
     notes,
   }
 }
@@ -235,7 +243,10 @@ const unbuilt = (node: Node, key: string, what: string): Problem =>
     suggestions: ['Use independent instances with tensor parallelism.'],
   })
 
-function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory']): ClusterInstance {
+function readInstance(
+  instance: Node,
+  hostMemory: ClusterInstance['hostMemory'],
+): Omit<ClusterInstance, 'node'> {
   for (const key of instance.keys()) {
     if (!instanceKeys.includes(key))
       throw instance.fault(key, `is not known here (known: ${instanceKeys.join(', ')})`)
@@ -243,8 +254,9 @@ function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory'])
     const isOff = value === false || value === null || value === undefined
     if (notBuilt.includes(key) && !isOff) throw unbuilt(instance, key, `"${key}"`)
   }
-  if ((instance.get('pd_type') ?? null) !== null)
-    throw unbuilt(instance, 'pd_type', 'prefill/decode disaggregation')
+  const role = instance.get('pd_type') ?? undefined
+  if (role !== undefined && role !== 'prefill' && role !== 'decode')
+    throw instance.fault('pd_type', 'must be prefill, decode or null')
   if ((instance.get('dp_group') ?? null) !== null)
     throw unbuilt(instance, 'dp_group', 'a data-parallel group')
   const pp = instance.size('pp_size') ?? 1
@@ -272,6 +284,7 @@ function readInstance(instance: Node, hostMemory: ClusterInstance['hostMemory'])
     hostMemory,
     tp,
     pp,
+    role,
     ep: instance.size('ep_size'),
     settings: readSettings(instance),
   }

@@ -20,6 +20,12 @@ export class Batch {
   readonly finishing: number[] = []
   /** Requests whose latest token this is, for they leave the cohort: its time must be kept. */
   readonly departing: number[] = []
+  /** Of speculating engines: decodes that had drafts, their drafts, and those that are accepted. */
+  verifications = 0
+  drafts = 0
+  accepted = 0
+  /** Drafts that brought no token: rejected, or behind the end of the output. */
+  wasted = 0
   /** Cohort of its decodes (see Seats); the first unless the engine has several stages. */
   lane = 0
   /** When it starts in the first stage and ends in the last, once its clock has said so. */
@@ -55,14 +61,6 @@ export class Batch {
     return this.isPlain && this.regular === count && this.shape.tokens === count
   }
 
-  /** The contexts of a batch that holds the same decodes again. */
-  setContexts(sum: number, smallest: number, largest: number): void {
-    const {shape} = this
-    shape.decodeContext = sum
-    shape.decodeContextMin = smallest
-    shape.decodeContextMax = largest
-  }
-
   clear(sequence: number): void {
     this.sequence = sequence
     const {shape} = this
@@ -71,6 +69,7 @@ export class Batch {
     shape.prefills = 0
     shape.prefillTokens = 0
     shape.prefillContext = 0
+    shape.prefillContextMax = 0
     shape.prefillWork = 0
     shape.decodes = 0
     shape.decodeContext = 0
@@ -79,6 +78,10 @@ export class Batch {
     shape.paddedTokens = 0
     this.regular = 0
     this.preempted = 0
+    this.verifications = 0
+    this.drafts = 0
+    this.accepted = 0
+    this.wasted = 0
     this.end = Number.POSITIVE_INFINITY
     empty(this.joiners)
     empty(this.stragglers)
@@ -98,6 +101,7 @@ export class Batch {
     shape.prefills++
     shape.prefillTokens += n
     shape.prefillContext += context
+    if (context > shape.prefillContextMax) shape.prefillContextMax = context
     shape.prefillWork += n * (context + (n + 1) / 2)
   }
 

@@ -26,6 +26,16 @@ export interface EngineConfig {
    */
   readonly stages?: number
   readonly policy: SchedulingPolicy
+  /** Absent: none. Needs depth 1: how many tokens a step brings is known when it ends. */
+  readonly speculation?: Speculation | undefined
+}
+
+/** A decode computes drafts behind its last token, and gets one token more than the model accepts of them. */
+export interface Speculation {
+  /** Drafts of a decode, at most. */
+  readonly tokens: number
+  /** Whether the model accepts the draft of token `position` (from 0, prompt included), after `depth` accepted ones of the same step. Pure. */
+  accepts(row: number, position: number, depth: number): boolean
 }
 
 /** Why a request can never run here. */
@@ -45,7 +55,11 @@ export interface EngineListener {
   tokensFrom?(slot: number, batch: number, lane?: number): void
   /** …up to and including this one (a later call may name an earlier batch). */
   tokensUntil?(slot: number, batch: number): void
+  /** Of speculating engines: the request gets `count` tokens at once at the end of this batch. */
+  tokensAt?(slot: number, batch: number, count: number): void
   /** Batches take turns in the lanes of a pipeline; without stages there is one lane, 0. */
+  /** The request is done here, and nobody will ask what became of it. */
+  forgotten?(slot: number): void
   batchEnded?(batch: number, now: Ns, lane?: number): void
 }
 
@@ -66,4 +80,6 @@ export interface EngineView {
   readonly freeBlocks: number
   readonly totalBlocks: number
   readonly maxNumSeqs: number
+  /** Tokens of a prompt that its prefix cache holds. `row` is the request's identity. */
+  cachedTokens(row: number, inputTokens: number): number
 }

@@ -55,10 +55,30 @@ export class RequestBlocks {
     return this.count(to) - this.count(from)
   }
 
-  /** Takes the blocks for tokens `from`…`to` of a request and enters those that become full. */
-  extend(slot: number, from: number, to: number): void {
-    this.#pool.take(this.needed(from, to))
-    this.enterFull(slot, to)
+  /** The same, less the spare ones that it holds already. */
+  missing(slot: number, from: number, to: number): number {
+    return Math.max(0, this.needed(from, to) - this.#requests.spare[slot]!)
+  }
+
+  /** Takes the blocks for tokens `from`…`to` of a request and enters those that the first `known` tokens fill. */
+  extend(slot: number, from: number, to: number, known = to): void {
+    const missing = this.missing(slot, from, to)
+    const {spare} = this.#requests
+    if (spare[slot]! > 0) spare[slot]! -= this.needed(from, to) - missing
+    this.#pool.take(missing)
+    this.enterFull(slot, known)
+  }
+
+  /** Of a request that holds blocks for `held` tokens only `tokens` count from now on: the others are spare. */
+  shrink(slot: number, held: number, tokens: number): void {
+    this.#requests.spare[slot]! += this.needed(tokens, held)
+  }
+
+  #takeSpare(slot: number): number {
+    const {spare} = this.#requests
+    const blocks = spare[slot]!
+    spare[slot] = 0
+    return blocks
   }
 
   /** Enters the blocks that `tokens` tokens fill in the index. */
@@ -111,6 +131,24 @@ export class RequestBlocks {
     for (let i = 0; i < match.pieces.length; i += 2) this.#pool.index.watch(match.pieces[i]!)
     this.#matched = slot
     return match
+  }
+
+  /** Tokens that a look-up for a prompt of so many tokens would find; it leaves no trace. */
+  peek(row: number, inputTokens: number): number {
+    const {blockSize} = this.#rules
+    const limit = Math.min(Math.floor((inputTokens - 1) / blockSize), this.shareable(row))
+    const {index} = this.#pool
+    const identity = this.#identity
+    let block = 0
+    for (let span = 0; block < limit; ) {
+      const start = identity.spanStart(row, span)
+      const piece = index.find(identity.spanId(row, span), block - start)
+      if (piece < 0) break
+      const spanEnd = identity.spanEnd(row, span)
+      block = Math.min(start + index.endOf(piece), limit, spanEnd)
+      if (block === spanEnd) span++
+    }
+    return block * blockSize
   }
 
   #mayHit(slot: number): boolean {
@@ -168,7 +206,7 @@ export class RequestBlocks {
       this.#giveAll(slot, tokens)
       return
     }
-    this.#pool.givePlain(this.count(tokens) - full)
+    this.#pool.givePlain(this.count(tokens) - full + this.#takeSpare(slot))
     this.#pool.giveOwn(slot, shared, full)
     this.#releasePieces(slot)
   }
@@ -181,7 +219,8 @@ export class RequestBlocks {
   }
 
   #giveAll(slot: number, tokens: number): void {
-    this.#pool.givePlain(this.count(tokens) - this.#requests.entered[slot]!)
+    const entered = this.#requests.entered[slot]!
+    this.#pool.givePlain(this.count(tokens) - entered + this.#takeSpare(slot))
     this.#releasePieces(slot)
   }
 

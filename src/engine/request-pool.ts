@@ -30,6 +30,8 @@ export const origin = {
   elsewhere: 1,
   /** Pulled: all but the last token that exists is in its blocks. */
   arrived: 2,
+  /** It comes with its KV, as soon as there are blocks. */
+  copied: 3,
 } as const
 
 export const none = -1
@@ -52,6 +54,10 @@ export class RequestPool {
   reached = new Int32Array(0)
   /** Tokens picked for it in the plan being made. */
   picked = new Int32Array(0)
+  /** Blocks that it holds beyond those of its computed tokens: they were taken for drafts. */
+  spare = new Int32Array(0)
+  /** Of a speculating engine: tokens that its latest step brings; 0: it has no drafts yet. */
+  promised = new Int32Array(0)
   /** Its first blocks that are in the prefix index: how many, and in which pieces (piece, block behind it, …). */
   entered = new Int32Array(0)
   pieces: (number[] | undefined)[] = []
@@ -76,6 +82,8 @@ export class RequestPool {
   regularUntil = new Float64Array(0)
   /** See `origin`. */
   origin = new Uint8Array(0)
+  /** Tokens that the engine which pulls its KV had already. */
+  pulled = new Int32Array(0)
   /** 1: its blocks stay when it finishes, until `release`. */
   keeps = new Uint8Array(0)
   /** Cohort that it decodes in, and the batch whose end it must wait for before it can come back to a pipeline. */
@@ -98,6 +106,8 @@ export class RequestPool {
     this.computed[slot] = 0
     this.reached[slot] = 0
     this.picked[slot] = 0
+    this.spare[slot] = 0
+    this.promised[slot] = 0
     this.entered[slot] = 0
     this.shareable[slot] = 0
     this.priority[slot] = 0
@@ -112,6 +122,7 @@ export class RequestPool {
     this.regularUntil[slot] = Number.NEGATIVE_INFINITY
     this.origin[slot] = origin.here
     this.keeps[slot] = 0
+    this.pulled[slot] = 0
     this.lane[slot] = 0
     this.awaits[slot] = 0
     return slot

@@ -29,7 +29,8 @@ export class RunningPlan {
   /** Phase A without walking: all decodes by their sums, then the chunks. Returns the budget left. */
   plan(batch: Batch, now: Ns): number {
     const {cohort, stragglers, prefilling} = this.#parts.seats
-    const left = this.#pickAll()
+    // With drafts, what a request takes depends on the requests before it.
+    const left = this.#parts.config.speculation ? -1 : this.#pickAll()
     if (left < 0) return this.#walkRunning(batch, now)
     const members = cohort.size
     batch.addDecodes(

@@ -5,7 +5,7 @@
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
 import type {Cohort} from './cohort.js'
-import type {EngineConfig, EngineListener} from './engine-config.js'
+import type {EngineConfig, EngineListener, Speculation} from './engine-config.js'
 import {Lanes} from './lanes.js'
 import type {Pipeline} from './pipeline.js'
 import type {RequestBlocks} from './request-blocks.js'
@@ -88,7 +88,38 @@ export class Seats {
     batch.addChunk(n, computed)
     requests.computed[slot] = computed + n
     if (Number.isNaN(requests.firstTokenAt[slot]!)) this.#listener.chunkPlanned?.(slot, now)
-    if (computed + n === requests.reached[slot]!) this.#join(slot, batch)
+    if (computed + n < requests.reached[slot]!) return
+    if (this.#config.speculation) this.#verify(slot, batch, this.#config.speculation)
+    else this.#join(slot, batch)
+  }
+
+  /**
+   * A request of a speculating engine that caught up. What it computed beyond its last token are drafts: it gets those
+   * that the model accepts, and the model's own next token. It keeps the blocks of the others for its next drafts.
+   */
+  #verify(slot: number, batch: Batch, {accepts}: Speculation): void {
+    const requests = this.#requests
+    const reached = requests.reached[slot]!
+    const held = requests.computed[slot]!
+    const drafts = held - reached
+    const row = requests.row[slot]!
+    let accepted = 0
+    while (accepted < drafts && accepts(row, reached + accepted, accepted)) accepted++
+    if (drafts > 0) batch.verifications++
+    batch.drafts += drafts
+    batch.accepted += accepted
+    const tokens = Math.min(accepted + 1, requests.total[slot]! - reached)
+    batch.wasted += drafts - (tokens - 1)
+    requests.promised[slot] = tokens
+    requests.reached[slot] = reached + tokens
+    requests.computed[slot] = reached + tokens - 1
+    this.#blocks.shrink(slot, held, reached + tokens - 1)
+    batch.joiners.push(slot)
+    this.#listener.tokensAt?.(slot, batch.sequence, tokens)
+    this.work += tokens
+    if (reached + tokens < requests.total[slot]!) return
+    dropFrom(this.prefilling, slot)
+    this.#drain(slot, batch)
   }
 
   /** A request that caught up gets a token from `batch`, and decodes from the next step on. */

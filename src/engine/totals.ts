@@ -29,6 +29,7 @@ export class Totals {
   heldBackRunningNs = asDouble
   heldBackBlocksNs = asDouble
   readonly gaps = new Samples()
+  readonly speculation = {verifications: 0, drafts: 0, accepted: 0, wasted: 0}
 
   constructor() {
     this.recomputedTokens = this.lookedUpTokens = this.hitTokens = 0
@@ -36,6 +37,14 @@ export class Totals {
     this.busyNs = this.runningNs = this.waitingNs = this.blocksNs = 0
     this.heldBack.seats = this.heldBack.blocks = this.heldBack.budget = 0
     this.heldBackRunningNs = this.heldBackBlocksNs = 0
+  }
+
+  /** A batch with drafts ends. */
+  verify({verifications, drafts, accepted, wasted}: Totals['speculation']): void {
+    this.speculation.verifications += verifications
+    this.speculation.drafts += drafts
+    this.speculation.accepted += accepted
+    this.speculation.wasted += wasted
   }
 
   /** A batch runs for `duration` ns with what its plan left in the engine. */

@@ -47,23 +47,43 @@ export class Walk {
     const role = requests.state[slot]
     if (role === state.decoding) return seats.isOpen(slot) ? 1 : 0
     if (role !== state.prefilling) return 0
-    return seats.cut(requests.reached[slot]! - requests.computed[slot]!)
+    return seats.cut(requests.reached[slot]! - requests.computed[slot]! + this.#drafts(slot))
+  }
+
+  /** Drafts behind the last token of a request that has some; none that the model has no position for. */
+  #drafts(slot: number): number {
+    const {config, requests} = this.#parts
+    if (config.speculation === undefined || requests.promised[slot] === 0) return 0
+    return Math.min(config.speculation.tokens, config.maxModelLen - 1 - requests.reached[slot]!)
   }
 
   /** Takes blocks for `n` tokens, from others if need be. False when that cost the request its own seat. */
   #pick(slot: number, n: number, batch: Batch): boolean {
     const {requests, pool, blocks} = this.#parts
     const context = this.#context(slot)
-    while (blocks.needed(context, context + n) > pool.free) {
+    while (blocks.missing(slot, context, context + n) > pool.free) {
       const victim = this.#victim()
       this.#preempt(victim, batch)
       if (victim === slot) return false
     }
-    blocks.extend(slot, context, context + n)
+    blocks.extend(slot, context, context + n, this.#known(slot, context + n))
     requests.picked[slot] = n
     this.#picks.push(slot)
     this.#budget -= n
     return true
+  }
+
+  /** Of its first `tokens` tokens those that are no drafts. */
+  #known(slot: number, tokens: number): number {
+    const {config, requests} = this.#parts
+    return config.speculation ? Math.min(tokens, requests.reached[slot]!) : tokens
+  }
+
+  /** Of the `tokens` tokens that a victim holds those that the index knows of: accepted drafts enter with the next pick. */
+  #entered(slot: number, tokens: number): number {
+    const {requests} = this.#parts
+    if (requests.picked[slot]! > 0) return this.#known(slot, tokens)
+    return tokens - Math.max(0, requests.promised[slot]! - 1)
   }
 
   #victim(): number {
@@ -82,7 +102,10 @@ export class Walk {
 
   #preempt(slot: number, batch: Batch): void {
     const {requests, blocks, seats, queue} = this.#parts
-    const held = this.#context(slot) + requests.picked[slot]!
+    const planned = this.#context(slot) + requests.picked[slot]!
+    const held = this.#entered(slot, planned)
+    if (held < planned) blocks.shrink(slot, planned, held)
+    requests.promised[slot] = 0
     const wasDraining = requests.state[slot] === state.draining
     this.#budget += requests.picked[slot]!
     requests.picked[slot] = 0

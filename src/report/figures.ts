@@ -51,6 +51,8 @@ export function seconds(value: number | null): string {
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`
 }
 
-/** `$12.34`; `–`: none. */
-export const dollars = (value: number | null): string =>
-  value === null ? '–' : `$${value.toFixed(2)}`
+/** `$12.34`, and below ten cents with the digits that carry meaning, `$0.00222`; `–`: none. */
+export function dollars(value: number | null): string {
+  if (value === null) return '–'
+  return `$${value > 0 && value < 0.0995 ? figure(value) : value.toFixed(2)}`
+}

@@ -1,10 +1,11 @@
 /** What a person reads after a run: within 80 columns, with or without colour. */
 
+import type {Energy} from './energy.js'
 import {count, dollars, figure, seconds, share} from './figures.js'
 import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
-import type {Cost, Summary} from './summary.js'
+import type {Cost, Drafting, Summary} from './summary.js'
 
 const latencies = [
   ['TTFT', 'ttft_ms'],
@@ -50,7 +51,7 @@ function labelled(name: string, text: string, style: Style): string[] {
 }
 
 function factsOf(summary: Summary): (readonly [string, string])[] {
-  const {throughput, warmup, goodput, cost} = summary
+  const {throughput, warmup, goodput, cost, energy, speculation} = summary
   const rates = [
     `${figure(throughput.requests_per_s)} req/s`,
     `${figure(throughput.input_tokens_per_s)} tok/s in`,
@@ -67,7 +68,10 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ['KV cache', kvFact(summary)],
     ['prefix hits', prefixFact(summary)],
     ['engine', engineFact(summary)],
+    ...(speculation ? [['drafts', draftsFact(speculation)] as const] : []),
     ...(cost ? [['cost', costFact(cost)] as const] : []),
+    ...(energy ? [['energy', energyFact(energy)] as const] : []),
+    ...percentilesFact(summary),
     ...(warmup
       ? [
           [
@@ -76,6 +80,20 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
           ] as const,
         ]
       : []),
+  ]
+}
+
+/** Says which percentiles are not exact, and how far off they may be. */
+function percentilesFact(summary: Summary): (readonly [string, string])[] {
+  const sketched = latencies.filter(([, field]) => summary[field].relative_error !== undefined)
+  if (sketched.length === 0) return []
+  const names = sketched.map(([name]) => name).join(', ')
+  const error = Math.max(...sketched.map(([, field]) => summary[field].relative_error!))
+  return [
+    [
+      'percentiles',
+      `of ${names} are from samples in buckets, within ${(100 * error).toFixed(2)} %`,
+    ],
   ]
 }
 
@@ -115,9 +133,20 @@ function engineFact({steps, utilisation, engines}: Summary): string {
   return `${who}${count(steps)} steps, one running ${share(utilisation)} of the time`
 }
 
+function draftsFact({drafts, acceptance, tokens_per_step}: Drafting): string {
+  return `${share(acceptance)} of ${count(drafts)} accepted: ${figure(tokens_per_step)} tokens a decode`
+}
+
 function costFact(cost: Cost): string {
   const devices = `${cost.devices} ${cost.devices === 1 ? 'device' : 'devices'}`
-  return `${dollars(cost.usd_per_1m_output_tokens)} per 1M output tokens (${devices} at ${dollars(cost.usd_per_hour)}/h)`
+  const perToken = `${dollars(cost.usd_per_1m_input_tokens)} per 1M input tokens, ${dollars(cost.usd_per_1m_output_tokens)} per 1M output tokens`
+  return `${dollars(cost.usd)}: ${perToken} (${devices} at ${dollars(cost.usd_per_hour)}/h)`
+}
+
+function energyFact(energy: Energy): string {
+  const {total_j, mean_w, peak_w, j_per_request, j_per_output_token} = energy
+  const watts = `${figure(mean_w)} W on average, at most ${figure(peak_w)} W`
+  return `${figure(total_j / 3.6e6)} kWh, ${watts}; ${figure(j_per_request)} J per request, ${figure(j_per_output_token)} J per output token`
 }
 
 function warningsOf(summary: Summary): string[] {

@@ -42,7 +42,7 @@ export interface EngineTotals {
   readonly instance: number
   readonly steps: number
   readonly preemptions: number
-  /** Tokens computed again because of preemptions. */
+  /** Tokens computed again: because of preemptions, or where the KV of a prompt came from another engine. */
   readonly recomputedTokens: number
   readonly blocks: number
   readonly blockSize: number
@@ -67,4 +67,12 @@ export interface EngineTotals {
   readonly heldBackRunningNs: number
   readonly heldBackBlocksNs: number
   readonly gaps: WeightedSamples
+  /** Of speculating engines: decodes that had drafts, their drafts, and those that were accepted. */
+  readonly speculation?: {
+    readonly verifications: number
+    readonly drafts: number
+    readonly accepted: number
+    /** Drafts that brought no token: rejected, or behind the end of an output. */
+    readonly wasted: number
+  }
 }

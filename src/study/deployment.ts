@@ -3,17 +3,23 @@ import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import type {EngineProfile} from '../catalogue/engine-profile.js'
+import {kvBytesPerToken} from '../catalogue/model-arithmetic.js'
+import {layerCount} from '../catalogue/model-shape.js'
 import type {ReplicaConfig} from '../cluster/cluster.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
 import type {StepTimeModel} from '../latency/step-time.js'
+import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
 import {chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {type Instance, placeInstances} from './instance.js'
 import type {Layout} from './layout.js'
+import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
+import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
+import {settleTraffic, type Traffic} from './traffic.js'
 
 export interface DeployedEngine {
   readonly instance: Instance
@@ -27,29 +33,24 @@ export interface Deployment {
   readonly engines: readonly DeployedEngine[]
   readonly replicas: readonly ReplicaConfig[]
   readonly policy: SchedulingPolicy
+  readonly traffic: Traffic
   readonly price: Price | undefined
+  readonly power: PowerPlan | undefined
+  readonly speculator: Speculator | undefined
   /** What a user should know, one sentence each. */
   readonly notes: readonly string[]
 }
 
 /** @throws Problem for anything in the request that does not exist, fit or divide */
 export async function deploy(request: RunRequest): Promise<Deployment> {
-  if (routers[request.router] === undefined) {
-    throw new Problem('FLAG_BAD_VALUE', `--router: there is no router "${request.router}".`, {
-      suggestions: Object.keys(routers).map((name) => `--router ${name}`),
-    })
-  }
+  checkRouters(request)
   const policy = await loadPolicy(request.policy, moduleUrl)
-  const {instances, layout, notes} = await placeInstances(request)
+  const {instances, layout, notes, traffic: fromFile} = await placeInstances(request)
+  const speculator = await loadSpeculator(request)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
-  for (const instance of instances) {
-    const engine = made.get(instance) ?? {
-      instance,
-      // The order matters for messages: a cut that does not divide comes before a model that does not fit.
-      settled: settleEngine(instance, request, policy),
-      latency: await chooseLatency(instance, request),
-    }
+  for (const {instance} of instances) {
+    const engine = made.get(instance) ?? (await engineOf(instance, {request, policy, speculator}))
     made.set(instance, engine)
     engines.push(engine)
   }
@@ -57,19 +58,62 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     request,
     layout,
     engines,
-    replicas: engines.map(({instance, settled, latency}) => ({
+    traffic: settleTraffic(request, fromFile),
+    replicas: engines.map(({instance, settled, latency}, at) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
       pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request, instance.profile),
+      role: instance.role,
+      group: instances[at]!.group,
+      kv: kvOf(instance),
     })),
     policy,
-    price: priceOf(engines),
+    price: priceOf(engines, request.pricePerHour),
+    power: planPower(instances.map(({instance}) => instance)),
+    speculator,
     notes: [
       ...notes,
       ...new Set(engines.flatMap(({settled, latency}) => [...settled.notes, ...latency.notes])),
     ],
+  }
+}
+
+function checkRouters({router, traffic}: RunRequest): void {
+  const given = {router, 'decode-router': traffic?.decodeRouter}
+  for (const [flag, name] of Object.entries(given)) {
+    if (name === undefined || routers[name] !== undefined) continue
+    throw new Problem('FLAG_BAD_VALUE', `--${flag}: there is no router "${name}".`, {
+      suggestions: Object.keys(routers).map((known) => `--${flag} ${known}`),
+    })
+  }
+}
+
+/** The KV of one token, once however many ranks keep copies. */
+const kvOf = ({model, settings}: Instance) => ({
+  bytesPerToken: kvBytesPerToken(model, {kvDtype: settings.kvCacheDtype ?? 'auto'}),
+  layers: layerCount(model),
+})
+
+interface Common {
+  readonly request: RunRequest
+  readonly policy: SchedulingPolicy
+  readonly speculator: Speculator | undefined
+}
+
+async function engineOf(
+  instance: Instance,
+  {request, policy, speculator}: Common,
+): Promise<DeployedEngine> {
+  // The order matters for messages: a cut that does not divide comes before a model that does not fit.
+  const settled = settleEngine(instance, request, policy)
+  const latency = await chooseLatency(instance, request)
+  if (speculator === undefined) return {instance, settled, latency}
+  return {
+    instance,
+    settled: settleSpeculation(settled, speculator, instance),
+    latency: draftedLatency(latency, speculator, instance),
   }
 }
 
@@ -88,15 +132,16 @@ function frontEndOf({compat, frontEnd}: RunRequest, profile: EngineProfile) {
   return {delayNs, perTokenNs: Math.round(perTokenNs), afterNs: 0}
 }
 
-/** Mean price of the devices, where the catalogue has one for all. */
-function priceOf(engines: readonly DeployedEngine[]): Price | undefined {
+/** Mean price of the devices, where it was given or the catalogue has one for all. */
+function priceOf(engines: readonly DeployedEngine[], given: number | undefined): Price | undefined {
   let devices = 0
   let usdPerHour = 0
   for (const {instance} of engines) {
-    if (instance.hardware === undefined) return undefined
+    const price = given ?? instance.hardware?.priceUsdPerHour
+    if (price === undefined) return undefined
     const {tp, pp} = instance
     devices += tp * pp
-    usdPerHour += tp * pp * instance.hardware.priceUsdPerHour
+    usdPerHour += tp * pp * price
   }
   return {usdPerHour: usdPerHour / devices, devices}
 }

@@ -48,7 +48,7 @@ export function compareRun(run: MeasuredRun, deployment: Deployment): RunCompari
     model: engine.instance.model.id,
     tp: engine.instance.tp,
     engine: engine.instance.profile.id,
-    header: describeRun(run.trace, deployment, run.name),
+    header: describeRun(simulation.facts, deployment, run.name),
     stages: run.stages.map((stage) => compareStage(run, stage, simulation)),
     ...correlations(run, simulation),
     ...(run.timeline && {timeline: steps.beside(run.timeline, engine.settled.config.numGpuBlocks)}),

@@ -108,7 +108,8 @@ describe('llmsim simulate, on a screen', () => {
       /^KV cache +[\d,]+ blocks, at most [\d.]+ % in use; 0 preemptions$/m,
       /^prefix hits \d+ % of prompt tokens$/m,
       /^engine +[\d,]+ steps, one running \d+ % of the time$/m,
-      /^cost +\$\d+\.\d\d per 1M output tokens \(4 devices at \$0\.25\/h\)$/m,
+      /^cost +\$[\d.]+: \$[\d.]+ per 1M input tokens, \$[\d.]+ per 1M output tokens \(4\n +devices at \$0\.25\/h\)$/m,
+      /^energy +[\d.]+ kWh, [\d,]+ W on average, at most [\d,]+ W; \d+ J per request,\n +[\d.]+ J per output token$/m,
       /^not saturated, latency is step time: no request waited for a seat/m,
     ])
       expect(stdout).match(part)
@@ -197,7 +198,12 @@ describe('a kept run', () => {
   })
 
   it('has run.json and requests.csv, with the exact columns and whole nanoseconds', async () => {
-    expect((await readdir(run)).sort()).deep.equal(['labels.csv', 'requests.csv', 'run.json'])
+    expect((await readdir(run)).sort()).deep.equal([
+      'labels.csv',
+      'power.csv',
+      'requests.csv',
+      'run.json',
+    ])
     const text = await readFile(join(run, 'requests.csv'), 'utf8')
     expect(text.slice(0, text.indexOf('\n'))).equal(
       'request_id,instance,arrived_at,input_tokens,output_tokens,cached_tokens,queue_ms,ttft_ms,tpot_ms,e2e_ms,finished_at,preemptions,status',

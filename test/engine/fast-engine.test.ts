@@ -1,4 +1,5 @@
 import {expect} from 'chai'
+import {speculatingSpecs} from '../reference/arbitraries.js'
 import {firstDisagreement} from './against-reference.js'
 import {runFast} from './fast-engine.js'
 
@@ -13,4 +14,9 @@ describe('the fast engine is the reference engine', function () {
   it('skipping ahead, in every request, gap and total', () => {
     expect(firstDisagreement(runFast('skipping'))).to.equal(undefined)
   })
+
+  for (const detail of ['every step', 'skipping'] as const)
+    it(`with speculative decoding, ${detail}`, () => {
+      expect(firstDisagreement(runFast(detail), {specs: speculatingSpecs})).to.equal(undefined)
+    })
 })

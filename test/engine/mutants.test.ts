@@ -1,7 +1,7 @@
 /** The comparison with the reference is worth what it catches: each of these faults must turn it red. */
 import {expect} from 'chai'
 import type {StepTime} from '#llmsim/latency/step-time.js'
-import {pipelineSpecs, plainSpecs} from '../reference/arbitraries.js'
+import {pipelineSpecs, plainSpecs, speculatingSpecs} from '../reference/arbitraries.js'
 import {caseOf, type Scenario} from '../reference/scenario.js'
 import {differenceIn, firstDisagreement, type RunFast} from './against-reference.js'
 import {type Detail, type Modules, runFast} from './fast-engine.js'
@@ -201,6 +201,66 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: walk,
     from: 'if (at < 0)',
     to: 'if (true)',
+  },
+  'drafts: a rejected one counts as computed': {
+    file: seats,
+    from: 'requests.computed[slot] = reached + tokens - 1',
+    to: 'requests.computed[slot] = held',
+    in: speculatingSpecs,
+  },
+  'drafts: their blocks are lost': {
+    file: seats,
+    from: 'this.#blocks.shrink(slot, held, reached + tokens - 1)',
+    to: '',
+    in: speculatingSpecs,
+  },
+  'drafts: blocks that are there are taken again': {
+    file: blocks,
+    from: 'Math.max(0, this.needed(from, to) - this.#requests.spare[slot])',
+    to: 'Math.max(0, this.needed(from, to))',
+    in: speculatingSpecs,
+  },
+  'drafts: they enter the index': {
+    file: walk,
+    from: 'config.speculation ? Math.min(tokens, requests.reached[slot]) : tokens',
+    to: 'tokens',
+    in: speculatingSpecs,
+  },
+  'drafts: accepted ones are in the index before the next pick': {
+    file: walk,
+    from: 'tokens - Math.max(0, requests.promised[slot] - 1)',
+    to: 'tokens',
+    in: speculatingSpecs,
+  },
+  'drafts: a preempted request still has some': {
+    file: walk,
+    from: 'requests.promised[slot] = 0',
+    to: '',
+    in: speculatingSpecs,
+  },
+  'drafts: more tokens than were asked for': {
+    file: seats,
+    from: 'Math.min(accepted + 1, requests.total[slot] - reached)',
+    to: 'accepted + 1',
+    in: speculatingSpecs,
+  },
+  'drafts: the last ones need no blocks': {
+    file: engine,
+    from: 'Math.min(total - 1 + speculation.tokens, maxModelLen - 1)',
+    to: 'total - 1',
+    in: speculatingSpecs,
+  },
+  'drafts: positions beyond the model': {
+    file: walk,
+    from: 'Math.min(config.speculation.tokens, config.maxModelLen - 1 - requests.reached[slot])',
+    to: 'config.speculation.tokens',
+    in: speculatingSpecs,
+  },
+  'drafts: a client that leaves had them already': {
+    file: engine,
+    from: 'delivered -= Math.max(1, requests.promised[slot])',
+    to: 'delivered -= 1',
+    in: speculatingSpecs,
   },
   'a preempted request comes back behind its equals': {
     file: 'engine/waiting-queue.js',

@@ -10,10 +10,9 @@ import {
   type RequestSpec,
   type StepTimeSpec,
 } from './case-spec.js'
-import type {ReferenceConfig} from './reference-engine.js'
 
 /** Mostly the first, now and then the others. */
-const mostly = <T>(weight: number, usual: fc.Arbitrary<T>, ...rare: fc.Arbitrary<T>[]) =>
+export const mostly = <T>(weight: number, usual: fc.Arbitrary<T>, ...rare: fc.Arbitrary<T>[]) =>
   fc.oneof({weight, arbitrary: usual}, ...rare.map((arbitrary) => ({weight: 1, arbitrary})))
 
 const content: fc.Arbitrary<Content> = fc.oneof(
@@ -37,7 +36,7 @@ const leaving: fc.Arbitrary<Leaving> = mostly(
   fc.constantFrom<Leaving>('at finish', 'after finish', 'in decode', 'at a step end'),
 )
 
-const request = (cancels: boolean): fc.Arbitrary<RequestSpec> =>
+export const request = (cancels: boolean): fc.Arbitrary<RequestSpec> =>
   fc.record({
     gap: fc.oneof(
       fc.constant(0),
@@ -60,6 +59,7 @@ const fields: readonly (keyof BatchShape)[] = [
   'prefills',
   'prefillTokens',
   'prefillContext',
+  'prefillContextMax',
   'prefillWork',
   'decodes',
   'decodeContext',
@@ -83,7 +83,7 @@ export const stepTimeSpecs: fc.Arbitrary<StepTimeSpec> = fc.record({
   bend: fc.constantFrom('none', 'stairs', 'roofline'),
 })
 
-const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
+export const engineConfigs: fc.Arbitrary<CaseSpec['config']> = fc
   .record({
     blockSize: fc.constantFrom(1, 2, 4, 16),
     /** Tokens that the pool holds, about; a request of 16 + 10 should often just fit. */
@@ -114,9 +114,9 @@ const engineConfigs: fc.Arbitrary<Omit<ReferenceConfig, 'policy'>> = fc
     maxNumBatchedTokens: config.maxNumBatchedTokens + (config.enableChunkedPrefill ? 0 : 20),
   }))
 
-const noPipeline = {stages: 1, skew: 0, hop: 0}
+export const noPipeline = {stages: 1, skew: 0, hop: 0}
 
-const pipelines: fc.Arbitrary<CaseSpec['pipeline']> = fc.record({
+export const pipelines: fc.Arbitrary<CaseSpec['pipeline']> = fc.record({
   stages: fc.integer({min: 2, max: 4}),
   skew: mostly(2, fc.constant(0), fc.integer({min: 1, max: 12})),
   hop: fc.constantFrom(0, 0, 1, 3),
@@ -162,3 +162,13 @@ const everySize = (pipeline: typeof pipelines): fc.Arbitrary<CaseSpec> =>
 export const plainSpecs = everySize(fc.constant(noPipeline))
 export const pipelineSpecs = everySize(pipelines)
 export const caseSpecs: fc.Arbitrary<CaseSpec> = mostly(2, plainSpecs, pipelineSpecs)
+
+const speculations = fc.record({
+  tokens: fc.integer({min: 1, max: 6}),
+  percent: fc.array(fc.constantFrom(0, 30, 60, 90, 100), {minLength: 1, maxLength: 3}),
+})
+
+/** Engines of one stage with drafts; on their own, so that the others stay what they are. */
+export const speculatingSpecs: fc.Arbitrary<CaseSpec> = fc
+  .tuple(plainSpecs, speculations)
+  .map(([spec, speculation]) => ({...spec, speculation}))

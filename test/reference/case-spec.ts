@@ -61,7 +61,9 @@ export interface CaseSpec {
   readonly spanTokens: number | 'block size'
   readonly prefixes: boolean
   readonly predictions: boolean
-  readonly config: Omit<ReferenceConfig, 'policy'>
+  readonly config: Omit<ReferenceConfig, 'policy' | 'speculation'>
+  /** How many drafts, and how many per cent of them are right, by place. Such an engine is synchronous. */
+  readonly speculation?: {readonly tokens: number; readonly percent: readonly number[]} | undefined
   /** One stage: no pipeline. Each stage takes `skew` ns more than the one before. */
   readonly pipeline: {readonly stages: number; readonly skew: number; readonly hop: number}
   readonly policy:
@@ -85,7 +87,7 @@ export const buildCase = (spec: CaseSpec): ReferenceCase => {
   const named = typeof policy === 'string' ? policy : {...policy, key: keys[policy.key]}
   const {stages} = spec.pipeline
   const depth = stages > 1 ? stages : spec.config.depth
-  const config = {...spec.config, depth, stages, policy: named}
+  const config = {...spec.config, depth, stages, policy: named, ...speculationOf(spec)}
   const stepTime = stepTimeOf(spec.stepTime)
   const pipeline = stages > 1 ? {pipeline: stagesOf(spec, stepTime)} : {}
   const trace = traceOf(spec)
@@ -93,6 +95,14 @@ export const buildCase = (spec: CaseSpec): ReferenceCase => {
     return {trace, config, stepTime, ...pipeline}
   const cancelledAt = cancelTimes(spec, {trace, config, stepTime, ...pipeline})
   return {trace: {...trace, cancelledAt}, config, stepTime, ...pipeline}
+}
+
+const speculationOf = ({speculation}: CaseSpec): Partial<ReferenceConfig> => {
+  if (speculation === undefined) return {}
+  const {tokens, percent} = speculation
+  const accepts = (row: number, position: number, depth: number) =>
+    (position * 37 + row * 11) % 100 < percent[Math.min(depth, percent.length - 1)]!
+  return {depth: 1, speculation: {tokens, accepts}}
 }
 
 const stagesOf = ({pipeline: {stages, skew, hop}}: CaseSpec, stepTime: StepTime) => ({
@@ -115,7 +125,11 @@ export const stepTimeOf = ({base, weights, bend}: StepTimeSpec): StepTime => {
   }
 }
 
-const traceOf = (spec: CaseSpec): Trace => {
+export const traceOf = (
+  spec: Pick<CaseSpec, 'requests' | 'spanTokens' | 'prefixes' | 'predictions'> & {
+    readonly config: {readonly blockSize: number}
+  },
+): Trace => {
   const {requests} = spec
   const texts = textsOf(requests)
   let clock = 0

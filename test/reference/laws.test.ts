@@ -3,7 +3,7 @@
 import {expect} from 'chai'
 import fc from 'fast-check'
 import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
-import {caseSpecs, stepTimeSpecs} from './arbitraries.js'
+import {caseSpecs, speculatingSpecs, stepTimeSpecs} from './arbitraries.js'
 import {buildCase, stepTimeOf} from './case-spec.js'
 import type {ReferenceEngine} from './reference-engine.js'
 import {type ReferenceCase, type ReferenceResult, runReference} from './run-reference.js'
@@ -11,13 +11,15 @@ import {type ReferenceCase, type ReferenceResult, runReference} from './run-refe
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 
 const forEveryRun = (law: (run: ReferenceResult, given: ReferenceCase) => void, runs = 300) =>
-  fc.assert(
-    fc.property(caseSpecs, (spec) => {
-      const given = buildCase(spec)
-      law(runReference(given), given)
-    }),
-    {numRuns: runs, seed: 1},
-  )
+  [caseSpecs, speculatingSpecs].forEach((specs, i) => {
+    fc.assert(
+      fc.property(specs, (spec) => {
+        const given = buildCase(spec)
+        law(runReference(given), given)
+      }),
+      {numRuns: Math.ceil(runs / (i + 1)), seed: 1},
+    )
+  })
 
 describe('reference engine: laws', () => {
   it('every request ends, with all its tokens unless it left or was turned away', () =>
@@ -33,13 +35,15 @@ describe('reference engine: laws', () => {
     }))
 
   it('nothing happens before its cause', () =>
-    forEveryRun(({requests, steps}, {trace}) => {
+    forEveryRun(({requests, steps}, {trace, config}) => {
+      // Accepted drafts come together.
+      const least = config.speculation === undefined ? 1 : 0
       const ends = new Set(steps.map(({end}) => end))
       for (const [row, request] of requests.entries()) {
         if (request.producedTokens === 0) continue
         expect(request.scheduledAt).to.be.at.least(trace.arrivedAt[row]!)
         expect(request.firstTokenAt).to.be.greaterThan(request.scheduledAt)
-        expect(request.gaps.every((gap) => gap >= 1)).to.equal(true)
+        expect(request.gaps.every((gap) => gap >= least)).to.equal(true)
         expect(ends.has(request.firstTokenAt)).to.equal(true)
         if (request.status !== 'completed') continue
         expect(request.firstTokenAt + sum(request.gaps)).to.equal(request.finishedAt)
@@ -64,7 +68,9 @@ describe('reference engine: laws', () => {
     forEveryRun((run, {config}) => expect(run.freeBlocksAtEnd).to.equal(config.blocks)))
 
   it('what was computed is what the requests needed, where nothing was thrown away', () =>
-    forEveryRun(({requests, steps}, {trace}) => {
+    forEveryRun(({requests, steps}, {trace, config}) => {
+      // Drafts are computed to be thrown away.
+      if (config.speculation !== undefined) return
       if (requests.some(({status, preemptions}) => status === 'cancelled' || preemptions > 0))
         return
       const needed = requests.map(({status, cachedTokens}, row) =>
@@ -180,5 +186,16 @@ describe('random cases', () => {
       }),
       {seed: 1},
     )
+  })
+
+  it('with drafts accept none, some and all of them, preempt, and lose some to a client that leaves', () => {
+    const visits = new Map<string, number>()
+    for (const spec of fc.sample(speculatingSpecs, {numRuns: 1000, seed: 1}))
+      for (const corner of runReference(buildCase(spec)).corners.keys())
+        visits.set(corner, (visits.get(corner) ?? 0) + 1)
+    for (const corner of ['accepted all', 'accepted none', 'accepted some', 'token lost'])
+      expect(visits.get(corner), corner).to.be.at.least(50)
+    for (const corner of ['resumed', 'pick undone', 'hit: own block'])
+      expect(visits.get(corner), corner).to.be.at.least(10)
   })
 })

@@ -37,6 +37,11 @@ export interface ReferenceConfig {
   /** Pipeline stages: with several, `depth` is as many, and a token in flight must be waited for. */
   readonly stages?: number
   readonly policy: 'fcfs' | 'priority' | 'sjf' | ReferencePolicy
+  /** Drafts of a decode, and which of them the model accepts. Needs depth 1. */
+  readonly speculation?: {
+    readonly tokens: number
+    readonly accepts: (row: number, position: number, depth: number) => boolean
+  }
 }
 
 export interface Request {
@@ -54,9 +59,26 @@ export interface Request {
   /** Its first blocks that have been offered to the index, or come from it. */
   entered: number
   lastTokenAt: number
+  /** It got a token since it was admitted, so there are drafts behind it. */
+  hasDrafts: boolean
   /** Whether a batch in flight holds a token of it. */
   awaitsToken: boolean
+  /** Where the KV of its prompt comes from, until it has its first seat. */
+  origin: Origin
+  /** Whether its blocks stay when it finishes. */
+  keeps: boolean
   readonly result: RequestResult
+}
+
+export type Origin = 'here' | 'elsewhere' | 'arrived'
+
+/** How a request comes to an engine that shares the work with others. */
+export interface Coming {
+  /** It only runs the prompt, for one token, and keeps its blocks. */
+  readonly isPrompt?: boolean
+  readonly origin?: Origin
+  /** Its first token came from elsewhere at this time. */
+  readonly firstTokenAt?: number
 }
 
 export interface Pick {
@@ -64,6 +86,8 @@ export interface Pick {
   readonly tokens: number
   readonly context: number
   readonly produces: boolean
+  /** How many of the tokens are guesses, behind the last that is known. */
+  readonly drafts: number
 }
 
 export interface Plan {
@@ -105,12 +129,15 @@ export class ReferenceEngine {
     this.results = Array.from({length: trace.length}, freshResult)
   }
 
-  enqueue(row: number): void {
+  /** Requests whose blocks were taken for KV that is elsewhere, with the tokens that were here already. */
+  readonly pulls: {request: Request; cached: number}[] = []
+
+  enqueue(row: number, coming: Coming = {}): void {
     const trace = this.#trace
     const input = trace.inputTokens[row]!
-    const total = input + trace.outputTokens[row]!
+    const total = input + (coming.isPrompt ? 1 : trace.outputTokens[row]!)
     const result = this.results[row]!
-    const reason = this.#rejection(total)
+    const reason = this.rejection(total)
     if (reason !== undefined) {
       result.status = 'rejected'
       result.reason = reason
@@ -120,16 +147,13 @@ export class ReferenceEngine {
     const key = this.#policy.key(keyView(trace, row))
     const arrival = this.requests.size
     const state = {preempted: 0, computed: 0, reached: input, blocks: [], entered: 0}
-    const request = {
-      row,
-      input,
-      total,
-      key,
-      arrival,
-      ...state,
-      lastTokenAt: Number.NaN,
-      awaitsToken: false,
-      result,
+    const fresh = {lastTokenAt: Number.NaN, awaitsToken: false, hasDrafts: false}
+    const come = {origin: coming.origin ?? ('here' as const), keeps: coming.isPrompt ?? false}
+    const request: Request = {row, input, total, key, arrival, ...state, ...fresh, ...come, result}
+    if (coming.firstTokenAt !== undefined) {
+      request.reached += 1
+      request.lastTokenAt = result.firstTokenAt = coming.firstTokenAt
+      result.producedTokens = 1
     }
     this.requests.set(row, request)
     this.waiting.push(request)
@@ -162,7 +186,7 @@ export class ReferenceEngine {
 
   /** The tokens of a batch that ended are delivered. */
   complete(picks: readonly Pick[], now: number): void {
-    for (const {request, produces} of picks) {
+    for (const {request, produces, drafts} of picks) {
       const {result} = request
       if (!produces) continue
       request.awaitsToken = false
@@ -170,21 +194,56 @@ export class ReferenceEngine {
         this.visit('token lost')
         continue
       }
-      if (result.producedTokens === 0) result.firstTokenAt = now
-      else result.gaps.push(now - request.lastTokenAt)
-      request.lastTokenAt = now
-      result.producedTokens += 1
+      this.#deliver(request, now)
+      if (this.#config.speculation !== undefined) this.#deliverAccepted(request, drafts, now)
       if (request.input + result.producedTokens < request.total) continue
       result.status = 'completed'
       result.finishedAt = now
+      if (request.keeps && this.running.includes(request)) {
+        this.running = this.running.filter((other) => other !== request)
+        continue
+      }
+      request.keeps = false
       this.#remove(request)
     }
   }
 
-  #rejection(total: number): Rejection | undefined {
+  #deliver(request: Request, now: number): void {
+    const {result} = request
+    if (result.producedTokens === 0) result.firstTokenAt = now
+    else result.gaps.push(now - request.lastTokenAt)
+    request.lastTokenAt = now
+    result.producedTokens += 1
+  }
+
+  /** The first token of a step is there whatever the drafts were; each that was right is one more. */
+  #deliverAccepted(request: Request, drafts: number, now: number): void {
+    const {accepts} = this.#config.speculation!
+    const position = request.reached - 1
+    let accepted = 0
+    while (accepted < drafts && accepts(request.row, position + accepted, accepted)) accepted += 1
+    this.visit(`accepted ${accepted === drafts ? 'all' : accepted === 0 ? 'none' : 'some'}`)
+    for (let more = 0; more < accepted && request.reached < request.total; more += 1) {
+      this.#deliver(request, now)
+      request.reached += 1
+    }
+    // What was computed for the others counts for nothing; their blocks stay.
+    request.computed = request.reached - 1
+    request.hasDrafts = true
+  }
+
+  #drafts(request: Request): number {
+    const {speculation, maxModelLen} = this.#config
+    if (speculation === undefined || !request.hasDrafts) return 0
+    return Math.min(speculation.tokens, maxModelLen - 1 - request.reached)
+  }
+
+  rejection(total: number): Rejection | undefined {
     const config = this.#config
     if (total > config.maxModelLen) return 'model-length'
-    if (Math.ceil((total - 1) / config.blockSize) > config.blocks) return 'blocks'
+    const drafts = config.speculation?.tokens ?? 0
+    const most = drafts === 0 ? total - 1 : Math.min(total - 1 + drafts, config.maxModelLen - 1)
+    if (Math.ceil(most / config.blockSize) > config.blocks) return 'blocks'
     if (!config.enableChunkedPrefill && total - 1 > config.maxNumBatchedTokens) return 'batch'
     return undefined
   }
@@ -197,7 +256,7 @@ export class ReferenceEngine {
       const request = this.running[at]!
       // Whoever has all its tokens in sight only waits for the batch in flight.
       const rests = isDraining(request) || this.#mustWait(request)
-      const wanted = rests ? 0 : request.reached - request.computed
+      const wanted = rests ? 0 : request.reached - request.computed + this.#drafts(request)
       if (wanted === 0) {
         at += 1
         continue
@@ -219,6 +278,20 @@ export class ReferenceEngine {
   #admitWaiting(picks: Pick[], now: number): void {
     while (this.waiting.length > 0 && this.#budget(picks) > 0) {
       const request = this.waiting.sort(byTurn)[0]!
+      if (request.origin === 'elsewhere') {
+        if (!this.#pull(request)) return
+        continue
+      }
+      if (request.origin === 'arrived') {
+        if (this.running.length >= this.#config.maxNumSeqs) return
+        this.waiting.shift()
+        this.running.push(request)
+        request.origin = 'here'
+        request.computed = request.reached - 1
+        if (Number.isNaN(request.result.scheduledAt)) request.result.scheduledAt = now
+        this.#pick(request, 1, picks)
+        continue
+      }
       const hits = this.#hits(request)
       const computed = hits.length * this.#config.blockSize
       const wanted = this.#cutLong(request.reached - computed)
@@ -231,6 +304,45 @@ export class ReferenceEngine {
       this.#admit(request, hits, now)
       this.#pick(request, tokens, picks)
     }
+  }
+
+  /** Takes the blocks for KV that another engine has. False: there are not enough. */
+  #pull(request: Request): boolean {
+    if (this.running.length >= this.#config.maxNumSeqs) return false
+    const hits = this.#hits(request)
+    if (this.#blocksFor(request, request.reached, hits) > this.pool.free.length) return false
+    this.waiting.shift()
+    for (const block of hits) this.pool.hold(block)
+    request.blocks = [...hits]
+    request.entered = hits.length
+    while (request.blocks.length * this.#config.blockSize < request.reached)
+      request.blocks.push(this.pool.take())
+    this.pulls.push({request, cached: hits.length * this.#config.blockSize})
+    return true
+  }
+
+  /** The KV of a request that was pulled is there. */
+  arrived(row: number): void {
+    const request = this.requests.get(row)!
+    request.origin = 'arrived'
+    request.computed = request.reached - 1
+    this.#enterFull(request)
+    this.waiting.push(request)
+  }
+
+  /** Blocks that a finished request kept go back. */
+  release(row: number): void {
+    this.#remove(this.requests.get(row)!)
+  }
+
+  /** Tokens of a prompt that the cache holds. */
+  cachedTokens(row: number): number {
+    const {enablePrefixCaching, blockSize} = this.#config
+    if (!enablePrefixCaching) return 0
+    const full = Math.floor((this.#trace.inputTokens[row]! - 1) / blockSize)
+    const names = Array.from({length: full}, (_, k) => this.#identity({row} as Request, k))
+    const shared = names.map((name) => (name?.startsWith('own') ? undefined : name))
+    return this.pool.lookUp(shared).length * blockSize
   }
 
   /** What keeps the head of the queue out. */
@@ -280,17 +392,19 @@ export class ReferenceEngine {
       request.blocks.push(this.pool.take())
     }
     this.#enterFull(request)
-    const produces = request.computed === request.reached
+    const produces = request.computed >= request.reached
+    const drafts = produces ? request.computed - request.reached : 0
     if (produces) {
       request.reached += 1
       request.awaitsToken = true
     }
-    picks.push({request, tokens, context, produces})
+    picks.push({request, tokens, context, produces, drafts})
   }
 
   #enterFull(request: Request): void {
     if (!this.#config.enablePrefixCaching) return
-    while ((request.entered + 1) * this.#config.blockSize <= request.computed) {
+    const known = Math.min(request.computed, request.reached)
+    while ((request.entered + 1) * this.#config.blockSize <= known) {
       const identity = this.#identity(request, request.entered)
       if (identity !== undefined) {
         if (this.pool.index.has(identity)) this.visit('identity replaced')
@@ -320,6 +434,7 @@ export class ReferenceEngine {
     this.#preemptions += 1
     victim.preempted = this.#preemptions
     victim.computed = 0
+    victim.hasDrafts = false
     this.waiting.push(victim)
   }
 
@@ -385,9 +500,13 @@ const keyView = (trace: Trace, row: number): KeyView => {
   }
 }
 
-/** Order of waiting: key; preempted before fresh, the latest preemption first; arrival. */
+/** Order of waiting: whose KV arrived, by arrival; key; preempted before fresh, the latest preemption first; arrival. */
 const byTurn = (a: Request, b: Request): number =>
-  a.key - b.key || b.preempted - a.preempted || a.arrival - b.arrival
+  Number(b.origin === 'arrived') - Number(a.origin === 'arrived') ||
+  (a.origin === 'arrived' ? a.arrival - b.arrival : 0) ||
+  a.key - b.key ||
+  b.preempted - a.preempted ||
+  a.arrival - b.arrival
 
 /** The sums over a batch, from its picks. */
 export const shapeOf = (picks: readonly Pick[]): BatchShape => {
@@ -402,6 +521,7 @@ export const shapeOf = (picks: readonly Pick[]): BatchShape => {
     prefills: chunks.length,
     prefillTokens: sum(chunks.map((chunk) => chunk.tokens)),
     prefillContext: sum(chunks.map((chunk) => chunk.context)),
+    prefillContextMax: Math.max(0, ...chunks.map((chunk) => chunk.context)),
     prefillWork: sum(chunks.map(({tokens: n, context: c}) => n * (c + (n + 1) / 2))),
     decodes: contexts.length,
     decodeContext: sum(contexts),

@@ -1,12 +1,14 @@
 import {strict as assert} from 'node:assert'
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {accountEnergy} from '#llmsim/report/energy.js'
+import {powerColumns} from '#llmsim/report/power-file.js'
 import {requestFields} from '#llmsim/report/request-files.js'
 import {parseSlo} from '#llmsim/report/slo.js'
 import {summarise} from '#llmsim/report/summary.js'
 import {parseWarmup} from '#llmsim/report/warmup.js'
 import {status} from '#llmsim/stats/outcomes.js'
-import {buildRun, sixRequests} from './build-run.js'
+import {buildRun, engine, sixRequests} from './build-run.js'
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/results.md'), 'utf8')
 
@@ -36,11 +38,20 @@ describe('docs/results.md', () => {
     first: i * 100 + 1,
     finished: i * 100 + 2,
   }))
-  const summary = summarise(buildRun(rows), {
+  const speculation = {verifications: 1, drafts: 3, accepted: 2, wasted: 1}
+  const outcomes = summarise(buildRun(rows, [engine({speculation})]), {
     slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
     warmup: parseWarmup('1'),
     price: {usdPerHour: 1, devices: 1},
   })
+  const energy = accountEnergy({
+    plan: {engines: [], hostsW: 1, linksW: 1, sources: []},
+    busy: [],
+    totals: [],
+    window: {from: 0, to: 1e9},
+    served: {requests: 1, inputTokens: 1, outputTokens: 1},
+  })!.energy
+  const summary = {...outcomes, energy}
   const fields = new Set(
     paths(summary, '').map((path) => path.replace(/^(\w+_ms|goodput\.slo)\.\w+$/, '$1.*')),
   )
@@ -63,8 +74,14 @@ describe('docs/results.md', () => {
   })
 
   it('lists the columns of requests.csv in their order', () => {
-    const section = page.slice(page.indexOf('## requests.csv'), page.indexOf('## --itl'))
+    const section = page.slice(page.indexOf('## requests.csv'), page.indexOf('## power.csv'))
     const listed = [...section.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1]!)
     assert.deepEqual(listed, [...requestFields])
+  })
+
+  it('lists the columns of power.csv in their order', () => {
+    const section = page.slice(page.indexOf('## power.csv'), page.indexOf('## --itl'))
+    const listed = [...section.matchAll(/`([a-z_]+)`/g)].map((match) => match[1]!)
+    assert.deepEqual(listed.slice(0, powerColumns.length), powerColumns)
   })
 })

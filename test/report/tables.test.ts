@@ -36,7 +36,27 @@ const extreme = (): Summary => {
     queue_ms: large,
     utilisation: 1,
     goodput: {...summary.goodput!, requests_per_s: 123456.7, output_tokens_per_s: 98765432},
-    cost: {usd_per_hour: 12345.67, devices: 1024, usd_per_1m_output_tokens: 12345.67},
+    cost: {
+      usd_per_hour: 12345.67,
+      devices: 1024,
+      usd: 1234567.89,
+      usd_per_1m_input_tokens: 12345.67,
+      usd_per_1m_output_tokens: 12345.67,
+      usd_per_1m_tokens: 12345.67,
+    },
+    energy: {
+      active_j: 1e12,
+      standby_j: 1e12,
+      idle_j: 1e12,
+      hosts_j: 1e12,
+      links_j: 1e12,
+      total_j: 5e12,
+      mean_w: 1234567.8,
+      peak_w: 1234567.8,
+      j_per_request: 1234567.8,
+      j_per_output_token: 1234567.8,
+      j_per_token: 1234567.8,
+    },
     bound: 'none',
     cause: 'KV-bound: 1,234 of 2,048 seats, 96 % of blocks; 1,234,567 preemptions; '.repeat(3),
     steady_state: {
@@ -88,7 +108,8 @@ goodput     1.00 req/s, 16.0 tok/s out: 4 requests (67 %) met TTFT ≤ 400 ms
 KV cache    100 blocks, at most 96 % in use; 2 preemptions
 prefix hits 25 % of prompt tokens
 engine      1,234 steps, one running 75 % of the time
-cost        $29.63 per 1M output tokens (1 device at $2.00/h)
+cost        $0.00222: $44.44 per 1M input tokens, $29.63 per 1M output tokens (1
+            device at $2.00/h)
 
 KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
   back for 67 % of busy time`,
