@@ -7,6 +7,7 @@
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
+import {withPrefixesOf} from '#llmsim/measured/prefixes.js'
 import {readMeasured} from '#llmsim/measured/read.js'
 import {signed, summariseErrors} from '#llmsim/report/validation.js'
 import {describe} from '#llmsim/stats/percentiles.js'
@@ -30,6 +31,7 @@ const single = [
     settings: {hardware: 'RTXPRO6000', numGpuBlocks: 36_578},
   },
 ]
+const workload = 'llmservingsim/workloads/sharegpt-llama-3.1-8b-300-sps10.jsonl'
 const training = 'serving/vllm-0.15-h100'
 const sets = [
   'serving/decode-steady-h100',
@@ -91,7 +93,8 @@ function theirsOf(folder) {
 
 async function singleTable({name, folder, settings}, kept) {
   const [read] = await readMeasured(join(data, folder))
-  const run = {...read, settings: {...read.settings, ...settings}}
+  const named = {...read, settings: {...read.settings, ...settings}}
+  const run = await withPrefixesOf(named, join(data, workload))
   const ours = []
   for (const source of sources) ours.push({source, result: await compare(run, source)})
   kept.push(...ours)
@@ -231,7 +234,7 @@ function bandOf(kind, results, widen = 1) {
 }
 
 async function main() {
-  const needed = ['llmservingsim/perf', training, ...sets, ...single.map(({folder}) => folder)]
+  const needed = ['llmservingsim/perf', workload, training, ...sets, ...single.map(({folder}) => folder)]
   const missing = needed.find((path) => !existsSync(join(data, path)))
   if (missing !== undefined) {
     console.error(`accuracy: skipped, there is no ${missing} below ${data} (set LLMSIM_DATA)`)

@@ -85,7 +85,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'scaled-hardware.ts',
     'step-time.ts',
   ],
-  measured: ['measured-run.ts', 'read.ts'],
+  measured: ['measured-run.ts', 'prefixes.ts', 'read.ts'],
   report: [
     'calibration.ts',
     'calibration-page.ts',

@@ -3,6 +3,7 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {Problem} from '../errors.js'
+import {withPrefixesOf} from '../measured/prefixes.js'
 import {readMeasured} from '../measured/read.js'
 import {renderCalibration} from '../report/calibration.js'
 import {styleFor} from '../report/style.js'
@@ -33,6 +34,11 @@ export default class Calibrate extends BaseCommand {
       default: 'calibrated',
       summary: 'Start of the names of the two files.',
     }),
+    trace: Flags.string({
+      helpGroup: 'TRACE',
+      helpValue: 'FILE',
+      summary: 'The trace that was replayed, for its prefixes.',
+    }),
     ...engineFlags,
   }
 
@@ -41,12 +47,13 @@ export default class Calibrate extends BaseCommand {
     const given = new Set(
       Object.keys(flags).filter((name) => metadata.flags[name]?.setFromDefault !== true),
     )
-    const [run, ...more] = await readMeasured(args.run)
-    if (run === undefined || more.length > 0)
+    const [read, ...more] = await readMeasured(args.run)
+    if (read === undefined || more.length > 0)
       throw new Problem(
         'MEASURED_BAD_FILE',
         `${args.run}: it holds ${more.length + 1} runs; one is calibrated at a time.`,
       )
+    const run = flags.trace === undefined ? read : await withPrefixesOf(read, flags.trace)
     const request = await requestFor(run, {request: runRequestOf(flags, flags.hardware), given})
     const result = await calibrate(run, request)
     const texts = await calibrationFiles(result, request)

@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {withPrefixesOf} from '../measured/prefixes.js'
 import {readMeasured} from '../measured/read.js'
 import {styleFor} from '../report/style.js'
 import {type RunComparison, renderValidation, summariseErrors} from '../report/validation.js'
@@ -24,6 +25,11 @@ export default class Validate extends BaseCommand {
       helpValue: 'NAME',
       summary: 'Accelerator, where the files do not name it.',
     }),
+    trace: Flags.string({
+      helpGroup: 'TRACE',
+      helpValue: 'FILE',
+      summary: 'The trace that was replayed, for its prefixes.',
+    }),
     ...engineFlags,
   }
 
@@ -34,8 +40,10 @@ export default class Validate extends BaseCommand {
     )
     const request = runRequestOf(flags, flags.hardware)
     const runs: RunComparison[] = []
-    for (const run of await readMeasured(args.run))
+    for (const read of await readMeasured(args.run)) {
+      const run = flags.trace === undefined ? read : await withPrefixesOf(read, flags.trace)
       runs.push(await validateRun(run, await requestFor(run, {request, given})))
+    }
     if (!this.jsonEnabled())
       this.log(await renderValidation(runs, await styleFor(process.stdout, process.env)))
     return {runs, errors: summariseErrors(runs)}

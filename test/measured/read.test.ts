@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import type {MeasuredRun} from '#llmsim/measured/measured-run.js'
+import {withPrefixesOf} from '#llmsim/measured/prefixes.js'
 import {readMeasured} from '#llmsim/measured/read.js'
 import {problemOf} from '../catalogue/problem.js'
 
@@ -144,6 +145,25 @@ describe('measured runs', () => {
     expectTwo(run!)
     expect(run!.settings).include({tp: 2, maxNumSeqs: 64, numGpuBlocks: 2588, sampling: 'plain'})
     expect(run!.timeline).deep.equal([{at: 1, running: 2, waiting: 0, kv: 0.132}])
+  })
+
+  it('takes prefixes from the trace that was replayed, if it is that one', async () => {
+    const header = 'arrived_at,input_tokens,output_tokens'
+    const folder = await folderOf({
+      'run.csv': `${header},ttft_ms,e2e_ms\n0,64,11,20,220\n1,64,11,20,220\n`,
+      'same.csv': `${header},prefix_group,prefix_tokens\n0,64,11,a,64\n1,64,11,a,64\n`,
+      'other.csv': `${header},prefix_group,prefix_tokens\n0,64,11,a,64\n1,65,11,a,64\n`,
+    })
+    const [run] = await readMeasured(join(folder, 'run.csv'))
+    const lent = await withPrefixesOf(run!, join(folder, 'same.csv'))
+    expect(lent.trace.prefix).not.equal(undefined)
+    for (const [name, message] of [
+      ['other.csv', /request 1 has 65 and 11 tokens, and 64 and 11 were measured/],
+      ['run.csv', /no prefix identity/],
+    ] as const) {
+      const problem = await problemOf(() => withPrefixesOf(run!, join(folder, name)))
+      expect(problem.message).match(message)
+    }
   })
 
   const wrong: [string, Readonly<Record<string, string>>, string, RegExp][] = [
