@@ -2,13 +2,13 @@
 import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
+import type {EngineProfile} from '../catalogue/engine-profile.js'
 import {kvBytesPerToken} from '../catalogue/model-arithmetic.js'
 import {layerCount} from '../catalogue/model-shape.js'
 import type {ReplicaConfig} from '../cluster/cluster.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
-import {defaultHostTerms, inProcessFrontEndNs} from '../latency/host.js'
 import type {StepTimeModel} from '../latency/step-time.js'
 import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
@@ -64,7 +64,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
       stepTime: latency.stepTime,
       pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
-      frontEnd: frontEndOf(request),
+      frontEnd: frontEndOf(request, instance.profile),
       role: instance.role,
       group: instances[at]!.group,
       kv: kvOf(instance),
@@ -125,14 +125,11 @@ function moduleUrl(path: string): string {
   })
 }
 
-function frontEndOf({compat, frontEnd}: RunRequest) {
+function frontEndOf({compat, frontEnd}: RunRequest, profile: EngineProfile) {
   if (compat !== undefined || frontEnd === 'none') return {delayNs: 0, perTokenNs: 0, afterNs: 0}
-  const {frontEndNs, frontEndPerTokenNs, afterTokenNs} = defaultHostTerms
-  return {
-    delayNs: frontEnd === 'http' ? frontEndNs : inProcessFrontEndNs,
-    perTokenNs: frontEndPerTokenNs,
-    afterNs: afterTokenNs,
-  }
+  const {httpNs, inProcessNs, perTokenNs} = profile.frontEnd
+  const delayNs = Math.round(frontEnd === 'in-process' ? inProcessNs : httpNs)
+  return {delayNs, perTokenNs: Math.round(perTokenNs), afterNs: 0}
 }
 
 /** Mean price of the devices, where it was given or the catalogue has one for all. */

@@ -111,8 +111,8 @@ function limitsText({settled}: DeployedEngine): string {
   return `${seats} seats, ${budget} tokens a step`
 }
 
-const scheduleText = ({settled}: DeployedEngine): string =>
-  `${settled.config.policy.name}, ${schedulingText(settled.config)}`
+const scheduleText = ({instance, settled}: DeployedEngine): string =>
+  `${instance.profile.id}, ${settled.config.policy.name}, ${schedulingText(settled.config)}`
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
@@ -150,6 +150,8 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
   return {
     hardware: instance.hardwareName,
     link: instance.link?.name ?? null,
+    engine: instance.profile.id,
+    sampling: instance.sampling,
     model: instance.model.id,
     dtype: instance.model.quantization?.method ?? instance.model.dtype,
     kv_cache_dtype: instance.settings.kvCacheDtype ?? 'auto',

@@ -5,7 +5,7 @@ import {loadModel} from '../catalogue/models.js'
 import {checkParallelism} from '../catalogue/parallelism.js'
 import {expectedTokens, speculationOf} from '../engine/speculation.js'
 import {Problem} from '../errors.js'
-import {defaultHostTerms} from '../latency/host.js'
+import {hostTermsOf} from '../latency/host.js'
 import {rooflineModel} from '../latency/roofline.js'
 import {
   type BatchShape,
@@ -110,7 +110,7 @@ function blocksBeside(draft: ModelShape, settled: SettledEngine, instance: Insta
 export function draftedLatency(
   target: StepTimeModel,
   {request, draft}: Speculator,
-  {hardware, link, tp, settings}: Instance,
+  {hardware, link, tp, settings, profile, sampling}: Instance,
 ): StepTimeModel {
   const {tokens} = request
   if (draft === undefined) {
@@ -129,7 +129,7 @@ export function draftedLatency(
     link,
     parallelism: {tp, ep: 1},
     kvDtype: settings.kvCacheDtype ?? 'auto',
-    host: defaultHostTerms,
+    host: hostTermsOf(profile, sampling),
   })
   return {
     ...target,

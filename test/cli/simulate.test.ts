@@ -95,7 +95,7 @@ describe('llmsim simulate, on a screen', () => {
     expect(stdout.split('\n').filter((line) => line.length > 80)).deep.equal([])
     for (const part of [
       /^trace chat\.csv: 300 requests \(llmsim\), mean 601 in, 199 out; seed 0$/m,
-      /4 × RTX3090 \(tp 4, pcie4\): 256 seats,\s+2,048 tokens a step, fcfs, asynchronous/,
+      /4 × RTX3090 \(tp 4, pcie4\): 256 seats,\s+2,048 tokens a step, vllm-0.19, fcfs, asynchronous/,
       /^memory: 0\.9 × 25\.4 GB − weights/m,
       /^gemm: calibrated; /m,
       /^note: RTX3090 has no attention or all-reduce measurements yet/m,
