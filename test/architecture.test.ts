@@ -44,6 +44,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'weight-format.ts',
   ],
   cluster: [
+    'adapter-slots.ts',
     'cluster.ts',
     'replay.ts',
     'replica.ts',
@@ -91,7 +92,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'warmup.ts',
   ],
   stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
-  study: ['deployment.ts', 'job.ts', 'run-request.ts', 'simulate.ts', 'speculation.ts'],
+  study: ['deployment.ts', 'job.ts', 'lora.ts', 'run-request.ts', 'simulate.ts', 'speculation.ts'],
   trace: [
     'block-ids.ts',
     'generate.ts',

@@ -7,6 +7,7 @@ import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import type {AdapterConfig} from './adapter-slots.js'
 import {
   type ClockHooks,
   type FrontEnd,
@@ -36,6 +37,8 @@ export interface ReplicaConfig {
   /** Where others may look for work whenever something ends inside a step. */
   readonly nodeEnds?: NodeEnds
   readonly frontEnd?: FrontEnd
+  /** LoRA adapters of the engine; absent: it has none. */
+  readonly adapters?: AdapterConfig | undefined
 }
 
 export interface SimulationConfig {
@@ -44,6 +47,8 @@ export interface SimulationConfig {
   readonly clock?: ClockHooks
   /** Identity of prefixes at the block size of a replica. */
   readonly prefixes?: (blockSize: number) => PrefixIdentity
+  /** Adapter of a row; below 0: none. */
+  readonly adapterOf?: ((row: number) => number) | undefined
   /** Listener of the engine of an instance. */
   readonly listener?: (instance: number, requests: RequestPool) => EngineListener
   /** Told of every step; steps are then run one by one. */
@@ -92,6 +97,8 @@ export class Cluster {
         frontEnd: replica.frontEnd ?? noFrontEnd,
         clock: config.clock ?? realClock,
         onStep: config.onStep,
+        adapters: replica.adapters,
+        adapterOf: config.adapterOf,
       })
     })
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
@@ -117,7 +124,7 @@ export class Cluster {
   /** The client of a request is gone at `now`. */
   cancel(slot: number, now: Ns): void {
     const instance = this.instanceOf[slot]!
-    const produced = this.replicas[instance]!.cancel(slot)
+    const produced = this.replicas[instance]!.cancel(slot, now)
     this.#look(instance)
     this.#sink.cancelled(slot, now, produced)
     this.requests.give(slot)

@@ -182,8 +182,9 @@ class Driver implements RequestSink {
 }
 
 function totalsOf(cluster: Cluster): EngineTotals[] {
-  return cluster.replicas.map(({engine, instance}) => ({
+  return cluster.replicas.map(({engine, instance, adapters}) => ({
     ...engine.totals,
+    adapters: adapters?.totals,
     gaps: engine.totals.gaps.settled(),
     instance,
     blocks: engine.totalBlocks,

@@ -8,6 +8,7 @@ import type {BatchClock, EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import {BusySpans} from '../stats/busy-spans.js'
+import {type AdapterConfig, AdapterSlots} from './adapter-slots.js'
 import {EnteringQueue} from './entering-queue.js'
 import {OneStage, StageClock} from './stage-clock.js'
 
@@ -65,6 +66,9 @@ export interface ReplicaParts {
   readonly frontEnd: FrontEnd
   readonly clock: ClockHooks
   readonly onStep: ((step: StepRecord) => void) | undefined
+  readonly adapters?: AdapterConfig | undefined
+  /** Adapter of a row; below 0: none. */
+  readonly adapterOf?: ((row: number) => number) | undefined
 }
 
 /** Called with a request that was turned away, and why. */
@@ -84,6 +88,8 @@ export class Replica implements EngineView {
   readonly #around: Surroundings
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
+  readonly adapters: AdapterSlots | undefined
+  readonly #adapterOf: (row: number) => number
   readonly #entering = new EnteringQueue()
   #tokenizerFreeAt: Ns = 0
   /** When to plan although no batch ends: an idle engine has work. */
@@ -96,7 +102,9 @@ export class Replica implements EngineView {
     this.engine = parts.engine
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
-    this.#stages = parts.pipeline ? new StageClock(parts.pipeline) : new OneStage(parts.stepTime)
+    this.adapters = parts.adapters && new AdapterSlots(parts.adapters)
+    this.#adapterOf = parts.adapterOf ?? (() => -1)
+    this.#stages = clockOf(parts, this.adapters)
     this.#nodeEnds = parts.nodeEnds
     this.#around = parts.around
     this.#clock = parts.clock
@@ -109,7 +117,7 @@ export class Replica implements EngineView {
 
   /** Those in the front end count: they are on their way to this engine and to no other. */
   get waiting(): number {
-    return this.engine.waiting + this.#entering.size
+    return this.engine.waiting + this.#entering.size + (this.adapters?.waiting ?? 0)
   }
 
   get freeBlocks(): number {
@@ -131,14 +139,20 @@ export class Replica implements EngineView {
 
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
-    return Math.min(this.#end, this.#planAt, this.#entering.nextAt())
+    return Math.min(this.#end, this.#planAt, this.#entersAt)
+  }
+
+  /** When the next request reaches the engine: out of the front end, or as its adapter is loaded. */
+  get #entersAt(): Ns {
+    const entering = this.#entering.nextAt()
+    return this.adapters ? Math.min(entering, this.adapters.nextAt()) : entering
   }
 
   /** A request arrives at the front end. */
   arrive(slot: number, now: Ns, onRejected: OnRejected): void {
     const {delayNs, perTokenNs} = this.frontEnd
     if (delayNs === 0 && perTokenNs === 0) {
-      this.#enqueue(slot, now, onRejected)
+      this.#admit(slot, now, onRejected)
       return
     }
     const tokenized =
@@ -149,12 +163,33 @@ export class Replica implements EngineView {
 
   /** Requests that leave the front end by `now` reach the engine. */
   enter(now: Ns, onRejected: OnRejected): void {
-    while (this.#entering.nextAt() <= now) this.#enqueue(this.#entering.take(), now, onRejected)
+    if (this.adapters)
+      for (const slot of this.adapters.takeLoaded(now)) this.#enqueue(slot, now, onRejected)
+    while (this.#entering.nextAt() <= now) this.#admit(this.#entering.take(), now, onRejected)
+  }
+
+  /** The engine is told of a request once its adapter is there. */
+  #admit(slot: number, now: Ns, onRejected: OnRejected): void {
+    const adapter = this.#adapter(slot)
+    if (adapter >= 0 && !this.adapters!.admit(slot, adapter, now)) return
+    this.#enqueue(slot, now, onRejected)
+  }
+
+  /** Adapter of a request; below 0: none. */
+  #adapter(slot: number): number {
+    return this.adapters ? this.#adapterOf(this.#requests.row[slot]!) : -1
+  }
+
+  /** A request left the engine. */
+  #release(slot: number, now: Ns): void {
+    const adapter = this.#adapter(slot)
+    if (adapter >= 0) this.adapters!.leave(adapter, now)
   }
 
   #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
     const refusal = this.engine.enqueue(slot)
     if (refusal !== undefined) {
+      this.#release(slot, now)
       onRejected(slot, now, refusal.message)
       return
     }
@@ -184,8 +219,10 @@ export class Replica implements EngineView {
   }
 
   /** Takes a request out wherever it is. Returns how many tokens it got. */
-  cancel(slot: number): number {
-    return this.#entering.remove(slot) ? 0 : this.engine.cancel(slot)
+  cancel(slot: number, now: Ns): number {
+    if (this.#entering.remove(slot) || this.adapters?.forget(slot)) return 0
+    this.#release(slot, now)
+    return this.engine.cancel(slot)
   }
 
   /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
@@ -194,6 +231,7 @@ export class Replica implements EngineView {
     if (this.#hasCompleted) {
       this.engine.complete(now)
       this.#idleSince = now
+      if (this.adapters) for (const slot of this.engine.finished) this.#release(slot, now)
     }
     return this.#hasCompleted
   }
@@ -220,6 +258,19 @@ export class Replica implements EngineView {
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
-    this.engine.runDecodes(Math.min(until, this.#entering.nextAt() - 1), this.#stages)
+    this.engine.runDecodes(Math.min(until, this.#entersAt - 1), this.#stages)
   }
+}
+
+/** Step times, longer by a share for each adapter in use. */
+function clockOf(
+  {stepTime, pipeline}: ReplicaParts,
+  adapters: AdapterSlots | undefined,
+): BatchClock {
+  const longer = (time: StepTime): StepTime =>
+    adapters === undefined
+      ? time
+      : (shape) => Math.round(time(shape) * (1 + adapters.config.overhead * adapters.active))
+  if (pipeline === undefined) return new OneStage(longer(stepTime))
+  return new StageClock({...pipeline, stages: pipeline.stages.map(longer)})
 }

@@ -1,9 +1,23 @@
 /** Flags of what a deployment may have besides engines: speculative decoding. */
 import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
+import type {LoraRequest} from '../study/lora.js'
 import type {SpeculationRequest} from '../study/speculation.js'
 
 const helpGroup = 'SPECULATION'
+
+/** A number from 0 up. */
+const amount = (name: string, summary: string, helpValue: string) =>
+  Flags.custom<number>({
+    helpGroup: 'LORA',
+    helpValue,
+    summary,
+    parse: async (text) => {
+      const value = text.trim() === '' ? Number.NaN : Number(text)
+      if (value >= 0 && value < Number.POSITIVE_INFINITY) return value
+      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number from 0 up.`)
+    },
+  })()
 
 export const extraFlags = {
   'num-speculative-tokens': Flags.integer({
@@ -22,10 +36,44 @@ export const extraFlags = {
     helpValue: 'ID|PATH',
     summary: 'Model that makes the drafts (default: n-grams of the prompt, at no cost).',
   }),
+
+  'max-loras': Flags.integer({
+    helpGroup: 'LORA',
+    helpValue: 'N',
+    min: 1,
+    summary: 'Adapters that an engine holds at once; the column adapter says whose is whose.',
+  }),
+  'lora-rank': Flags.integer({
+    helpGroup: 'LORA',
+    helpValue: 'R',
+    min: 1,
+    summary: 'Rank of the adapters (default: 16).',
+  }),
+  'lora-load-ms': amount(
+    'lora-load-ms',
+    'Time to load an adapter (default: its bytes over PCIe).',
+    'MS',
+  ),
+  'lora-overhead': amount(
+    'lora-overhead',
+    'Share of a step for each adapter in use (default: by rank).',
+    'SHARE',
+  ),
+  adapters: Flags.integer({
+    helpGroup: 'LORA',
+    helpValue: 'N',
+    min: 1,
+    summary: 'Draw one of N adapters for every request that names none.',
+  }),
 }
 
 /** What oclif makes of `extraFlags`. */
 export interface ExtraFlagValues {
+  readonly 'max-loras'?: number | undefined
+  readonly 'lora-rank'?: number | undefined
+  readonly 'lora-load-ms'?: number | undefined
+  readonly 'lora-overhead'?: number | undefined
+  readonly adapters?: number | undefined
   readonly 'num-speculative-tokens'?: number | undefined
   readonly 'acceptance-rate'?: string | undefined
   readonly 'draft-model'?: string | undefined
@@ -51,6 +99,26 @@ export function speculationOf(flags: ExtraFlagValues): SpeculationRequest | unde
     )
   }
   return {tokens, rates: ratesOf(rates, tokens), draftModel}
+}
+
+/** Undefined without --max-loras. @throws Problem FLAG_CONFLICT */
+export function loraOf(flags: ExtraFlagValues): LoraRequest | undefined {
+  const maxLoras = flags['max-loras']
+  const others = ['lora-rank', 'lora-load-ms', 'lora-overhead', 'adapters'] as const
+  if (maxLoras === undefined) {
+    const lonely = others.find((name) => flags[name] !== undefined)
+    if (lonely === undefined) return undefined
+    throw new Problem('FLAG_CONFLICT', `--${lonely} without --max-loras.`, {
+      suggestions: ['--max-loras 4', `Leave --${lonely} out.`],
+    })
+  }
+  return {
+    maxLoras,
+    rank: flags['lora-rank'] ?? 16,
+    loadMs: flags['lora-load-ms'],
+    overhead: flags['lora-overhead'],
+    adapters: flags.adapters,
+  }
 }
 
 function ratesOf(text: string, tokens: number): number[] {

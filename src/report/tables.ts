@@ -5,7 +5,7 @@ import {count, dollars, figure, seconds, share} from './figures.js'
 import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
-import type {Cost, Drafting, Summary} from './summary.js'
+import type {AdapterUse, Cost, Drafting, Summary} from './summary.js'
 
 const latencies = [
   ['TTFT', 'ttft_ms'],
@@ -51,7 +51,7 @@ function labelled(name: string, text: string, style: Style): string[] {
 }
 
 function factsOf(summary: Summary): (readonly [string, string])[] {
-  const {throughput, warmup, goodput, cost, energy, speculation} = summary
+  const {throughput, warmup, goodput, cost, energy, speculation, lora} = summary
   const rates = [
     `${figure(throughput.requests_per_s)} req/s`,
     `${figure(throughput.input_tokens_per_s)} tok/s in`,
@@ -68,6 +68,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ['KV cache', kvFact(summary)],
     ['prefix hits', prefixFact(summary)],
     ['engine', engineFact(summary)],
+    ...(lora ? [['adapters', adaptersFact(lora)] as const] : []),
     ...(speculation ? [['drafts', draftsFact(speculation)] as const] : []),
     ...(cost ? [['cost', costFact(cost)] as const] : []),
     ...(energy ? [['energy', energyFact(energy)] as const] : []),
@@ -116,6 +117,10 @@ function prefixFact({prefix_cache}: Summary): string {
 function engineFact({steps, utilisation, engines}: Summary): string {
   const who = engines.length === 1 ? '' : `${engines.length} engines, `
   return `${who}${count(steps)} steps, one running ${share(utilisation)} of the time`
+}
+
+function adaptersFact({loads, hit_rate, held, mean_held_ms}: AdapterUse): string {
+  return `${count(loads)} ${loads === 1 ? 'load' : 'loads'}; ${share(hit_rate)} of requests found theirs, ${count(held)} waited ${figure(mean_held_ms)} ms on average`
 }
 
 function draftsFact({drafts, acceptance, tokens_per_step}: Drafting): string {

@@ -2,6 +2,7 @@
 import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
+import type {AdapterConfig} from '../cluster/adapter-slots.js'
 import type {ReplicaConfig} from '../cluster/cluster.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
@@ -14,6 +15,7 @@ import {chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {type Instance, placeInstances} from './instance.js'
 import type {Layout} from './layout.js'
+import {adaptersOf, checkLora, settleLora} from './lora.js'
 import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
@@ -22,6 +24,7 @@ export interface DeployedEngine {
   readonly instance: Instance
   readonly settled: SettledEngine
   readonly latency: StepTimeModel
+  readonly adapters: AdapterConfig | undefined
 }
 
 export interface Deployment {
@@ -47,6 +50,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   const policy = await loadPolicy(request.policy, moduleUrl)
   const {instances, layout, notes} = await placeInstances(request)
   const speculator = await loadSpeculator(request)
+  checkLora(request)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
   for (const instance of instances) {
@@ -58,8 +62,9 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     request,
     layout,
     engines,
-    replicas: engines.map(({settled, latency}) => ({
+    replicas: engines.map(({settled, latency, adapters}) => ({
       engine: settled.config,
+      adapters,
       stepTime: latency.stepTime,
       pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
@@ -89,11 +94,13 @@ async function engineOf(
   // The order matters for messages: a cut that does not divide comes before a model that does not fit.
   const settled = settleEngine(instance, request, policy)
   const latency = await chooseLatency(instance, request)
-  if (speculator === undefined) return {instance, settled, latency}
+  const {lora} = request
+  const drafted = speculator ? settleSpeculation(settled, speculator, instance) : settled
   return {
     instance,
-    settled: settleSpeculation(settled, speculator, instance),
-    latency: draftedLatency(latency, speculator, instance),
+    settled: lora ? settleLora(drafted, lora, instance) : drafted,
+    latency: speculator ? draftedLatency(latency, speculator, instance) : latency,
+    adapters: lora && adaptersOf(instance, lora),
   }
 }
 

@@ -1,6 +1,7 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {Trace} from '../trace/trace.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 
 const thousands = (value: number): string =>
@@ -26,11 +27,21 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.request.lora && deployment.engines[0]!.adapters
+      ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
+      : []),
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
-    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
+    ...[...trace.notes, ...deployment.notes, ...ignoredAdapters(trace, deployment)].map(
+      (note) => `note: ${note}`,
+    ),
   ]
 }
+
+const ignoredAdapters = (trace: Trace, {request}: Deployment): string[] =>
+  trace.adapter !== undefined && request.lora === undefined
+    ? ['the trace names LoRA adapters; without --max-loras they are ignored.']
+    : []
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */
 export function describeDevices(
@@ -124,6 +135,10 @@ export function configOf(trace: Trace, deployment: Deployment, traceName: string
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(request.lora &&
+      deployment.engines[0]!.adapters && {
+        lora: loraConfig(request.lora, deployment.engines[0]!.adapters),
+      }),
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
     notes: [...trace.notes, ...deployment.notes],

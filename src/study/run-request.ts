@@ -2,6 +2,7 @@
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {LayoutRequest} from './layout.js'
+import type {LoraRequest} from './lora.js'
 import type {SpeculationRequest} from './speculation.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
@@ -42,6 +43,7 @@ export interface RunRequest {
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
   readonly frontEnd: 'http' | 'in-process' | 'none'
   readonly seed: number
+  readonly lora?: LoraRequest | undefined
   readonly speculation?: SpeculationRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined

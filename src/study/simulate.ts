@@ -17,6 +17,7 @@ import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
+import {withAdapters} from './lora.js'
 
 export interface SimulateRequest {
   readonly trace: Trace
@@ -44,7 +45,9 @@ export interface Simulation {
 
 /** @throws Problem CHECK_FAILED (exit 3) with `check`, FLAG_CONFLICT for an SLO that cannot be scored */
 export function simulate(request: SimulateRequest): Simulation {
-  const {trace, deployment, slo, warmup} = request
+  const {deployment, slo, warmup} = request
+  const {lora, seed} = deployment.request
+  const trace = withAdapters(request.trace, lora, seed)
   const workload =
     request.concurrency === undefined ? openLoop(trace) : closedLoop(trace, request.concurrency)
   const gaps = new GapRecorder(request)
@@ -106,11 +109,12 @@ function simulationOf(
   gaps: GapRecorder,
   onStep: SimulateRequest['onStep'],
 ): Omit<SimulationConfig, 'coupling'> {
-  const {prefix} = trace
+  const {prefix, adapter} = trace
   const isCompat = deployment.request.compat !== undefined
   return {
     replicas: deployment.replicas,
     router: routers[deployment.request.router]!(),
+    ...(adapter && {adapterOf: (row: number) => adapter.codes[row]!}),
     ...(isCompat ? {clock: pollingClock(defaults.logIntervalNs)} : {}),
     ...(prefix === undefined ? {} : {prefixes: (size: number) => prefixIdentity(prefix, size)}),
     listener: (instance, requests) => ({

@@ -25,6 +25,7 @@ export class TraceBuilder {
   readonly #output = new GrowingInts()
   readonly #lines = new GrowingFloats()
   readonly #models = new GrowingLabels()
+  readonly #adapters = new GrowingLabels()
   readonly #sessions = new GrowingLabels()
   readonly #groups = new GrowingLabels()
   readonly #groupTokens = new GrowingLabels()
@@ -90,6 +91,7 @@ export class TraceBuilder {
     this.addPlain(draft.arrival, draft.input, draft.output, line)
     if (draft.id !== undefined) this.#addId(draft.id, row)
     if (draft.model !== undefined) this.#models.set(row, draft.model)
+    if (draft.adapter !== undefined) this.#adapters.set(row, draft.adapter)
     if (draft.session !== undefined) this.#sessions.set(row, draft.session)
     if (draft.turn !== undefined) this.#setInt(this.#turns, draft.turn, -1)
     if (draft.priority !== undefined) this.#setInt(this.#priorities, draft.priority, 0)
@@ -199,6 +201,8 @@ export class TraceBuilder {
     const {length} = this
     const model = this.#models.finish(length)
     if (model) trace.model = model
+    const adapter = this.#adapters.finish(length)
+    if (adapter) trace.adapter = adapter
     const prefix = this.#prefix.finish(length)
     if (prefix) trace.prefix = prefix
     const group = this.#groups.finish(length)

@@ -39,7 +39,8 @@ describe('docs/results.md', () => {
     finished: i * 100 + 2,
   }))
   const speculation = {verifications: 1, drafts: 3, accepted: 2, wasted: 1}
-  const outcomes = summarise(buildRun(rows, [engine({speculation})]), {
+  const adapters = {loads: 1, hits: 1, held: 1, heldNs: 5}
+  const outcomes = summarise(buildRun(rows, [engine({speculation, adapters})]), {
     slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
     warmup: parseWarmup('1'),
     price: {usdPerHour: 1, devices: 1},
