@@ -45,6 +45,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   cluster: [
     'adapter-slots.ts',
+    'autoscaler.ts',
     'cluster.ts',
     'replay.ts',
     'replica.ts',
@@ -75,7 +76,9 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   report: [
     'check.ts',
     'device-table.ts',
+    'duration.ts',
     'energy.ts',
+    'fleet.ts',
     'groups.ts',
     'hardware-tables.ts',
     'model-card.ts',

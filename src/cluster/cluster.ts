@@ -8,6 +8,7 @@ import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import type {AdapterConfig} from './adapter-slots.js'
+import {type AutoscaleConfig, Autoscaler} from './autoscaler.js'
 import {
   type ClockHooks,
   type FrontEnd,
@@ -44,6 +45,8 @@ export interface ReplicaConfig {
 export interface SimulationConfig {
   readonly replicas: readonly ReplicaConfig[]
   readonly router: Router
+  /** Absent: all replicas are ready from the start. */
+  readonly autoscale?: AutoscaleConfig | undefined
   readonly clock?: ClockHooks
   /** Identity of prefixes at the block size of a replica. */
   readonly prefixes?: (blockSize: number) => PrefixIdentity
@@ -67,6 +70,7 @@ const never = Number.POSITIVE_INFINITY
 export class Cluster {
   readonly requests = new RequestPool()
   readonly replicas: readonly Replica[]
+  readonly autoscaler: Autoscaler | undefined
   /** Replica that holds a slot. */
   readonly instanceOf: number[] = []
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
@@ -77,7 +81,6 @@ export class Cluster {
   #isInterrupted = false
 
   constructor(config: SimulationConfig, sink: RequestSink) {
-    this.#router = config.router
     this.#sink = sink
     this.#coupling = config.coupling
     const prefixes = config.prefixes ?? (() => noPrefixes)
@@ -102,6 +105,8 @@ export class Cluster {
       })
     })
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
+    this.autoscaler = config.autoscale && new Autoscaler(config.autoscale, this.replicas)
+    this.#router = this.autoscaler?.routing(config.router) ?? config.router
   }
 
   /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */

@@ -4,6 +4,7 @@ import type {Ns} from '../latency/step-time.js'
 import type {Spans} from '../stats/busy-spans.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
 import type {Trace} from '../trace/trace.js'
+import type {FleetReport} from './autoscaler.js'
 import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
 import {TimedRows} from './timed-rows.js'
 import {openLoop, type Workload} from './workload.js'
@@ -27,6 +28,8 @@ export interface Replay {
   readonly engines: readonly EngineTotals[]
   /** When each engine executed steps. */
   readonly busy: readonly Spans[]
+  /** Absent without autoscaling. */
+  readonly fleet?: FleetReport | undefined
 }
 
 /** Rows of a result, writable. */
@@ -73,6 +76,7 @@ class Driver implements RequestSink {
   readonly #cancels = new TimedRows()
   readonly #slotOf = new Map<number, number>()
   #left = 0
+  #hasBegun = false
 
   constructor(request: ReplayRequest) {
     this.#request = request
@@ -87,13 +91,29 @@ class Driver implements RequestSink {
     const {arrivals} = this.#workload
     const cancels = this.#cancels
     for (;;) {
-      const next = Math.min(arrivals.nextAt(), cancels.nextAt())
+      const external = Math.min(arrivals.nextAt(), cancels.nextAt())
+      const next = this.#beforeScaling(external)
       const isThere = this.cluster.advanceTo(next - 1)
       // Something that just ended may have released an earlier arrival.
       if (!isThere || arrivals.nextAt() < next) continue
       if (next === never) return
-      this.#deliver(next)
+      const {autoscaler} = this.cluster
+      if (autoscaler !== undefined && autoscaler.nextAt() <= next) autoscaler.tick(next)
+      else this.#deliver(next)
     }
+  }
+
+  /** `external`, or what the autoscaler does before it. Its windows end with the work. */
+  #beforeScaling(external: Ns): Ns {
+    const {cluster} = this
+    const {autoscaler} = cluster
+    if (autoscaler === undefined) return external
+    if (!this.#hasBegun && external < never) {
+      this.#hasBegun = true
+      autoscaler.begin(external)
+    }
+    const hasWork = external < never || cluster.nextEventAt() < never
+    return hasWork ? Math.min(external, autoscaler.nextAt()) : external
   }
 
   /** Arrivals of an instant, then cancels, then what these release into the same instant. */
@@ -194,10 +214,16 @@ function totalsOf(cluster: Cluster): EngineTotals[] {
   }))
 }
 
+/** 0 where nothing finished. */
+const lastFinish = ({finishedAt}: Outcomes): Ns =>
+  finishedAt.reduce((last, at) => (at > last ? at : last), 0)
+
 /** Replays a trace to its end on the virtual clock. Deterministic: same input, same result, to the nanosecond. */
 export function replay(request: ReplayRequest): Replay {
   const driver = new Driver(request)
   driver.run()
   const {outcomes, cluster} = driver
-  return {outcomes, engines: totalsOf(cluster), busy: cluster.replicas.map(({busy}) => busy)}
+  const fleet = cluster.autoscaler?.report(lastFinish(outcomes))
+  const busy = cluster.replicas.map(({busy}) => busy)
+  return {outcomes, engines: totalsOf(cluster), busy, fleet}
 }

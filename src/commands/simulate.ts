@@ -1,7 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
-import {extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
+import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {renderDevices} from '../report/device-table.js'
@@ -97,6 +97,7 @@ export default class Simulate extends BaseCommand {
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
         lora: loraOf(flags),
+        autoscale: autoscaleOf(flags),
       })),
       concurrency: flags.concurrency,
       slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),

@@ -4,6 +4,7 @@ import {describeWeighted} from '../stats/percentiles.js'
 import {pooled} from '../stats/samples.js'
 import {type Bound, findCause, findSteadyState, type SteadyState} from './diagnosis.js'
 import type {Energy} from './energy.js'
+import type {FleetSummary} from './fleet.js'
 import {
   countRequests,
   type Measures,
@@ -116,6 +117,8 @@ export interface Summary extends Measures {
   readonly warmup?: WarmupSummary
   readonly cost?: Cost
   readonly energy?: Energy
+  /** Absent without autoscaling. */
+  readonly autoscaling?: FleetSummary
   /** Absent without LoRA adapters. */
   readonly lora?: AdapterUse
   /** Absent without speculative decoding. */

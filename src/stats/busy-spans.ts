@@ -32,6 +32,14 @@ export class BusySpans implements Spans {
     return this.#openSince
   }
 
+  /** Busy time from `from` to `to`, the present; the span that is open counts. */
+  between(from: number, to: number): number {
+    let busy = Number.isNaN(this.#openSince) ? 0 : Math.max(0, to - Math.max(from, this.#openSince))
+    for (let i = this.length - 1; i >= 0 && this.ends[i]! > from; i--)
+      busy += Math.min(to, this.ends[i]!) - Math.max(from, this.starts[i]!)
+    return busy
+  }
+
   #grow(): void {
     for (const name of ['starts', 'ends'] as const) {
       const longer = new Float64Array(2 * this.length)

@@ -11,6 +11,7 @@ import {defaultHostTerms, inProcessFrontEndNs} from '../latency/host.js'
 import type {StepTimeModel} from '../latency/step-time.js'
 import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
+import {checkAutoscale} from './autoscaling.js'
 import {chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {type Instance, placeInstances} from './instance.js'
@@ -51,6 +52,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   const {instances, layout, notes} = await placeInstances(request)
   const speculator = await loadSpeculator(request)
   checkLora(request)
+  checkAutoscale(request, instances.length)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
   for (const instance of instances) {

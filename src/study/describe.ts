@@ -1,5 +1,6 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {Trace} from '../trace/trace.js'
+import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
@@ -27,6 +28,9 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.request.autoscale
+      ? [describeAutoscale(deployment.request.autoscale, deployment.engines.length)]
+      : []),
     ...(deployment.request.lora && deployment.engines[0]!.adapters
       ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
       : []),
@@ -135,6 +139,7 @@ export function configOf(trace: Trace, deployment: Deployment, traceName: string
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(request.autoscale && {autoscaling: autoscaleConfig(request.autoscale)}),
     ...(request.lora &&
       deployment.engines[0]!.adapters && {
         lora: loraConfig(request.lora, deployment.engines[0]!.adapters),

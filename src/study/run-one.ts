@@ -1,5 +1,6 @@
 /** One run of a job: a trace on one deployment, with its files. In this thread, or in one of a pool. */
 import {join} from 'node:path'
+import {writeFleet} from '../report/fleet.js'
 import {writePower} from '../report/power-file.js'
 import {ItlFile, idOf, StepsFile} from '../report/request-files.js'
 import {createRunFolder, writeRun} from '../report/run-store.js'
@@ -114,6 +115,7 @@ function store(options: RunOptions, device: string, made: Made): string {
     out: out !== undefined && options.place === 'among others' ? join(out, device) : out,
     about: [options.traceName, device],
   })
+  if (simulation.fleet) writeFleet(join(folder, 'instances.csv'), simulation.fleet)
   if (simulation.power) writePower(join(folder, 'power.csv'), simulation.power)
   writeRun(
     folder,

@@ -1,6 +1,7 @@
 /** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
+import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
 import type {SpeculationRequest} from './speculation.js'
@@ -43,6 +44,7 @@ export interface RunRequest {
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
   readonly frontEnd: 'http' | 'in-process' | 'none'
   readonly seed: number
+  readonly autoscale?: AutoscaleConfig | undefined
   readonly lora?: LoraRequest | undefined
   readonly speculation?: SpeculationRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */

@@ -1,4 +1,5 @@
 /** One whole run: a trace through a deployment on the virtual clock, to its summary. */
+import type {FleetReport} from '../cluster/autoscaler.js'
 import type {SimulationConfig} from '../cluster/cluster.js'
 import {type Replay, replay} from '../cluster/replay.js'
 import type {StepRecord} from '../cluster/replica.js'
@@ -9,13 +10,21 @@ import {defaults, lastChunkQueueing, pollingClock} from '../compat/llmservingsim
 import type {EngineListener} from '../engine/engine-config.js'
 import {prefixIdentity} from '../engine/prefix-identity.js'
 import {checkRun} from '../report/check.js'
-import {accountEnergy, type EnergyAccount, type PowerSeries} from '../report/energy.js'
+import {
+  accountEnergy,
+  type EnergyAccount,
+  type PowerSeries,
+  type Served,
+  type Window,
+} from '../report/energy.js'
+import {summariseFleet} from '../report/fleet.js'
 import type {Slo} from '../report/slo.js'
 import {type RunResult, type Summary, summarise} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
 import type {Trace} from '../trace/trace.js'
+import {priceOfFleet} from './autoscaling.js'
 import type {Deployment} from './deployment.js'
 import {withAdapters} from './lora.js'
 
@@ -39,6 +48,8 @@ export interface Simulation {
   readonly summary: Summary
   /** Power over time, where it is known what the devices draw. */
   readonly power: PowerSeries | undefined
+  /** Instances over time, where they are scaled. */
+  readonly fleet: FleetReport | undefined
   /** Seconds that the engines took, without reading and writing. */
   readonly engineSeconds: number
 }
@@ -69,20 +80,27 @@ export function simulate(request: SimulateRequest): Simulation {
     ...gaps.recorded(),
   }
   if (request.check) checkRun(run)
-  const account = energyOf(trace, deployment, result)
+  const served = servedBy(trace, result.outcomes)
+  const account = energyOf(deployment, result, served)
+  const {fleet} = result
+  const {from, to} = served.window
+  const instances = deployment.engines.map(({instance}) => instance)
+  const price = priceOfFleet(deployment.price, fleet, {instances, from, to})
   const summary = {
-    ...summarise(run, {slo, warmup, price: deployment.price}),
+    ...summarise(run, {slo, warmup, price}),
     ...(account && {energy: account.energy}),
+    ...(fleet && {autoscaling: summariseFleet(fleet, to - from)}),
   }
-  return {run, summary, power: account?.series, engineSeconds}
+  return {run, summary, power: account?.series, fleet, engineSeconds}
 }
 
-function energyOf(
-  trace: Trace,
-  {power: plan}: Deployment,
-  {outcomes, busy, engines: totals}: Replay,
-): EnergyAccount | undefined {
-  if (plan === undefined) return undefined
+interface ServedBy {
+  readonly served: Served
+  readonly window: Window
+}
+
+/** What completed, and the time from the first arrival to the last finish. */
+function servedBy(trace: Trace, outcomes: Outcomes): ServedBy {
   const served = {requests: 0, inputTokens: 0, outputTokens: 0}
   const window = {from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY}
   for (let row = 0; row < outcomes.length; row++) {
@@ -93,7 +111,15 @@ function energyOf(
     served.inputTokens += trace.inputTokens[row]!
     served.outputTokens += outcomes.producedTokens[row]!
   }
-  return accountEnergy({plan, busy, totals, window, served})
+  return {served, window}
+}
+
+function energyOf(
+  {power: plan}: Deployment,
+  {busy, engines: totals, fleet}: Replay,
+  {served, window}: ServedBy,
+): EnergyAccount | undefined {
+  return plan && accountEnergy({plan, busy, totals, window, served, on: fleet?.on})
 }
 
 /** Rows that came by themselves: not those of a closed loop, nor turns that waited for the one before. */
@@ -114,6 +140,7 @@ function simulationOf(
   return {
     replicas: deployment.replicas,
     router: routers[deployment.request.router]!(),
+    autoscale: deployment.request.autoscale,
     ...(adapter && {adapterOf: (row: number) => adapter.codes[row]!}),
     ...(isCompat ? {clock: pollingClock(defaults.logIntervalNs)} : {}),
     ...(prefix === undefined ? {} : {prefixes: (size: number) => prefixIdentity(prefix, size)}),

@@ -2,6 +2,7 @@ import {strict as assert} from 'node:assert'
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {accountEnergy} from '#llmsim/report/energy.js'
+import {fleetColumns, summariseFleet} from '#llmsim/report/fleet.js'
 import {powerColumns} from '#llmsim/report/power-file.js'
 import {requestFields} from '#llmsim/report/request-files.js'
 import {parseSlo} from '#llmsim/report/slo.js'
@@ -52,7 +53,9 @@ describe('docs/results.md', () => {
     window: {from: 0, to: 1e9},
     served: {requests: 1, inputTokens: 1, outputTokens: 1},
   })!.energy
-  const summary = {...outcomes, energy}
+  const changes = [{at: 0, ready: 1, starting: 0, draining: 0}]
+  const fleet = {changes, on: [], scaleOuts: 0, scaleIns: 0}
+  const summary = {...outcomes, energy, autoscaling: summariseFleet(fleet, 1)}
   const fields = new Set(
     paths(summary, '').map((path) => path.replace(/^(\w+_ms|goodput\.slo)\.\w+$/, '$1.*')),
   )
@@ -81,8 +84,14 @@ describe('docs/results.md', () => {
   })
 
   it('lists the columns of power.csv in their order', () => {
-    const section = page.slice(page.indexOf('## power.csv'), page.indexOf('## --itl'))
+    const section = page.slice(page.indexOf('## power.csv'), page.indexOf('## instances.csv'))
     const listed = [...section.matchAll(/`([a-z_]+)`/g)].map((match) => match[1]!)
     assert.deepEqual(listed.slice(0, powerColumns.length), powerColumns)
+  })
+
+  it('lists the columns of instances.csv in their order', () => {
+    const section = page.slice(page.indexOf('## instances.csv'), page.indexOf('## --itl'))
+    const listed = [...section.matchAll(/`([a-z_]+)`/g)].map((match) => match[1]!)
+    assert.deepEqual(listed.slice(0, fleetColumns.length), fleetColumns)
   })
 })
