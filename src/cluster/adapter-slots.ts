@@ -40,6 +40,8 @@ export class AdapterSlots {
   /** In order of use: the first was used least recently. */
   readonly #loaded = new Map<number, Loaded>()
   readonly #held: Held[] = []
+  /** Adapter of each request in the engine. */
+  readonly #users = new Map<number, number>()
   #loading = -1
   #loadEnd: Ns = never
   /** Adapters that requests in the engine use. */
@@ -70,7 +72,7 @@ export class AdapterSlots {
   admit(slot: number, adapter: number, now: Ns): boolean {
     if (this.#loaded.has(adapter)) {
       this.#hits++
-      this.#use(adapter)
+      this.#use(slot, adapter)
       return true
     }
     this.#held.push({slot, adapter, since: now})
@@ -90,14 +92,17 @@ export class AdapterSlots {
     for (const held of entering) {
       this.#held.splice(this.#held.indexOf(held), 1)
       this.#heldNs += now - held.since
-      this.#use(adapter)
+      this.#use(held.slot, adapter)
     }
     this.#loadNext(now)
     return entering.map(({slot}) => slot)
   }
 
-  /** A request that entered leaves the engine. */
-  leave(adapter: number, now: Ns): void {
+  /** A request leaves the engine; one without an adapter holds none. */
+  leave(slot: number, now: Ns): void {
+    const adapter = this.#users.get(slot)
+    if (adapter === undefined) return
+    this.#users.delete(slot)
     const loaded = this.#loaded.get(adapter)!
     if (--loaded.users > 0) return
     this.active--
@@ -111,7 +116,8 @@ export class AdapterSlots {
     return at >= 0
   }
 
-  #use(adapter: number): void {
+  #use(slot: number, adapter: number): void {
+    this.#users.set(slot, adapter)
     const loaded = this.#loaded.get(adapter)!
     if (loaded.users++ === 0) this.active++
     this.#loaded.delete(adapter)

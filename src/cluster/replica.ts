@@ -170,26 +170,16 @@ export class Replica implements EngineView {
 
   /** The engine is told of a request once its adapter is there. */
   #admit(slot: number, now: Ns, onRejected: OnRejected): void {
-    const adapter = this.#adapter(slot)
-    if (adapter >= 0 && !this.adapters!.admit(slot, adapter, now)) return
+    const {adapters} = this
+    const adapter = adapters ? this.#adapterOf(this.#requests.row[slot]!) : -1
+    if (adapter >= 0 && !adapters!.admit(slot, adapter, now)) return
     this.#enqueue(slot, now, onRejected)
-  }
-
-  /** Adapter of a request; below 0: none. */
-  #adapter(slot: number): number {
-    return this.adapters ? this.#adapterOf(this.#requests.row[slot]!) : -1
-  }
-
-  /** A request left the engine. */
-  #release(slot: number, now: Ns): void {
-    const adapter = this.#adapter(slot)
-    if (adapter >= 0) this.adapters!.leave(adapter, now)
   }
 
   #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
     const refusal = this.engine.enqueue(slot)
     if (refusal !== undefined) {
-      this.#release(slot, now)
+      this.adapters?.leave(slot, now)
       onRejected(slot, now, refusal.message)
       return
     }
@@ -221,7 +211,7 @@ export class Replica implements EngineView {
   /** Takes a request out wherever it is. Returns how many tokens it got. */
   cancel(slot: number, now: Ns): number {
     if (this.#entering.remove(slot) || this.adapters?.forget(slot)) return 0
-    this.#release(slot, now)
+    this.adapters?.leave(slot, now)
     return this.engine.cancel(slot)
   }
 
@@ -231,7 +221,7 @@ export class Replica implements EngineView {
     if (this.#hasCompleted) {
       this.engine.complete(now)
       this.#idleSince = now
-      if (this.adapters) for (const slot of this.engine.finished) this.#release(slot, now)
+      if (this.adapters) for (const slot of this.engine.finished) this.adapters.leave(slot, now)
     }
     return this.#hasCompleted
   }
