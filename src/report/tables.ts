@@ -123,7 +123,8 @@ function engineFact({steps, utilisation, engines}: Summary): string {
 
 function fleetFact(fleet: FleetSummary): string {
   const {mean_instances, most_ready, scale_outs, scale_ins, instance_hours} = fleet
-  const scaled = `scaled out ${scale_outs} times, in ${scale_ins} times`
+  const times = (n: number): string => `${n} ${n === 1 ? 'time' : 'times'}`
+  const scaled = `scaled out ${times(scale_outs)}, in ${times(scale_ins)}`
   return `${figure(mean_instances)} on average, at most ${most_ready} ready; ${scaled}; ${figure(instance_hours)} instance-hours`
 }
 
