@@ -83,39 +83,70 @@ export function settleLora(
   return {...settled, config: {...config, numGpuBlocks, maxModelLen}}
 }
 
-/** The trace with an adapter for the rows that name none, and prefixes that only rows of one adapter share. */
-export function withAdapters(trace: Trace, lora: LoraRequest | undefined, seed: number): Trace {
-  if (lora === undefined) return trace
-  const adapter = drawn(trace, lora.adapters ?? 0, seed)
-  if (adapter === undefined) return trace
-  const prefix = trace.prefix && apart(trace.prefix, adapter.codes)
-  return {...trace, adapter, ...(prefix && {prefix})}
-}
+/** Whose adapter is whose, over all parts of a trace. */
+export class Adapters {
+  readonly #lora: LoraRequest | undefined
+  readonly #seed: number
+  readonly #codes = new Map<string, number>()
+  /** By row of the whole trace. */
+  #ofRow = new Int32Array(0)
+  readonly #identities = new Map<string, number>()
 
-function drawn({adapter, length}: Trace, count: number, seed: number): Trace['adapter'] {
-  if (count === 0) return adapter
-  const given = adapter?.names ?? []
-  const names = [...given, ...Array.from({length: count}, (_, i) => `adapter_${i}`)]
-  const codes = Int32Array.from({length}, (_, row) => {
-    const own = adapter?.codes[row] ?? -1
-    return own >= 0 ? own : given.length + Math.floor(uniform(seed, row, 0) * count)
-  })
-  return {names, codes}
-}
-
-/** vLLM hashes the adapter into every block: equal tokens under two adapters are two blocks. */
-function apart(prefix: PrefixColumn, codes: Int32Array): PrefixColumn {
-  const ids = new Float64Array(prefix.ids.length)
-  const known = new Map<string, number>()
-  for (let row = 0; row < codes.length; row++) {
-    for (let i = prefix.offsets[row]!; i < prefix.offsets[row + 1]!; i++) {
-      const name = `${codes[row]} ${prefix.ids[i]}`
-      const id = known.get(name) ?? known.size + 1
-      known.set(name, id)
-      ids[i] = id
-    }
+  constructor(lora: LoraRequest | undefined, seed: number) {
+    this.#lora = lora
+    this.#seed = seed
   }
-  return {...prefix, ids}
+
+  /** Number of the adapter of a row; below 0: the model itself. */
+  of(row: number): number {
+    return this.#ofRow[row] ?? -1
+  }
+
+  /**
+   * The part of a trace that begins with row `from`, with prefixes that only rows of one adapter share: vLLM hashes the
+   * adapter into every block.
+   */
+  apply(trace: Trace, from: number): Trace {
+    if (this.#lora === undefined) return trace
+    const {adapters = 0} = this.#lora
+    if (trace.adapter === undefined && adapters === 0) return trace
+    this.#reserve(from + trace.length)
+    for (let row = 0; row < trace.length; row++) {
+      const own = trace.adapter?.names[trace.adapter.codes[row]!]
+      const drawn = Math.floor(uniform(this.#seed, from + row, 0) * adapters)
+      const name = own ?? (adapters > 0 ? `adapter_${drawn}` : undefined)
+      this.#ofRow[from + row] = name === undefined ? -1 : numberOf(this.#codes, name)
+    }
+    const {prefix} = trace
+    return prefix === undefined ? trace : {...trace, prefix: this.#apart(prefix, from)}
+  }
+
+  #reserve(length: number): void {
+    if (length <= this.#ofRow.length) return
+    const longer = new Int32Array(Math.max(length, 2 * this.#ofRow.length)).fill(-1)
+    longer.set(this.#ofRow)
+    this.#ofRow = longer
+  }
+
+  #apart(prefix: PrefixColumn, from: number): PrefixColumn {
+    const ids = new Float64Array(prefix.ids.length)
+    for (let row = 0; row + 1 < prefix.offsets.length; row++) {
+      const adapter = this.of(from + row)
+      for (let i = prefix.offsets[row]!; i < prefix.offsets[row + 1]!; i++)
+        ids[i] = numberOf(this.#identities, `${adapter} ${prefix.ids[i]}`)
+    }
+    return {...prefix, ids}
+  }
+}
+
+/** Numbers from 0 in order of appearance. */
+function numberOf(known: Map<string, number>, name: string): number {
+  let number = known.get(name)
+  if (number === undefined) {
+    number = known.size
+    known.set(name, number)
+  }
+  return number
 }
 
 /** A line for the head of the tables. */

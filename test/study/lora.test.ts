@@ -4,7 +4,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
-import {withAdapters} from '#llmsim/study/lora.js'
+import {Adapters} from '#llmsim/study/lora.js'
 import type {RunRequest} from '#llmsim/study/run-request.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import {problemOf} from '../catalogue/problem.js'
@@ -48,18 +48,36 @@ describe('a deployment with LoRA', () => {
   it('keeps the prefixes of adapters apart, and draws for those that name none', async () => {
     const trace = await readTrace([`${root}traces/chat.csv`], {limit: 50})
     const lora = {maxLoras: 2, rank: 8, adapters: 3}
-    const [first, again, other] = [0, 0, 1].map((seed) => withAdapters(trace, lora, seed))
+    const drawn = [0, 0, 1].map((seed) => {
+      const adapters = new Adapters(lora, seed)
+      const {prefix} = adapters.apply(trace, 0)
+      return {prefix, codes: Array.from({length: trace.length}, (_, row) => adapters.of(row))}
+    })
+    const [first, again, other] = drawn
     expect(first).deep.equal(again)
-    expect(other!.adapter!.codes).not.deep.equal(first!.adapter!.codes)
-    expect(new Set(first!.adapter!.codes).size).equal(3)
+    expect(other!.codes).not.deep.equal(first!.codes)
+    expect(new Set(first!.codes).size).equal(3)
     const {offsets, ids} = first!.prefix!
     const owner = new Map<number, number>()
-    for (let row = 0; row < trace.length; row++)
+    for (const [row, code] of first!.codes.entries())
       for (let i = offsets[row]!; i < offsets[row + 1]!; i++) {
-        const code = first!.adapter!.codes[row]!
         expect(owner.get(ids[i]!) ?? code).equal(code)
         owner.set(ids[i]!, code)
       }
+  })
+
+  it('gives the parts of a trace what it gives the whole', async () => {
+    const trace = await readTrace([`${root}traces/chat.csv`], {limit: 50})
+    const lora = {maxLoras: 2, rank: 8, adapters: 3}
+    const [whole, parts] = [new Adapters(lora, 4), new Adapters(lora, 4)]
+    whole.apply(trace, 0)
+    for (let from = 0; from < 50; from += 10) {
+      const rows = {inputTokens: trace.inputTokens.slice(from, from + 10), length: 10}
+      const {prefix: _, ...plain} = trace
+      parts.apply({...plain, ...rows}, from)
+    }
+    for (let row = 0; row < 50; row++) expect(parts.of(row)).equal(whole.of(row))
+    expect(parts.of(50)).equal(-1)
   })
 
   it('refuses more adapters than memory holds, and another simulator’s clock', async () => {
