@@ -353,7 +353,6 @@ const nothing: BatchShape = {
   prefills: 0,
   prefillTokens: 0,
   prefillContext: 0,
-  prefillContextMax: 0,
   prefillWork: 0,
   prefillContextMax: 0,
   decodes: 1,
