@@ -1,6 +1,8 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {TraceFacts} from '../trace/parts.js'
+import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 
 /** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
@@ -19,9 +21,17 @@ export function describeRun(
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.request.autoscale
+      ? [describeAutoscale(deployment.request.autoscale, deployment.engines.length)]
+      : []),
+    ...(deployment.request.lora && deployment.engines[0]!.adapters
+      ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
+      : []),
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
-    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
+    ...[...trace.notes, ...deployment.notes, ...ignoredAdapters(trace, deployment)].map(
+      (note) => `note: ${note}`,
+    ),
   ]
 }
 
@@ -44,6 +54,11 @@ function engineLines(deployment: Deployment): string[] {
     ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
 }
+
+const ignoredAdapters = (trace: TraceFacts, {request}: Deployment): string[] =>
+  trace.hasAdapters && request.lora === undefined
+    ? ['the trace names LoRA adapters; without --max-loras they are ignored.']
+    : []
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */
 export function describeDevices(
@@ -138,6 +153,11 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(request.autoscale && {autoscaling: autoscaleConfig(request.autoscale)}),
+    ...(request.lora &&
+      deployment.engines[0]!.adapters && {
+        lora: loraConfig(request.lora, deployment.engines[0]!.adapters),
+      }),
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
     notes: [...trace.notes, ...deployment.notes],

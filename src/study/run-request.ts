@@ -2,10 +2,12 @@
 import {type EngineProfile, type Sampling, samplings} from '../catalogue/engine-profile.js'
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
+import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
 import type {EfficiencyScale} from '../latency/scaled-hardware.js'
 import type {LayoutRequest} from './layout.js'
+import type {LoraRequest} from './lora.js'
 import type {SpeculationRequest} from './speculation.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
@@ -57,6 +59,8 @@ export interface RunRequest {
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
   readonly frontEnd: 'http' | 'chat' | 'in-process' | 'none'
   readonly seed: number
+  readonly autoscale?: AutoscaleConfig | undefined
+  readonly lora?: LoraRequest | undefined
   readonly speculation?: SpeculationRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined
