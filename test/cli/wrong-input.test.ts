@@ -255,7 +255,7 @@ const ofHardware: readonly Wrong[] = [
     tries: /--decode-router least-requests/,
   },
   {
-    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3',
+    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3 --acceptance-rate 0.7',
     code: 'FLAG_CONFLICT',
     says: /--num-speculative-tokens and prefill instances/,
     tries: /Leave --num-speculative-tokens out/,
