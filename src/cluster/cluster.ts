@@ -3,7 +3,7 @@
  * say what, step times how long.
  */
 import {Engine} from '../engine/engine.js'
-import {noPrefixes} from '../engine/prefix-identity.js'
+import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
 import {DpGroup} from './dp-group.js'
@@ -40,6 +40,7 @@ export class Cluster {
   readonly #handOffs: HandOffs | undefined
   readonly #groups: readonly DpGroup[]
   readonly #isTied: boolean
+  readonly #identities = new Map<number, PrefixIdentity>()
   #isInterrupted = false
 
   constructor(config: SimulationConfig, sink: RequestSink) {
@@ -61,9 +62,9 @@ export class Cluster {
   }
 
   #build(replica: ReplicaConfig, instance: number): Replica {
-    const {prefixes = () => noPrefixes, listener, clock = realClock, onStep} = this.#config
+    const {listener, clock = realClock, onStep} = this.#config
     const seams = {
-      identity: prefixes(replica.engine.blockSize),
+      identity: this.#identityAt(replica.engine.blockSize),
       listener: listener?.(instance, this.requests) ?? {},
     }
     return new Replica({
@@ -79,6 +80,15 @@ export class Cluster {
       clock,
       onStep,
     })
+  }
+
+  /** Made once for each block size: it walks the whole trace. */
+  #identityAt(blockSize: number): PrefixIdentity {
+    const made = this.#identities.get(blockSize)
+    if (made) return made
+    const identity = this.#config.prefixes?.(blockSize) ?? noPrefixes
+    this.#identities.set(blockSize, identity)
+    return identity
   }
 
   #makeHandOffs(network: Network): HandOffs {
