@@ -67,6 +67,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   latency: [
     'collective.ts',
+    'expert-load.ts',
     'host.ts',
     'point-to-point.ts',
     'profile/profile.ts',

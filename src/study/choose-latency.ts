@@ -8,6 +8,7 @@ import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js
 import {partStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
+import {busiestRank} from '../latency/expert-load.js'
 import {defaultHostTerms, type HostTerms} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
@@ -63,6 +64,7 @@ export async function chooseLatency(
       parallelism: {tp, ep},
       kvDtype: settings.kvCacheDtype ?? 'auto',
       host: request.compat === undefined ? defaultHostTerms : silentHost,
+      expertLoad: request.expertLoad,
       coefficients: latency === 'datasheet' ? 'class' : 'measured',
       stage,
     })
@@ -152,6 +154,9 @@ async function profileModel(
         ...(stage && {stage}),
         experts: experts === null ? undefined : {count: experts.count, perToken: experts.perToken},
         ep,
+        ...(experts && request.expertLoad
+          ? {busiest: busiestRank(request.expertLoad, experts.count, ep)}
+          : {}),
         skip: hardwareName.includes('TPU') ? ['rotary_emb'] : [],
       },
       collectives.collectives,

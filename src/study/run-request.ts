@@ -3,6 +3,7 @@ import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
+import type {ExpertLoad} from '../latency/expert-load.js'
 import type {LayoutRequest} from './layout.js'
 import type {SpeculationRequest} from './speculation.js'
 
@@ -40,6 +41,8 @@ export interface RunRequest {
   readonly cluster?: string | undefined
   readonly compat?: 'llmservingsim' | undefined
   readonly policy: string
+  /** How unevenly experts are used; even when absent. */
+  readonly expertLoad?: ExpertLoad | undefined
   readonly traffic?: TrafficRequest | undefined
   /** Absent: the cluster file's, or least-requests. */
   readonly router?: string | undefined
