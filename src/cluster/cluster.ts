@@ -112,6 +112,7 @@ export class Cluster {
         new DpGroup(
           ranks.map((rank) => this.replicas[rank]!),
           ranks.map((rank) => this.#config.replicas[rank]!.stepTime),
+          this.#config.replicas[ranks[0]!]!.passEnds ?? 'together',
         ),
     )
   }
@@ -214,6 +215,7 @@ export class Cluster {
   nextEventAt(): Ns {
     let next = this.#network?.nextEventAt() ?? never
     for (const at of this.#nextAt) if (at < next) next = at
+    for (const group of this.#groups) next = Math.min(next, group.nextAt)
     return next
   }
 
@@ -299,6 +301,8 @@ export class Cluster {
       else if (alone < 0) alone = instance
       else return false
     }
+    // A group waits for the end of a pass without work.
+    if (alone < 0) return false
     const replica = this.replicas[alone]!
     replica.skip(Math.min(until, others - 1, this.#views.nextEdge - 1))
     // Skipping stops where somebody is admitted, so what was pulled then sets out then.

@@ -136,7 +136,8 @@ async function profileModel(
   const {model, tp, ep, hardwareName} = instance
   const group = model.groups[0]!
   const {experts} = group.mlp
-  if (experts !== null && tp > 1 && ep !== tp) {
+  const isShared = ep > tp && request.compat === undefined
+  if (experts !== null && ((tp > 1 && ep !== tp) || isShared)) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
       `--ep ${ep} with --tp ${tp}: a profile times whole experts, so they can only be spread over all ${tp} devices.`,

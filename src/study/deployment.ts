@@ -67,6 +67,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
       frontEnd: frontEndOf(request),
       role: instance.role,
       group: instances[at]!.group,
+      passEnds: request.compat === undefined ? 'together' : 'own',
       kv: kvOf(instance),
     })),
     policy,

@@ -117,10 +117,21 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
   const npu = instances.reduce((sum, {tp, pp}) => sum + tp * pp, 0)
   const {tp, pp, ep} = instances[0]!
   return {
-    instances: instances.map((instance) => ({instance})),
+    instances: instances.map((instance) => placedOf(instance, request, file)),
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     notes: [...notes],
   }
+}
+
+/**
+ * Ranks of a group make their passes together: those with experts always, dense ones only where LLMServingSim's clock
+ * is repeated.
+ */
+function placedOf(instance: Instance, {compat}: RunRequest, file: ClusterFile): Placed {
+  const name = instance.machine!.instance.dpGroup
+  if (name === undefined || (compat === undefined && !hasExperts(instance.model))) return {instance}
+  const names = [...new Set(file.instances.map(({dpGroup}) => dpGroup))]
+  return {instance, group: names.indexOf(name)}
 }
 
 async function instanceOf(
