@@ -2,6 +2,7 @@
 import type {Trace} from '../trace/trace.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
+import {describeTraffic} from './traffic.js'
 
 const thousands = (value: number): string =>
   value.toLocaleString('en-US', {maximumFractionDigits: 0})
@@ -25,6 +26,7 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
+    ...describeTraffic(deployment.traffic, deployment.replicas),
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
@@ -57,9 +59,9 @@ function traceLine(trace: Trace, name: string): string {
 }
 
 function engineLine(engine: DeployedEngine): string {
-  const {model} = engine.instance
+  const {model, role} = engine.instance
   const weights = model.quantization?.method ?? model.dtype
-  return `${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
+  return `${role === undefined ? '' : `${role}: `}${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
 }
 
 const modelText = (engine: DeployedEngine): string => {
