@@ -311,6 +311,9 @@ export class Engine implements EngineView {
     const {cohort} = this.#seats
     const left = this.config.maxNumBatchedTokens - cohort.size
     const waiting = this.#queue.size
+    let sum = cohort.contextSum()
+    let smallest = cohort.smallestContext()
+    let largest = cohort.largestContext()
     for (;;) {
       const now = this.#pipeline.oldest.end
       if (now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return
@@ -318,9 +321,12 @@ export class Engine implements EngineView {
       this.#account(batch, now, now - cohort.lastEnd)
       batch.sequence = this.#pipeline.advance()
       cohort.lastEnd = now
-      batch.setContexts(cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
       batch.preempted = 0
-      this.#runningPlan.takeDecodeBlocks()
+      batch.shape.decodeContext = sum
+      batch.shape.decodeContextMin = smallest++
+      batch.shape.decodeContextMax = largest++
+      sum += cohort.size
+      if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
       // A block that just became full may be the one the head of the queue waited for.
       const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
       if (admits) this.#admission.admit(batch, left, now)

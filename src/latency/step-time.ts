@@ -18,6 +18,8 @@ export interface BatchShape {
   prefillTokens: number
   /** Σ c over chunks: tokens already in the cache. */
   prefillContext: number
+  /** Largest c of a chunk; 0 when there is none. */
+  prefillContextMax: number
   /** Σ n·(c + (n+1)/2) over chunks: query–key pairs of causal attention. */
   prefillWork: number
   decodes: number
@@ -56,6 +58,7 @@ export const emptyShape = (): BatchShape => ({
   prefills: 0,
   prefillTokens: 0,
   prefillContext: 0,
+  prefillContextMax: 0,
   prefillWork: 0,
   decodes: 0,
   decodeContext: 0,

@@ -7,7 +7,7 @@ import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
 import {type FoundModel, loadModel} from '../catalogue/models.js'
 import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
-import {type ClusterFile, type ClusterInstance, readClusterFile} from '../compat/cluster-json.js'
+import type {ClusterFile, ClusterInstance} from '../compat/cluster-json.js'
 import {Problem} from '../errors.js'
 import {type Layout, resolveLayout} from './layout.js'
 import {placeYaml} from './place-yaml.js'
@@ -106,6 +106,7 @@ function checkAlone(request: RunRequest, path: string): void {
 }
 
 async function fromClusterFile(request: RunRequest, path: string): Promise<Placement> {
+  const {readClusterFile} = await import('../compat/cluster-json.js')
   const file = readClusterFile(path)
   const instances: Instance[] = []
   const notes = new Set(file.notes)

@@ -39,16 +39,16 @@ type TrafficParts = Pick<
   'router' | 'decodeRouter' | 'handOff' | 'network' | 'gate' | 'viewAgeNs'
 >
 
-/** What a simulation takes. `trace` absent: nothing is known of prefixes and sessions. */
+/** What a simulation takes. `facts` absent: nothing is known of prefixes and sessions. */
 export function trafficParts(
   traffic: Traffic,
   {seed, compat}: Pick<RunRequest, 'seed' | 'compat'>,
-  trace?: Trace,
+  facts: RoutingFacts = new RoutingFacts(),
 ): TrafficParts {
   const seams = {
     seed,
-    prefixOf: prefixOf(trace),
-    sessionOf: sessionOf(trace),
+    prefixOf: (row: number) => facts.prefixOf(row),
+    sessionOf: (row: number) => facts.sessionOf(row),
     weights: traffic.weights!,
   }
   const {bandwidthGbS, latencyUs} = traffic.network!
@@ -67,12 +67,51 @@ export function trafficParts(
   }
 }
 
+interface PartFacts {
+  readonly from: number
+  readonly to: number
+  readonly prefixOf: RouterSeams['prefixOf']
+  readonly sessionOf: RouterSeams['sessionOf']
+}
+
+/** What routers may ask about the rows of a trace that comes in parts; rows count through all parts. */
+export class RoutingFacts {
+  readonly #parts: PartFacts[] = []
+  /** Sessions keep their number from part to part. */
+  readonly #sessions = new Map<string, number>()
+
+  add(from: number, trace: Trace): void {
+    const to = from + trace.length
+    const sessionOf = sessionsOf(trace, this.#sessions)
+    this.#parts.push({from, to, prefixOf: prefixOf(trace), sessionOf})
+  }
+
+  /** The rows of the oldest part have all left. */
+  dropOldest(): void {
+    this.#parts.shift()
+  }
+
+  prefixOf(row: number): number | undefined {
+    const part = this.#partOf(row)
+    return part?.prefixOf(row - part.from)
+  }
+
+  sessionOf(row: number): number | undefined {
+    const part = this.#partOf(row)
+    return part?.sessionOf(row - part.from)
+  }
+
+  #partOf(row: number): PartFacts | undefined {
+    return this.#parts.findLast(({from, to}) => row >= from && row < to)
+  }
+}
+
 /** Tokens at the start of a prompt by which prefix-affinity tells requests apart. */
 const affinityTokens = 256
 
 /** Prompts that begin with the same 256 tokens (or as many as are known) share a number. */
-function prefixOf(trace: Trace | undefined): RouterSeams['prefixOf'] {
-  const prefix = trace?.prefix
+function prefixOf(trace: Trace): RouterSeams['prefixOf'] {
+  const {prefix} = trace
   if (prefix === undefined) return () => undefined
   const {spanTokens, offsets, ids, knownTokens} = prefix
   const most = Math.max(1, Math.floor(affinityTokens / spanTokens))
@@ -82,12 +121,16 @@ function prefixOf(trace: Trace | undefined): RouterSeams['prefixOf'] {
   }
 }
 
-function sessionOf(trace: Trace | undefined): RouterSeams['sessionOf'] {
-  const session = trace?.session
+function sessionsOf({session}: Trace, numbers: Map<string, number>): RouterSeams['sessionOf'] {
   if (session === undefined) return () => undefined
+  const numberOf = session.names.map((name) => {
+    const number = numbers.get(name) ?? numbers.size
+    numbers.set(name, number)
+    return number
+  })
   return (row) => {
     const code = session.codes[row]!
-    return code < 0 ? undefined : code
+    return code < 0 ? undefined : numberOf[code]
   }
 }
 

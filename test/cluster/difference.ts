@@ -48,8 +48,8 @@ const runFast = (given: ReferenceClusterCase, detail: 'every step' | 'skipping')
       prefixes: (size) => prefixIdentity(trace.prefix!, size),
       ...(detail === 'every step' ? {onStep: () => {}} : {}),
     },
-    onLeave: (row, slot, {instance}) => {
-      gaps[row] = timelines[instance[row]!]!.takeGaps(slot)
+    onLeave: (row, slot, {outcomes: {instance}, at}) => {
+      gaps[row] = timelines[instance[at]!]!.takeGaps(slot)
     },
   })
   return {...result, gaps}

@@ -59,6 +59,7 @@ const fields: readonly (keyof BatchShape)[] = [
   'prefills',
   'prefillTokens',
   'prefillContext',
+  'prefillContextMax',
   'prefillWork',
   'decodes',
   'decodeContext',

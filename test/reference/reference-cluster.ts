@@ -353,6 +353,7 @@ const nothing: BatchShape = {
   prefills: 0,
   prefillTokens: 0,
   prefillContext: 0,
+  prefillContextMax: 0,
   prefillWork: 0,
   decodes: 1,
   decodeContext: 1,

@@ -521,6 +521,7 @@ export const shapeOf = (picks: readonly Pick[]): BatchShape => {
     prefills: chunks.length,
     prefillTokens: sum(chunks.map((chunk) => chunk.tokens)),
     prefillContext: sum(chunks.map((chunk) => chunk.context)),
+    prefillContextMax: Math.max(0, ...chunks.map((chunk) => chunk.context)),
     prefillWork: sum(chunks.map(({tokens: n, context: c}) => n * (c + (n + 1) / 2))),
     decodes: contexts.length,
     decodeContext: sum(contexts),
