@@ -10,7 +10,6 @@ import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import type {ClusterFile, ClusterInstance} from '../compat/cluster-json.js'
 import {Problem} from '../errors.js'
 import {type Layout, resolveLayout} from './layout.js'
-import {placeYaml} from './place-yaml.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 
@@ -46,7 +45,9 @@ export async function placeInstances(request: RunRequest): Promise<Placement> {
   const {cluster} = request
   if (cluster === undefined) return fromFlags(request)
   checkAlone(request, cluster)
-  return /\.ya?ml$/i.test(cluster) ? placeYaml(request, cluster) : fromClusterFile(request, cluster)
+  if (!/\.ya?ml$/i.test(cluster)) return fromClusterFile(request, cluster)
+  const {placeYaml} = await import('./place-yaml.js')
+  return placeYaml(request, cluster)
 }
 
 async function fromFlags(request: RunRequest): Promise<Placement> {
