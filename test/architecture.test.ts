@@ -82,6 +82,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   hooks: [],
   latency: [
     'collective.ts',
+    'expert-load.ts',
     'fit/attention-fit.ts',
     'fit/collective-fit.ts',
     'fit/gemm-fit.ts',

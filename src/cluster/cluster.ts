@@ -3,7 +3,7 @@
  * say what, step times how long.
  */
 import {Engine} from '../engine/engine.js'
-import {noPrefixes} from '../engine/prefix-identity.js'
+import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
 import {Autoscaler} from './autoscaler.js'
@@ -43,6 +43,7 @@ export class Cluster {
   readonly #handOffs: HandOffs | undefined
   readonly #groups: readonly DpGroup[]
   readonly #isTied: boolean
+  readonly #identities = new Map<number, PrefixIdentity>()
   #isInterrupted = false
 
   constructor(config: SimulationConfig, sink: RequestSink) {
@@ -66,9 +67,9 @@ export class Cluster {
   }
 
   #build(replica: ReplicaConfig, instance: number): Replica {
-    const {prefixes = () => noPrefixes, listener, clock = realClock, onStep} = this.#config
+    const {listener, clock = realClock, onStep} = this.#config
     const seams = {
-      identity: prefixes(replica.engine.blockSize),
+      identity: this.#identityAt(replica.engine.blockSize),
       listener: listener?.(instance, this.requests) ?? {},
     }
     return new Replica({
@@ -86,6 +87,15 @@ export class Cluster {
       adapters: replica.adapters,
       adapterOf: this.#config.adapterOf,
     })
+  }
+
+  /** Made once for each block size: it walks the whole trace. */
+  #identityAt(blockSize: number): PrefixIdentity {
+    const made = this.#identities.get(blockSize)
+    if (made) return made
+    const identity = this.#config.prefixes?.(blockSize) ?? noPrefixes
+    this.#identities.set(blockSize, identity)
+    return identity
   }
 
   #makeHandOffs(network: Network): HandOffs {
@@ -109,6 +119,7 @@ export class Cluster {
         new DpGroup(
           ranks.map((rank) => this.replicas[rank]!),
           ranks.map((rank) => this.#config.replicas[rank]!.stepTime),
+          this.#config.replicas[ranks[0]!]!.passEnds ?? 'together',
         ),
     )
   }
@@ -211,6 +222,7 @@ export class Cluster {
   nextEventAt(): Ns {
     let next = this.#network?.nextEventAt() ?? never
     for (const at of this.#nextAt) if (at < next) next = at
+    for (const group of this.#groups) next = Math.min(next, group.nextAt)
     return next
   }
 
@@ -296,6 +308,8 @@ export class Cluster {
       else if (alone < 0) alone = instance
       else return false
     }
+    // A group waits for the end of a pass without work.
+    if (alone < 0) return false
     const replica = this.replicas[alone]!
     replica.skip(Math.min(until, others - 1, this.#views.nextEdge - 1))
     // Skipping stops where somebody is admitted, so what was pulled then sets out then.

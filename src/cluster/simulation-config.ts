@@ -5,6 +5,7 @@ import type {RequestPool} from '../engine/request-pool.js'
 import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import type {AdapterConfig} from './adapter-slots.js'
 import type {AutoscaleConfig} from './autoscaler.js'
+import type {PassEnds} from './dp-group.js'
 import type {Gate} from './gate.js'
 import type {HandOffRules} from './hand-offs.js'
 import type {Network} from './network.js'
@@ -35,6 +36,8 @@ export interface ReplicaConfig {
   readonly role?: 'prefill' | 'decode' | undefined
   /** Replicas with the same group are data-parallel ranks whose passes are tied together. */
   readonly group?: number | undefined
+  /** Of the passes of its group; `together` when absent. */
+  readonly passEnds?: PassEnds | undefined
   /** Of the KV cache over all its devices, where KV leaves the replica. */
   readonly kv?: {readonly bytesPerToken: number; readonly layers: number} | undefined
 }

@@ -76,6 +76,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
       frontEnd: frontEndOf(request, instance.profile),
       role: instance.role,
       group: instances[at]!.group,
+      passEnds: request.compat === undefined ? 'together' : 'own',
       kv: kvOf(instance),
     })),
     policy,

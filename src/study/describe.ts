@@ -4,6 +4,7 @@ import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
+import {describeTraffic} from './traffic.js'
 
 /** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
 const thousands = (value: number): string =>
@@ -20,6 +21,7 @@ export function describeRun(
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
+    ...describeTraffic(deployment.traffic, deployment.replicas),
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
     ...(deployment.request.autoscale
       ? [describeAutoscale(deployment.request.autoscale, deployment.engines.length)]
@@ -85,9 +87,9 @@ function traceLine(trace: TraceFacts, name: string): string {
 }
 
 function engineLine(engine: DeployedEngine): string {
-  const {model} = engine.instance
+  const {model, role} = engine.instance
   const weights = model.quantization?.method ?? model.dtype
-  return `${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
+  return `${role === undefined ? '' : `${role}: `}${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
 }
 
 const modelText = (engine: DeployedEngine): string => {

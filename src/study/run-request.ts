@@ -5,6 +5,7 @@ import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
+import type {ExpertLoad} from '../latency/expert-load.js'
 import type {EfficiencyScale} from '../latency/scaled-hardware.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
@@ -53,6 +54,8 @@ export interface RunRequest {
   readonly cluster?: string | undefined
   readonly compat?: 'llmservingsim' | undefined
   readonly policy: string
+  /** How unevenly experts are used; even when absent. */
+  readonly expertLoad?: ExpertLoad | undefined
   readonly traffic?: TrafficRequest | undefined
   /** Absent: the cluster file's, or least-requests. */
   readonly router?: string | undefined

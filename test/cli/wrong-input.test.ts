@@ -237,6 +237,12 @@ const ofHardware: readonly Wrong[] = [
     tries: /--ep 4/,
   },
   {
+    with: '--hardware H100 --expert-load hot',
+    code: 'FLAG_BAD_VALUE',
+    says: /--expert-load hot: it is no load, and no such file/,
+    tries: /--expert-load power-law:0.5/,
+  },
+  {
     with: '--hardware H100 --prefill 2',
     code: 'FLAG_CONFLICT',
     says: /--prefill needs --decode/,

@@ -119,8 +119,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'one more batch in the pipeline': {
     file: 'cluster/replica.js',
-    from: 'engine.inFlight < engine.config.depth',
-    to: 'engine.inFlight <= engine.config.depth',
+    from: 'while (engine.inFlight < engine.config.depth',
+    to: 'while (engine.inFlight <= engine.config.depth',
   },
   'own blocks: found behind a shared block that is gone': {
     file: blocks,
@@ -245,7 +245,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     in: speculatingSpecs,
   },
   'drafts: the last ones need no blocks': {
-    file: engine,
+    file: 'engine/refusal.js',
     from: 'Math.min(total - 1 + speculation.tokens, maxModelLen - 1)',
     to: 'total - 1',
     in: speculatingSpecs,
@@ -345,8 +345,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   'a stage starts while it still runs the batch before': {
     in: pipelineSpecs,
     file: 'cluster/stage-clock.js',
-    from: 'Math.max(end + this.#hop(shape), freeAt[stage])',
-    to: 'end + this.#hop(shape)',
+    from: 'Math.max(end + hop(shape), freeAt[stage])',
+    to: 'end + hop(shape)',
   },
   'skipping: past a head that fits a place left empty': {
     in: pipelineSpecs,
