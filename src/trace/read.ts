@@ -7,7 +7,7 @@ import type {FailedRows, Head, ReadContext, TraceFormat} from './formats/format.
 import {llmsimCsv} from './formats/llmsim-csv.js'
 import {formatNames, formatOf, traceFormats} from './formats/registry.js'
 import {readJson, readJsonLines} from './json-reader.js'
-import {partRows, type TracePart} from './parts.js'
+import {NeedsWholeTrace, partRows, type TracePart} from './parts.js'
 import {sniff} from './sniff.js'
 import {Source, type TornTail, traceFiles} from './source.js'
 import type {Trace} from './trace.js'
@@ -54,6 +54,23 @@ export async function* readTraceParts(
     yield {trace: await readTrace(paths, options), place: 'last'}
     return
   }
+  let isGiven = false
+  try {
+    for await (const part of cutParts(paths, options)) {
+      isGiven = true
+      yield part
+    }
+    return
+  } catch (error) {
+    if (!(error instanceof NeedsWholeTrace) || isGiven) throw error
+  }
+  yield {trace: await readTrace(paths, options), place: 'last'}
+}
+
+async function* cutParts(
+  paths: readonly string[],
+  options: ReadOptions,
+): AsyncGenerator<TracePart> {
   const builder = new TraceBuilder()
   // A part is given once a row follows it: the last one must be told from the others.
   let held: Trace | undefined

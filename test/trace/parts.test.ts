@@ -111,6 +111,14 @@ describe('a trace in parts', function () {
       expect(isWhole(await partsOf(plain, options)), Object.keys(options)[0]).equal(true)
   })
 
+  it('is one part where that shows before the first part was given', async () => {
+    const second = csv('arrived_at,input_tokens,output_tokens,model', (row) =>
+      row === partRows + 20_000 ? '4,9,9,m' : `${row}.00000000000000000000,900,900,m`,
+    )
+    const path = file('second.csv', second)
+    expect(isWhole(await partsOf(path))).equal(true)
+  })
+
   it('says so when that shows too late', async () => {
     const late = csv('arrived_at,input_tokens,output_tokens', (row) =>
       row === rows - 9 ? '4,9,9' : `${row}.000000000,900,900`,
