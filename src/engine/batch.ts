@@ -69,6 +69,7 @@ export class Batch {
     shape.prefills = 0
     shape.prefillTokens = 0
     shape.prefillContext = 0
+    shape.prefillContextMax = 0
     shape.prefillWork = 0
     shape.decodes = 0
     shape.decodeContext = 0
@@ -100,6 +101,7 @@ export class Batch {
     shape.prefills++
     shape.prefillTokens += n
     shape.prefillContext += context
+    if (context > shape.prefillContextMax) shape.prefillContextMax = context
     shape.prefillWork += n * (context + (n + 1) / 2)
   }
 

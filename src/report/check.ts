@@ -72,7 +72,9 @@ export class RunCheck {
       return `there are ${counted} gaps between tokens, ${this.#gaps} were expected`
     }
     const done = total((e) => e.prefillTokens + e.decodeTokens)
-    const work = this.#work + total((e) => e.speculation?.wasted ?? 0)
+    const wasted = total((e) => e.speculation?.wasted ?? 0)
+    // Where decoding engines pull KV, they compute the last prompt token once more.
+    const work = this.#work + wasted + total((e) => e.recomputedTokens)
     return this.#preemptions === 0 && done !== work
       ? `engines computed ${done} tokens, the requests that completed make ${work}`
       : undefined

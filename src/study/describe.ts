@@ -124,7 +124,8 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
   return {
     trace: {name: traceName, format: trace.format, requests: trace.length},
     layout,
-    router: request.router,
+    router: deployment.traffic.router,
+    traffic: deployment.traffic,
     policy: request.policy,
     compat: request.compat ?? null,
     front_end: request.frontEnd,

@@ -2,7 +2,6 @@
 import type {SimulationConfig} from '../cluster/cluster.js'
 import {type FinishedPart, type OutcomeOfRow, Replayer} from '../cluster/replay.js'
 import type {StepRecord} from '../cluster/replica.js'
-import {routers} from '../cluster/router.js'
 import {TokenTimeline} from '../cluster/token-timeline.js'
 import {closedLoop, openLoop} from '../cluster/workload.js'
 import {defaults, lastChunkQueueing, pollingClock} from '../compat/llmservingsim.js'
@@ -20,6 +19,7 @@ import {Samples} from '../stats/samples.js'
 import {FactsOfParts, type TraceFacts, type TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
+import {RoutingFacts, trafficParts} from './traffic.js'
 
 export type PartResults = FinishedPart & RequestResults & Pick<RunResult, 'isOpen'>
 
@@ -70,6 +70,7 @@ export class Simulator {
   readonly #check: RunCheck | undefined
   readonly #facts = new FactsOfParts()
   readonly #identity = new PartedIdentity()
+  readonly #routing = new RoutingFacts()
   readonly #served = new ServedRequests()
   #replayer: Replayer | undefined
   #hasPrefixes = false
@@ -93,6 +94,7 @@ export class Simulator {
     this.#hasPrefixes ||= trace.prefix !== undefined
     const startedAt = performance.now()
     this.#identity.add(from, from + trace.length, trace.prefix)
+    this.#routing.add(from, trace)
     this.#replayer ??= this.#replayerOf(part)
     this.#replayer.feed(part)
     this.#replayMs += performance.now() - startedAt
@@ -127,7 +129,7 @@ export class Simulator {
       workload: concurrency === undefined ? openLoop(trace) : closedLoop(trace, concurrency),
       simulation: simulationOf(
         this.#request,
-        gaps,
+        {gaps, routing: this.#routing},
         place === 'last' && !trace.prefix ? undefined : prefixesOf,
       ),
       ...(gaps.isNeeded
@@ -159,6 +161,7 @@ export class Simulator {
     this.#summary.add(results)
     this.#request.onPart?.(results)
     this.#identity.dropOldest()
+    this.#routing.dropOldest()
     this.#sinkMs += performance.now() - startedAt
   }
 }
@@ -187,17 +190,17 @@ export function simulate(request: SimulateRequest): Simulation {
 
 function simulationOf(
   {deployment, onStep}: SimulatorRequest,
-  gaps: GapRecorder,
+  seams: {readonly gaps: GapRecorder; readonly routing: RoutingFacts},
   prefixes: SimulationConfig['prefixes'],
 ): Omit<SimulationConfig, 'coupling'> {
   const isCompat = deployment.request.compat !== undefined
   return {
     replicas: deployment.replicas,
-    router: routers[deployment.request.router]!(),
+    ...trafficParts(deployment.traffic, deployment.request, seams.routing),
     ...(isCompat ? {clock: pollingClock(defaults.logIntervalNs)} : {}),
     ...(prefixes === undefined ? {} : {prefixes}),
     listener: (instance, requests) => ({
-      ...gaps.listener(instance),
+      ...seams.gaps.listener(instance),
       ...(isCompat ? lastChunkQueueing(requests) : {}),
     }),
     ...(onStep ? {onStep} : {}),
@@ -257,7 +260,10 @@ class GapRecorder {
   }
 
   leave(row: number, slot: number, {outcomes, at}: OutcomeOfRow): void {
-    const gaps = this.#timelines[outcomes.instance[at]!]!.takeGaps(slot)
+    const gaps = this.#timelines[outcomes.instance[at]!]!.takeGaps(
+      slot,
+      this.#firstTokenAt(at, outcomes),
+    )
     this.#request.onGaps?.(row, gaps)
     if (this.#request.slo?.itl !== undefined) {
       let largest = 0
@@ -272,6 +278,12 @@ class GapRecorder {
     }
     if (this.#countsAfterWarmup(row, outcomes.arrivedAt[at]!))
       for (const gap of gaps) this.#pooled.add(gap, 1)
+  }
+
+  /** Under --compat the first token of a request may come from another engine than the rest. */
+  #firstTokenAt(at: number, {firstTokenAt}: Outcomes): number {
+    const {compat} = this.#request.deployment.request
+    return compat === undefined ? Number.NaN : firstTokenAt[at]!
   }
 
   #countsAfterWarmup(row: number, arrivedAt: number): boolean {
