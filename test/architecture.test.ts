@@ -56,7 +56,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts'],
+  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts', 'rate-search.ts'],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'batch.ts',
@@ -92,6 +92,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'model-card.ts',
     'power-file.ts',
     'progress.ts',
+    'rate-table.ts',
     'report-formats.ts',
     'report.ts',
     'request-files.ts',
@@ -104,6 +105,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: [
+    'find-rate.ts',
+    'rate-job.ts',
     'deployment.ts',
     'job.ts',
     'run-many.ts',
@@ -121,6 +124,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'read.ts',
     'samplers.ts',
     'trace.ts',
+    'transform.ts',
     'write.ts',
   ],
 }
