@@ -6,6 +6,7 @@ import {Engine} from '../engine/engine.js'
 import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
+import {Autoscaler} from './autoscaler.js'
 import {DpGroup} from './dp-group.js'
 import {HandOffs, type Legs} from './hand-offs.js'
 import {type Network, OwnLinks} from './network.js'
@@ -26,11 +27,13 @@ const never = Number.POSITIVE_INFINITY
 export class Cluster {
   readonly requests = new RequestPool()
   readonly replicas: readonly Replica[]
+  readonly autoscaler: Autoscaler | undefined
   /** Replica that holds a slot. */
   readonly instanceOf: number[] = []
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
   readonly #nextAt: Float64Array
   readonly #config: SimulationConfig
+  readonly #router: Router
   readonly #sink: RequestSink
   readonly #views: Views
   /** Replicas that may get a request first, and those that decode what others prefilled. */
@@ -59,6 +62,8 @@ export class Cluster {
     this.#groups = this.#makeGroups()
     const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
     this.#isTied = isCoupled || this.#handOffs !== undefined
+    this.autoscaler = config.autoscale && new Autoscaler(config.autoscale, this.replicas)
+    this.#router = this.autoscaler?.routing(config.router) ?? config.router
   }
 
   #build(replica: ReplicaConfig, instance: number): Replica {
@@ -79,6 +84,8 @@ export class Cluster {
       frontEnd: replica.frontEnd ?? noFrontEnd,
       clock,
       onStep,
+      adapters: replica.adapters,
+      adapterOf: this.#config.adapterOf,
     })
   }
 
@@ -135,7 +142,7 @@ export class Cluster {
       handOff.stayBelow > 0 &&
       request.inputTokens - this.replicas[decode]!.cachedTokens(request.row, request.inputTokens) <=
         handOff.stayBelow
-    const entrance = stays ? decode : this.#pick(this.#config.router, request, this.#entrances)!
+    const entrance = stays ? decode : this.#pick(this.#router, request, this.#entrances)!
     this.instanceOf[slot] = decode ?? entrance
     if (decode === undefined || stays) this.replicas[entrance]!.arrive(slot, now, this.#reject)
     else this.#begin(slot, {prefill: entrance, decode}, now)
@@ -186,7 +193,7 @@ export class Cluster {
     const instance = this.instanceOf[slot]!
     const isPrefilling = this.#handOffs?.isPrefilling(slot) ?? false
     const prefill = this.#handOffs?.drop(slot, now)
-    const produced = isPrefilling ? 0 : this.replicas[instance]!.cancel(slot)
+    const produced = isPrefilling ? 0 : this.replicas[instance]!.cancel(slot, now)
     if (this.#handOffs) this.replicas[instance]!.wake(now)
     this.#look(instance)
     if (prefill !== undefined) this.#look(prefill)

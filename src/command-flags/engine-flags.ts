@@ -4,7 +4,13 @@ import {Flags} from '@oclif/core'
 import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import {routers} from '../cluster/router.js'
 import {Problem} from '../errors.js'
-import {defaultModel, latencySources, type RunRequest} from '../study/run-request.js'
+import {
+  defaultModel,
+  latencySources,
+  type RunRequest,
+  type SamplingChoice,
+  samplingChoices,
+} from '../study/run-request.js'
 
 const size = (helpGroup: string, summary: string, min = 1) =>
   Flags.integer({helpGroup, helpValue: 'N', summary, min})
@@ -84,6 +90,18 @@ export const engineFlags = {
       'Cluster file (docs/cluster.md), or LLMServingSim cluster JSON, instead of --hardware.',
   }),
 
+  engine: Flags.string({
+    helpGroup: 'ENGINE',
+    default: 'vllm-0.19',
+    helpValue: 'NAME|FILE',
+    summary: 'Profile of defaults and overheads: vllm-0.11, vllm-0.15, vllm-0.19, or a file.',
+  }),
+  sampling: Flags.option({
+    helpGroup: 'ENGINE',
+    options: samplingChoices,
+    default: 'model' as const,
+    summary: 'How tokens are chosen; model: as its generation_config.json asks.',
+  })(),
   policy: Flags.string({
     helpGroup: 'ENGINE',
     default: 'fcfs',
@@ -130,9 +148,9 @@ export const engineFlags = {
   }),
   'front-end': Flags.option({
     helpGroup: 'LATENCY',
-    options: ['http', 'in-process', 'none'] as const,
+    options: ['http', 'chat', 'in-process', 'none'] as const,
     default: 'http' as const,
-    summary: 'How requests reach the engine.',
+    summary: 'How requests reach the engine; chat: as streamed chat completions.',
   })(),
   compat: Flags.option({
     helpGroup: 'LATENCY',
@@ -177,6 +195,8 @@ function priceOf(text: string): number {
 /** What oclif makes of `engineFlags`. */
 export interface EngineFlagValues {
   readonly model: string
+  readonly engine: string
+  readonly sampling: SamplingChoice
   readonly dtype?: WeightFormat | undefined
   readonly 'kv-cache-dtype'?: 'auto' | 'fp8' | undefined
   readonly link?: string | undefined
@@ -265,6 +285,8 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
   const {prefill, decode} = flags
   return {
     model,
+    engineProfile: flags.engine,
+    sampling: flags.sampling,
     hardware,
     link,
     layout: {npu, tp, pp, dp, ep, instances, prefill, decode},

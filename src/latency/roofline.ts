@@ -21,7 +21,7 @@ import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOn} from './collective.js'
 import {busiestRank, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
-import type {HostTerms} from './host.js'
+import {type HostTerms, samplerNs} from './host.js'
 import {type ExpertShare, expertsNs} from './moe.js'
 import {type ModelPart, peak16FlopsPerNs, precisionOf} from './precision.js'
 import {rooflineNotes, rooflineProvenance} from './roofline-account.js'
@@ -195,6 +195,7 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
   const tpReduce = tp > 1 ? reduceAmong(tp, request, coefficients) : null
   const lmHead = {k: model.hiddenSize, n: Math.ceil(model.vocabSize / tp)}
   const lmHeadKernel = kernelOf('lmHead')
+  const sampler = samplerNs(host.sampler, model.vocabSize, hardware)
 
   const dense = (tokens: number): DenseParts => {
     const parts = {gemm: 0, moe: 0, elementwise: 0, allReduce: 0, host: 0}
@@ -212,21 +213,15 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
   const perSequence = (sequences: number): SequenceParts => {
     const hostNs = isFirst ? host.stepNs + sequences * host.perSequenceNs : 0
     if (!isLast) return {head: 0, host: hostNs}
-    const {stepNs, perEntryNs, perSequenceEntryNs} = host.sampler
-    const entryNs = (perSequenceEntryNs * h100BandwidthGbS) / bandwidthGbS
-    const sampler = stepNs + model.vocabSize * (perEntryNs + sequences * entryNs)
     // Logits are gathered, which moves half of what an all-reduce does.
     const gather = tpReduce ? tpReduce(sequences * model.vocabSize) : 0
     return {
-      head: gemmNs(sequences, lmHead, lmHeadKernel) + sampler + gather,
+      head: gemmNs(sequences, lmHead, lmHeadKernel) + sampler(sequences) + gather,
       host: hostNs,
     }
   }
   return {dense, perSequence}
 }
-
-/** The sampler's figure per sequence was measured on this device. */
-const h100BandwidthGbS = 3350
 
 /**
  * Elements that the small kernels of a layer move per token: two residual norms (2 hidden sizes each, as

@@ -261,9 +261,9 @@ const ofHardware: readonly Wrong[] = [
     tries: /--decode-router least-requests/,
   },
   {
-    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3 --acceptance-rate 0.7',
+    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3 --acceptance-rate 0.5',
     code: 'FLAG_CONFLICT',
-    says: /--num-speculative-tokens and prefill instances/,
+    says: /--num-speculative-tokens and prefill and decode on different engines/,
     tries: /Leave --num-speculative-tokens out/,
   },
   {

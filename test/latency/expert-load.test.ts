@@ -1,7 +1,8 @@
 import {expect} from 'chai'
+import {loadEngine} from '#llmsim/catalogue/engines.js'
 import {linkOf, loadHardware} from '#llmsim/catalogue/hardware.js'
 import {busiestRank} from '#llmsim/latency/expert-load.js'
-import {defaultHostTerms} from '#llmsim/latency/host.js'
+import {hostTermsOf} from '#llmsim/latency/host.js'
 import {rooflineModel} from '#llmsim/latency/roofline.js'
 import {qwenMoe} from './models.js'
 import {shapeOf} from './shapes.js'
@@ -29,6 +30,7 @@ describe('expert load', () => {
 
   it('makes a step of spread experts longer, and no other', async () => {
     const hardware = await loadHardware('H100')
+    const host = hostTermsOf((await loadEngine('vllm-0.19')).profile, 'filtered')
     const timeOf = (exponent: number, ep: number) =>
       rooflineModel({
         model: qwenMoe,
@@ -36,7 +38,7 @@ describe('expert load', () => {
         link: linkOf(hardware),
         parallelism: {tp: 1, ep},
         kvDtype: 'auto',
-        host: defaultHostTerms,
+        host,
         expertLoad: {kind: 'power law', exponent},
       }).stepTime(shapeOf({chunks: [[2000, 0]]}))
     expect(timeOf(1, 4)).above(timeOf(0, 4))
