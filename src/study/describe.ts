@@ -1,6 +1,7 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {TraceFacts} from '../trace/parts.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {bandText, errorBand} from './error-bands.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 
 /** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
@@ -27,11 +28,13 @@ export function describeRun(
     ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
   const {compat} = deployment.request
+  const band = errorBand(deployment)
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engines,
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
+    ...(band ? [bandText(band)] : []),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
   ]
@@ -132,6 +135,7 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     seed: request.seed,
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
+    expected_error_percent: errorBand(deployment) ?? null,
     notes: [...trace.notes, ...deployment.notes],
   }
 }

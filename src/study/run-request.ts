@@ -4,7 +4,7 @@ import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
-import type {EfficiencyScale} from '../latency/scaled-hardware.js'
+import type {EfficiencyScale} from '../catalogue/hardware-shape.js'
 import type {LayoutRequest} from './layout.js'
 import type {SpeculationRequest} from './speculation.js'
 
