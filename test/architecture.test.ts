@@ -59,7 +59,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts'],
+  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts', 'rate-search.ts'],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'batch.ts',
@@ -77,6 +77,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'fit/attention-fit.ts',
     'fit/collective-fit.ts',
     'fit/gemm-fit.ts',
+    'fit/moe-fit.ts',
     'host.ts',
     'point-to-point.ts',
     'precision.ts',
@@ -98,6 +99,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'model-card.ts',
     'power-file.ts',
     'progress.ts',
+    'rate-table.ts',
     'report-formats.ts',
     'report.ts',
     'request-files.ts',
@@ -113,6 +115,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   stats: ['busy-spans.ts', 'correlation.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts'],
   study: [
     'calibrate.ts',
+    'find-rate.ts',
+    'rate-job.ts',
     'deployment.ts',
     'measured-request.ts',
     'validate.ts',
@@ -133,6 +137,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'read.ts',
     'samplers.ts',
     'trace.ts',
+    'transform.ts',
     'write.ts',
   ],
 }
