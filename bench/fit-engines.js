@@ -47,15 +47,18 @@ async function pointsOf(targets, profile) {
     for (const samplerEntry of grid.samplerEntry)
       for (const penalty of grid.penalty) {
         // Only models that ask for a penalty can tell one from another.
-        const of = penalty === 0 ? targets : targets.filter(({run}) => /Qwen2\.5/.test(run.settings.model))
+        const of =
+          penalty === 0 ? targets : targets.filter(({run}) => /Qwen2\.5/.test(run.settings.model))
         let state = {profile, scale: {compute: 1, memory: 1}}
         for (const [name, value] of Object.entries({layer, samplerEntry, penalty}))
           state = hostTerms[name].write(state, value)
         const runs = await comparisonsUnder(of, state)
-        const stages = runs.flatMap((run) => run.stages.map((stage) => {
-          const mean = (metric) => stage.comparisons.find((each) => each.metric === metric)
-          return {model: run.model, ttft: mean('ttft_ms'), tpot: mean('tpot_ms')}
-        }))
+        const stages = runs.flatMap((run) =>
+          run.stages.map((stage) => {
+            const mean = (metric) => stage.comparisons.find((each) => each.metric === metric)
+            return {model: run.model, ttft: mean('ttft_ms'), tpot: mean('tpot_ms')}
+          }),
+        )
         points.push({layer, samplerEntry, penalty, stages, baseMs})
       }
   return points
@@ -63,12 +66,17 @@ async function pointsOf(targets, profile) {
 
 /** The stages under terms: models without a penalty stand in the points that have none. */
 function stagesAt(points, {layer, samplerEntry, penalty, frontEnd}) {
-  const at = (p) => points.find((each) =>
-    each.layer === layer && each.samplerEntry === samplerEntry && each.penalty === p)
+  const at = (p) =>
+    points.find(
+      (each) => each.layer === layer && each.samplerEntry === samplerEntry && each.penalty === p,
+    )
   const plain = at(0)
   const own = at(penalty)
   const isPenalised = ({model}) => /Qwen2\.5/.test(model)
-  const stages = [...plain.stages.filter((stage) => !isPenalised(stage)), ...own.stages.filter(isPenalised)]
+  const stages = [
+    ...plain.stages.filter((stage) => !isPenalised(stage)),
+    ...own.stages.filter(isPenalised),
+  ]
   return stages.map(({model, ttft, tpot}) => ({
     model,
     ttft: (ttft.simulated + frontEnd - plain.baseMs) / ttft.measured - 1,
@@ -131,9 +139,13 @@ async function main() {
     unseen.push(...own)
     rows.push(row(`without ${model}, scored on it`, terms, own))
   }
-  rows.push(`| **left out, all together** | ${unseen.length} | | | | | ${['ttft', 'tpot']
-    .flatMap((metric) => [median, mean].map((of) => `**${percent(of(unseen.map((stage) => stage[metric])))}**`))
-    .join(' | ')} |`)
+  rows.push(
+    `| **left out, all together** | ${unseen.length} | | | | | ${['ttft', 'tpot']
+      .flatMap((metric) =>
+        [median, mean].map((of) => `**${percent(of(unseen.map((stage) => stage[metric])))}**`),
+      )
+      .join(' | ')} |`,
+  )
   const text = [
     'Four terms, fitted to 18 stages in 16 bit; then to all models but one, and scored on that one:',
     '',

@@ -33,6 +33,7 @@ export const problemCodes = {
   PARALLELISM_INVALID:
     'Sizes of tp, pp, dp, ep, instances and npu do not divide each other or the model.',
   POLICY_BAD_MODULE: 'A scheduling policy module could not be loaded or has the wrong shape.',
+  PORT_UNAVAILABLE: 'The address to listen on is taken, or is not one of this machine.',
   PROFILE_BAD_FILE: 'A file of a profile bundle could not be read or breaks its format.',
   RUN_BAD_FILE: 'The files of a stored run could not be read.',
   RUN_NOT_FOUND: 'There is no such run.',

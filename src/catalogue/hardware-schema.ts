@@ -22,7 +22,15 @@ import {SchemaFault, Section} from './schema-section.js'
 const topKeys = [
   ...['id', 'name', 'vendor', 'aliases', 'extends', 'architecture', 'memory_gb', 'usable_bytes'],
   ...['bandwidth_gb_s', 'peak_tflops', 'l2_mb', 'multiprocessors', 'power_w', 'power'],
-  ...['price_usd_per_hour', 'links', 'kernels', 'calibrated', 'source', 'notes', 'efficiency_scale'],
+  ...[
+    'price_usd_per_hour',
+    'links',
+    'kernels',
+    'calibrated',
+    'source',
+    'notes',
+    'efficiency_scale',
+  ],
 ]
 
 /** @throws SchemaFault for the first rule that is broken. */

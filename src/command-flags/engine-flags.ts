@@ -1,4 +1,5 @@
 /** The flags that describe what is simulated, and the request they make. Names are vLLM's where vLLM has one. */
+import {existsSync, readFileSync} from 'node:fs'
 import {Flags} from '@oclif/core'
 import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import {routers} from '../cluster/router.js'
@@ -75,6 +76,12 @@ export const engineFlags = {
     'Prompts with at most so many uncached tokens stay where they decode (default: 0).',
     0,
   ),
+  'expert-load': Flags.string({
+    helpGroup: 'LATENCY',
+    helpValue: 'LOAD',
+    summary:
+      'Use of experts: even (default), power-law:EXPONENT, or a file of one count per expert.',
+  }),
   'network-bandwidth': size('HARDWARE', 'GB/s between instances (default: 50).'),
   cluster: Flags.string({
     helpGroup: 'HARDWARE',
@@ -207,6 +214,7 @@ export interface EngineFlagValues {
   readonly 'kv-stream'?: 'end' | 'layer' | undefined
   readonly 'decode-stay-below'?: number | undefined
   readonly 'network-bandwidth'?: number | undefined
+  readonly 'expert-load'?: string | undefined
   readonly cluster?: string | undefined
   readonly policy: string
   readonly 'max-num-seqs'?: number | undefined
@@ -226,6 +234,35 @@ export interface EngineFlagValues {
   readonly compat?: 'llmservingsim' | undefined
   readonly 'price-per-hour'?: number | undefined
   readonly seed: number
+}
+
+/** @throws Problem FLAG_BAD_VALUE */
+function expertLoadOf(text: string): NonNullable<RunRequest['expertLoad']> {
+  if (text === 'even') return {kind: 'even'}
+  const exponent = /^power-law:(\d+(?:\.\d+)?)$/.exec(text)?.[1]
+  if (exponent !== undefined) return {kind: 'power law', exponent: Number(exponent)}
+  if (!existsSync(text)) {
+    throw new Problem('FLAG_BAD_VALUE', `--expert-load ${text}: it is no load, and no such file.`, {
+      suggestions: [
+        '--expert-load even',
+        '--expert-load power-law:0.5',
+        'the path of a file of counts',
+      ],
+    })
+  }
+  const words = readFileSync(text, 'utf8')
+    .split(/[\s,]+/)
+    .filter(Boolean)
+  const wrong = words.findIndex((word) => !(Number(word) >= 0))
+  if (words.length > 0 && wrong < 0) return {kind: 'counts', counts: words.map(Number)}
+  const what = words.length === 0 ? 'it is empty' : `count ${wrong + 1} is "${words[wrong]}"`
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--expert-load ${text}: ${what}; it must hold one count per expert.`,
+    {
+      suggestions: ['Numbers of at least 0, separated by spaces, commas or lines.'],
+    },
+  )
 }
 
 const streams = {end: 'at the end', layer: 'by layer'} as const
@@ -275,6 +312,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
     policy,
     router,
     traffic: trafficOf(flags),
+    expertLoad: flags['expert-load'] === undefined ? undefined : expertLoadOf(flags['expert-load']),
     frontEnd: flags['front-end'],
     seed: flags.seed,
     pricePerHour: flags['price-per-hour'],

@@ -19,6 +19,7 @@ import type {StageCut} from '../catalogue/parallelism.js'
 import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOn} from './collective.js'
+import {busiestRank, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
 import {type HostTerms, samplerNs} from './host.js'
 import {type ExpertShare, expertsNs} from './moe.js'
@@ -36,6 +37,8 @@ export interface RooflineRequest {
   readonly dtype?: Dtype | undefined
   readonly kvDtype: KvDtype
   readonly host: HostTerms
+  /** How unevenly experts are used; even when absent. */
+  readonly expertLoad?: ExpertLoad | undefined
   /** The part of the model that is timed; absent: all of it. Groups of a mixed model are taken in proportion. */
   readonly stage?: StageCut | undefined
   /** `class` ignores what was measured on this device (`--latency datasheet`); default `measured`. */
@@ -261,7 +264,9 @@ const expertTerm = (
     bandwidthGbS: request.hardware.bandwidthGbS,
   }
   const members = membersOf(request.parallelism)
-  return (tokens) => expertsNs(tokens * members, share, kernel)
+  // The others wait for the rank whose experts are picked most.
+  const busiest = busiestRank(request.expertLoad ?? {kind: 'even'}, experts.count, ep)
+  return (tokens) => expertsNs(tokens * members * busiest, share, kernel)
 }
 
 /**

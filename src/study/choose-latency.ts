@@ -8,6 +8,7 @@ import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js
 import {partStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
+import {busiestRank} from '../latency/expert-load.js'
 import {type HostTerms, type HostUse, hostBesideProfile, hostTermsOf} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
@@ -62,6 +63,7 @@ export async function chooseLatency(
       parallelism: {tp, ep},
       kvDtype: settings.kvCacheDtype ?? 'auto',
       host: request.compat === undefined ? host : silent(host),
+      expertLoad: request.expertLoad,
       coefficients: latency === 'datasheet' ? 'class' : 'measured',
       stage,
     })
@@ -139,7 +141,8 @@ async function profileModel(
   const {model, tp, ep, hardwareName} = instance
   const group = model.groups[0]!
   const {experts} = group.mlp
-  if (experts !== null && tp > 1 && ep !== tp) {
+  const isShared = ep > tp && request.compat === undefined
+  if (experts !== null && ((tp > 1 && ep !== tp) || isShared)) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
       `--ep ${ep} with --tp ${tp}: a profile times whole experts, so they can only be spread over all ${tp} devices.`,
@@ -157,6 +160,9 @@ async function profileModel(
         ...(stage && {stage}),
         experts: experts === null ? undefined : {count: experts.count, perToken: experts.perToken},
         ep,
+        ...(experts && request.expertLoad
+          ? {busiest: busiestRank(request.expertLoad, experts.count, ep)}
+          : {}),
         skip: hardwareName.includes('TPU') ? ['rotary_emb'] : [],
       },
       collectives.collectives,

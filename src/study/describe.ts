@@ -1,8 +1,11 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {TraceFacts} from '../trace/parts.js'
+import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {bandText, errorBand} from './error-bands.js'
+import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
+import {describeTraffic} from './traffic.js'
 
 /** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
 const thousands = (value: number): string =>
@@ -15,6 +18,34 @@ export function describeRun(
   deployment: Deployment,
   traceName: string,
 ): string[] {
+  const {compat} = deployment.request
+  const band = errorBand(deployment)
+  return [
+    `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
+    ...engineLines(deployment),
+    ...describeTraffic(deployment.traffic, deployment.replicas),
+    ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.request.autoscale
+      ? [describeAutoscale(deployment.request.autoscale, deployment.engines.length)]
+      : []),
+    ...(deployment.request.lora && deployment.engines[0]!.adapters
+      ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
+      : []),
+    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
+    ...(band ? [bandText(band)] : []),
+    ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
+    ...[...trace.notes, ...deployment.notes, ...ignoredAdapters(trace, deployment)].map(
+      (note) => `note: ${note}`,
+    ),
+  ]
+}
+
+/** The same without a trace: what stands ready. */
+export function describeEngines(deployment: Deployment): string[] {
+  return [...engineLines(deployment), ...deployment.notes.map((note) => `note: ${note}`)]
+}
+
+function engineLines(deployment: Deployment): string[] {
   const kinds = new Map<string, {engine: DeployedEngine; count: number}>()
   for (const engine of deployment.engines) {
     const line = engineLine(engine)
@@ -22,23 +53,17 @@ export function describeRun(
     kind.count++
     kinds.set(line, kind)
   }
-  const engines = [...kinds].flatMap(([line, {engine, count}]) => [
+  return [...kinds].flatMap(([line, {engine, count}]) => [
     `${count > 1 ? `${count} × ` : ''}${line}`,
     memoryLine(engine),
     ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
-  const {compat} = deployment.request
-  const band = errorBand(deployment)
-  return [
-    `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
-    ...engines,
-    ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
-    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
-    ...(band ? [bandText(band)] : []),
-    ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
-    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
-  ]
 }
+
+const ignoredAdapters = (trace: TraceFacts, {request}: Deployment): string[] =>
+  trace.hasAdapters && request.lora === undefined
+    ? ['the trace names LoRA adapters; without --max-loras they are ignored.']
+    : []
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */
 export function describeDevices(
@@ -65,9 +90,9 @@ function traceLine(trace: TraceFacts, name: string): string {
 }
 
 function engineLine(engine: DeployedEngine): string {
-  const {model} = engine.instance
+  const {model, role} = engine.instance
   const weights = model.quantization?.method ?? model.dtype
-  return `${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
+  return `${role === undefined ? '' : `${role}: `}${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
 }
 
 const modelText = (engine: DeployedEngine): string => {
@@ -133,6 +158,11 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(request.autoscale && {autoscaling: autoscaleConfig(request.autoscale)}),
+    ...(request.lora &&
+      deployment.engines[0]!.adapters && {
+        lora: loraConfig(request.lora, deployment.engines[0]!.adapters),
+      }),
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
     expected_error_percent: errorBand(deployment) ?? null,

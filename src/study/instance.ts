@@ -13,7 +13,6 @@ import {Problem} from '../errors.js'
 import {scaled} from '../latency/scaled-hardware.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import {type Layout, resolveLayout} from './layout.js'
-import {placeYaml} from './place-yaml.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 
@@ -51,7 +50,9 @@ export async function placeInstances(request: RunRequest): Promise<Placement> {
   const {cluster} = request
   if (cluster === undefined) return fromFlags(request)
   checkAlone(request, cluster)
-  return /\.ya?ml$/i.test(cluster) ? placeYaml(request, cluster) : fromClusterFile(request, cluster)
+  if (!/\.ya?ml$/i.test(cluster)) return fromClusterFile(request, cluster)
+  const {placeYaml} = await import('./place-yaml.js')
+  return placeYaml(request, cluster)
 }
 
 async function fromFlags(request: RunRequest): Promise<Placement> {
@@ -127,10 +128,21 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
   const npu = instances.reduce((sum, {tp, pp}) => sum + tp * pp, 0)
   const {tp, pp, ep} = instances[0]!
   return {
-    instances: instances.map((instance) => ({instance})),
+    instances: instances.map((instance) => placedOf(instance, request, file)),
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     notes: [...notes],
   }
+}
+
+/**
+ * Ranks of a group make their passes together: those with experts always, dense ones only where LLMServingSim's clock
+ * is repeated.
+ */
+function placedOf(instance: Instance, {compat}: RunRequest, file: ClusterFile): Placed {
+  const name = instance.machine!.instance.dpGroup
+  if (name === undefined || (compat === undefined && !hasExperts(instance.model))) return {instance}
+  const names = [...new Set(file.instances.map(({dpGroup}) => dpGroup))]
+  return {instance, group: names.indexOf(name)}
 }
 
 async function instanceOf(

@@ -1,11 +1,14 @@
 /** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
 import {type EngineProfile, type Sampling, samplings} from '../catalogue/engine-profile.js'
+import type {EfficiencyScale} from '../catalogue/hardware-shape.js'
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
+import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
-import type {EfficiencyScale} from '../catalogue/hardware-shape.js'
+import type {ExpertLoad} from '../latency/expert-load.js'
 import type {LayoutRequest} from './layout.js'
+import type {LoraRequest} from './lora.js'
 import type {SpeculationRequest} from './speculation.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
@@ -51,12 +54,16 @@ export interface RunRequest {
   readonly cluster?: string | undefined
   readonly compat?: 'llmservingsim' | undefined
   readonly policy: string
+  /** How unevenly experts are used; even when absent. */
+  readonly expertLoad?: ExpertLoad | undefined
   readonly traffic?: TrafficRequest | undefined
   /** Absent: the cluster file's, or least-requests. */
   readonly router?: string | undefined
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
   readonly frontEnd: 'http' | 'chat' | 'in-process' | 'none'
   readonly seed: number
+  readonly autoscale?: AutoscaleConfig | undefined
+  readonly lora?: LoraRequest | undefined
   readonly speculation?: SpeculationRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined

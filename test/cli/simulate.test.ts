@@ -404,6 +404,11 @@ describe('what arrives', () => {
     expect(byId(await readFile(join(second, 'requests.csv'), 'utf8'))).deep.equal(byId(rows))
   }
 
+  it('in a closed loop does not wait as the turns of a session do', async () => {
+    const flags = ['--hardware', 'H100', '--concurrency', '8', '--no-save', '--check']
+    expect((await llmsim('simulate', chat, ...flags)).error).equal(undefined)
+  })
+
   it('turns of sessions are served as if their times had been known', () => replayed('turns', chat))
 
   it('so are the requests of a closed loop', () => replayed('loop', code, '--concurrency', '7'))
