@@ -3,8 +3,10 @@ import type {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
 import type {Spans} from '../stats/busy-spans.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
+import type {Series} from '../stats/series.js'
 import type {Trace} from '../trace/trace.js'
 import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
+import {Sampler} from './sampler.js'
 import {TimedRows} from './timed-rows.js'
 import {openLoop, type Workload} from './workload.js'
 
@@ -27,6 +29,8 @@ export interface Replay {
   readonly engines: readonly EngineTotals[]
   /** When each engine executed steps. */
   readonly busy: readonly Spans[]
+  /** What they held and did over time. */
+  readonly series: Series
 }
 
 /** Rows of a result, writable. */
@@ -72,6 +76,7 @@ class Driver implements RequestSink {
   /** Rows in the system whose client will leave, and their slots. */
   readonly #cancels = new TimedRows()
   readonly #slotOf = new Map<number, number>()
+  readonly #sampler: Sampler
   #left = 0
 
   constructor(request: ReplayRequest) {
@@ -81,6 +86,11 @@ class Driver implements RequestSink {
     this.outcomes = new OutcomeColumns(request.trace.length)
     this.cluster = buildSimulation({...request.simulation, coupling: this.#workload.coupling}, this)
     this.#requests = this.cluster.requests
+    this.#sampler = new Sampler(this.cluster)
+  }
+
+  get series(): Series {
+    return this.#sampler.finish()
   }
 
   run(): void {
@@ -88,6 +98,7 @@ class Driver implements RequestSink {
     const cancels = this.#cancels
     for (;;) {
       const next = Math.min(arrivals.nextAt(), cancels.nextAt())
+      if (this.#sampler.looked(next)) continue
       const isThere = this.cluster.advanceTo(next - 1)
       // Something that just ended may have released an earlier arrival.
       if (!isThere || arrivals.nextAt() < next) continue
@@ -197,6 +208,11 @@ function totalsOf(cluster: Cluster): EngineTotals[] {
 export function replay(request: ReplayRequest): Replay {
   const driver = new Driver(request)
   driver.run()
-  const {outcomes, cluster} = driver
-  return {outcomes, engines: totalsOf(cluster), busy: cluster.replicas.map(({busy}) => busy)}
+  const {outcomes, cluster, series} = driver
+  return {
+    outcomes,
+    engines: totalsOf(cluster),
+    busy: cluster.replicas.map(({busy}) => busy),
+    series,
+  }
 }

@@ -75,6 +75,11 @@ export default class Simulate extends BaseCommand {
       helpValue: 'FILE',
       summary: 'Write every token gap as CSV.',
     }),
+    timeline: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: 'FILE',
+      summary: 'Write steps and requests as a trace for ui.perfetto.dev.',
+    }),
     threads: Flags.integer({
       helpGroup: 'OUTPUT',
       helpValue: 'N',
@@ -104,6 +109,7 @@ export default class Simulate extends BaseCommand {
       store: flags.save ? {out: flags.out, startedAt: new Date()} : undefined,
       steps: flags.steps,
       itl: flags.itl,
+      timeline: flags.timeline,
       version: this.config.version,
       threads: flags.threads,
       onProgress: (left, requests) => progress.show(left, requests),

@@ -3,8 +3,10 @@ import {join} from 'node:path'
 import {writePower} from '../report/power-file.js'
 import {ItlFile, idOf, StepsFile} from '../report/request-files.js'
 import {createRunFolder, writeRun} from '../report/run-store.js'
+import {writeSeries} from '../report/series-file.js'
 import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
+import {TimelineFile} from '../report/timeline-file.js'
 import type {Warmup} from '../report/warmup.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
@@ -24,6 +26,7 @@ export interface RunOptions {
   readonly place: 'alone' | 'among others'
   readonly steps?: string | undefined
   readonly itl?: string | undefined
+  readonly timeline?: string | undefined
   readonly version: string
 }
 
@@ -67,6 +70,7 @@ function simulateInto(
 ): Simulation {
   const steps = options.steps === undefined ? undefined : new StepsFile(options.steps)
   const itl = options.itl === undefined ? undefined : new ItlFile(options.itl)
+  const timeline = options.timeline === undefined ? undefined : new TimelineFile(options.timeline)
   const gaps: (readonly number[])[] = []
   try {
     const simulation = simulate({
@@ -77,14 +81,12 @@ function simulateInto(
       warmup: options.warmup,
       check: options.check,
       onStep:
-        steps &&
-        (({shape, ...step}) =>
-          steps.add({
-            ...step,
-            tokens: shape.tokens,
-            prefillTokens: shape.prefillTokens,
-            decodeTokens: shape.decodes,
-          })),
+        (steps || timeline) &&
+        (({shape, ...step}) => {
+          const {tokens, prefills, prefillTokens, decodes} = shape
+          steps?.add({...step, tokens, prefillTokens, decodeTokens: decodes})
+          timeline?.step({...step, tokens, prefills, prefillTokens, decodes})
+        }),
       onGaps:
         itl &&
         ((row, own) => {
@@ -93,8 +95,10 @@ function simulateInto(
       onProgress,
     })
     if (itl) for (let row = 0; row < trace.length; row++) itl.add(idOf(trace, row), gaps[row] ?? [])
+    timeline?.requests(trace, simulation.run.outcomes)
     return simulation
   } finally {
+    timeline?.close()
     steps?.close()
     itl?.close()
   }
@@ -114,6 +118,8 @@ function store(options: RunOptions, device: string, made: Made): string {
     out: out !== undefined && options.place === 'among others' ? join(out, device) : out,
     about: [options.traceName, device],
   })
+  const blocks = simulation.run.engines.map((engine) => engine.blocks)
+  writeSeries(join(folder, 'timeseries.csv'), simulation.series, blocks)
   if (simulation.power) writePower(join(folder, 'power.csv'), simulation.power)
   writeRun(
     folder,

@@ -15,6 +15,7 @@ import {type RunResult, type Summary, summarise} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
+import type {Series} from '../stats/series.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
 
@@ -36,6 +37,8 @@ export interface SimulateRequest {
 export interface Simulation {
   readonly run: RunResult & {readonly trace: Trace}
   readonly summary: Summary
+  /** What the engines held and did over time. */
+  readonly series: Series
   /** Power over time, where it is known what the devices draw. */
   readonly power: PowerSeries | undefined
   /** Seconds that the engines took, without reading and writing. */
@@ -71,7 +74,7 @@ export function simulate(request: SimulateRequest): Simulation {
     ...summarise(run, {slo, warmup, price: deployment.price}),
     ...(account && {energy: account.energy}),
   }
-  return {run, summary, power: account?.series, engineSeconds}
+  return {run, summary, series: result.series, power: account?.series, engineSeconds}
 }
 
 function energyOf(
