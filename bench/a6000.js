@@ -116,7 +116,9 @@ function simulatedTokens({trace, argv}, folder) {
     1,
   ])
   const {summary} = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))
-  return {tokens: [...decodes, ...firsts], hits: summary.prefix_cache.hit_rate}
+  const {identity, hit_rate} = summary.prefix_cache
+  const hits = identity ? `${((hit_rate ?? 0) * 100).toFixed(1)} %` : 'trace has no prefixes'
+  return {tokens: [...decodes, ...firsts], hits}
 }
 
 function binsOf(tokens, shift) {
@@ -165,7 +167,7 @@ function main() {
       const [truth, ours] = [rateOf(measured), rateOf(bins)]
       const cells = [run.name, run.settings, truth.toFixed(0), ours.toFixed(0)]
       const errors = [percent(ours / truth - 1), `${(error * 100).toFixed(0)} %`]
-      const hitRates = [measuredHits(run.measured), hits === null ? '0.0 %' : percent(hits)]
+      const hitRates = [measuredHits(run.measured), hits]
       console.log(`| ${[...cells, ...errors, ...hitRates].join(' | ')} |`)
       if (!process.argv.includes('--series')) continue
       for (const [i, tokens] of measured.entries()) console.log(`${i} ${tokens} ${bins[i] ?? 0}`)
