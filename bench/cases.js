@@ -1,7 +1,7 @@
-// Workloads that stress different parts of the engine, each sized to run in about a second.
+// Workloads that stress different parts of the engine, each sized to run in about a second, beside the plain one.
 import {deploy, generateTrace} from '../dist/index.js'
 import {parseGenerateSpec} from '../dist/trace/generate.js'
-import {fullQueueRate, poisson, request} from './engine.js'
+import {fullQueueRate, poisson, request, run} from './engine.js'
 
 const generate = async (spec) =>
   generateTrace(await parseGenerateSpec({seed: 1, arrivals: 'poisson', ...spec}))
@@ -10,7 +10,7 @@ const on = (engine, layout = {}) =>
   deploy({...request, engine: {maxNumSeqs: 256, ...engine}, layout})
 
 /** Each: name, what it stresses, and how to build trace and deployment for about `requests` requests. */
-export const cases = [
+const cases = [
   {
     name: 'plain',
     stresses: 'joins and leaves: two steps a request',
@@ -100,3 +100,34 @@ export const cases = [
     },
   },
 ]
+
+/** Those that must not be more than five times slower than the plain one. */
+const bounded = ['prefix-heavy', 'preemption-heavy']
+
+export const workloads = async ({requests}) => {
+  const rows = []
+  let plain
+  for (const {name, stresses, build} of cases) {
+    const {deployment, trace} = await build(requests)
+    const runs = Array.from({length: 4}, () => run(trace, deployment))
+    const perSecond = Math.max(...runs.map((one) => one.perSecond))
+    const {steps, requests: counts} = runs[0].summary
+    plain ??= perSecond
+    rows.push({name: `${name} (${stresses})`, value: perSecond, unit: 'requests/s'})
+    if (perSecond !== plain)
+      rows.push({
+        name: `plain ÷ ${name}`,
+        value: plain / perSecond,
+        unit: '×',
+        ...(bounded.includes(name) && {most: 5}),
+      })
+    rows.push({
+      name: `${name}: per step`,
+      value: (1e9 * trace.length) / perSecond / steps,
+      unit: 'ns',
+    })
+    if (counts.preemptions > 0)
+      rows.push({name: `${name}: preemptions`, value: counts.preemptions, unit: ''})
+  }
+  return rows
+}

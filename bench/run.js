@@ -1,102 +1,134 @@
-// npm run bench: simulated requests/s and peak memory of the main case, beside the work it is compared with, in one
-// run. Figures of one run are comparable with each other and with nothing else: machines are noisy.
-//   node bench/run.js [suite] [--requests N] [--json] [--no-profile] [--sizes 10000,100000,1000000]
-import {mkdtempSync, rmSync, statSync} from 'node:fs'
-import {tmpdir} from 'node:os'
-import {join} from 'node:path'
+// npm run bench [-- SECTION...] [--json] [--write] [--requests N] [--sizes N,N,…] [--profile]
+// Measures speed and memory, section by section, and compares with the last figures kept in .llmsim/bench.json. Figures
+// of one run are comparable with each other and with nothing else: machines are noisy. --write puts the tables into
+// docs/performance.md, --profile says where the time of the engine goes.
+import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {cpus} from 'node:os'
+import {dirname, join} from 'node:path'
 import {parseArgs} from 'node:util'
-import {readTrace, writeTrace} from '../dist/index.js'
-import {deployment, fullQueueRate, poisson, run} from './engine.js'
+import {workloads} from './cases.js'
+import {deployment, poisson, run} from './engine.js'
+import {growth} from './growth.js'
+import {mainCase} from './main.js'
+import {root} from './process.js'
+import {reference} from './reference.js'
 import {selfTimes} from './self-time.js'
-import {printSuite, suite} from './suite.js'
+import {startUp} from './start-up.js'
+import {traces} from './traces.js'
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
   options: {
-    requests: {type: 'string', default: '100000'},
     json: {type: 'boolean', default: false},
-    'no-profile': {type: 'boolean', default: false},
-    sizes: {type: 'string', default: '10000,100000,1000000'},
+    write: {type: 'boolean', default: false},
+    profile: {type: 'boolean', default: false},
+    requests: {type: 'string', default: '1000000'},
+    sizes: {type: 'string', default: '10000,100000,1000000,10000000'},
   },
 })
-const requests = Number(values.requests)
-const repeats = 5
 
-if (positionals[0] === 'suite') {
-  const result = await suite({
-    requests: Math.min(requests, 50_000),
-    sizes: values.sizes.split(',').map(Number),
-  })
-  if (values.json) console.log(JSON.stringify(result, null, 2))
-  else printSuite(result)
-  process.exit(0)
+const sections = {
+  main: {title: 'The main case', measure: () => mainCase({requests: Number(values.requests)})},
+  traces: {title: 'Known traces', measure: traces},
+  start: {title: 'Start-up', measure: startUp},
+  cases: {title: 'Other workloads', measure: () => workloads({requests: 50_000})},
+  reference: {title: 'Beside the plain engine', measure: reference},
+  growth: {title: 'Growth', measure: () => growth({sizes: values.sizes.split(',').map(Number)})},
+}
+const keptIn = join(root, '.llmsim/bench.json')
+const page = join(root, 'docs/performance.md')
+
+const unknown = positionals.filter((name) => sections[name] === undefined)
+if (unknown.length > 0) {
+  console.error(`there is no section ${unknown[0]}; there are ${Object.keys(sections).join(', ')}`)
+  process.exit(2)
 }
 
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]
+/** Four figures are more than any machine repeats. */
+const figure = (value) =>
+  value.toLocaleString(
+    'en-US',
+    value >= 1000 ? {maximumFractionDigits: 0} : {maximumSignificantDigits: 3},
+  )
 
-/** Requests/s of reading the same trace from our CSV: the limit that simulating should approach. */
-const parsing = async (trace) => {
-  const folder = mkdtempSync(join(tmpdir(), 'llmsim-bench-'))
-  const path = join(folder, 'trace.csv')
-  try {
-    await writeTrace(trace, path, 'llmsim')
-    const seconds = []
-    for (let i = 0; i < 3; i++) {
-      const startedAt = performance.now()
-      await readTrace([path], {})
-      seconds.push((performance.now() - startedAt) / 1000)
-    }
-    return {perSecond: requests / median(seconds), megabytes: statSync(path).size / 1e6}
-  } finally {
-    rmSync(folder, {recursive: true})
+const goalOf = ({most, least, unit}) => {
+  if (most !== undefined) return `≤ ${figure(most)} ${unit}`.trim()
+  return least === undefined ? '' : `≥ ${figure(least)} ${unit}`.trim()
+}
+
+const isMet = ({value, most = Infinity, least = -Infinity}) => value <= most && value >= least
+
+const changeOf = (row, before) => {
+  const last = before?.find(({name}) => name === row.name)?.value
+  if (last === undefined) return ''
+  const percent = Math.round(100 * (row.value / last - 1))
+  return `${percent < 0 ? '' : '+'}${percent} %`
+}
+
+const print = ({title, rows}, before) => {
+  console.log(`\n${title}`)
+  for (const row of rows) {
+    const cells = [
+      `${figure(row.value)} ${row.unit}`.padStart(20),
+      goalOf(row).padStart(22),
+      (isMet(row) ? '' : 'MISSED').padEnd(6),
+      changeOf(row, before).padStart(8),
+    ]
+    console.log(`${cells.join(' ')}  ${row.name}`)
   }
 }
 
-const engine = await deployment()
-const full = await fullQueueRate(engine)
-const rate = 0.8 * full
-const trace = await poisson(requests, rate)
-const runs = Array.from({length: repeats}, () => run(trace, engine))
-const {summary} = runs[0]
-const peakMegabytes = process.resourceUsage().maxRSS / 1024
-const parse = await parsing(trace)
-const result = {
-  case: `${requests} Poisson requests, mean 500 in / 200 out (lognormal, cv 1), one H100, 256 seats`,
-  full_queue_requests_per_s: full,
-  rate_requests_per_s: rate,
-  steps: summary.steps,
-  engine_requests_per_s: {
-    first: runs[0].perSecond,
-    median: median(runs.map((one) => one.perSecond)),
-    best: Math.max(...runs.map((one) => one.perSecond)),
-  },
-  engine_ns_per_step: (median(runs.map((one) => one.seconds)) * 1e9) / summary.steps,
-  parse_requests_per_s: parse.perSecond,
-  parse_over_engine: median(runs.map((one) => one.perSecond)) / parse.perSecond,
-  peak_rss_mb: peakMegabytes,
+const markdown = (result) => {
+  const {machine, node, date} = result.about
+  const tables = Object.values(result.sections).map(({title, rows}) =>
+    [
+      `**${title}**`,
+      '',
+      '| what | measured | wanted |',
+      '| --- | ---: | ---: |',
+      ...rows.map(
+        (row) =>
+          `| ${row.name} | ${figure(row.value)} ${row.unit} | ${goalOf(row)}${isMet(row) ? '' : ' **(missed)**'} |`,
+      ),
+    ].join('\n'),
+  )
+  return [`Measured on ${date} with ${node} on ${machine}.`, ...tables].join('\n\n')
 }
-const profile = values['no-profile'] ? [] : await selfTimes(() => run(trace, engine))
 
-if (values.json) console.log(JSON.stringify({...result, profile: profile.slice(0, 20)}, null, 2))
-else {
-  const whole = (value) => Math.round(value).toLocaleString('en-US')
-  console.log(result.case)
-  console.log(
-    `completes from a full queue   ${full.toFixed(2)} requests/s; replayed at ${rate.toFixed(2)}`,
-  )
-  const {first, median: middle, best} = result.engine_requests_per_s
-  console.log(
-    `engine, simulated requests/s  first ${whole(first)}, median ${whole(middle)}, best ${whole(best)}`,
-  )
-  console.log(
-    `engine, steps                 ${whole(summary.steps)}, ${whole(result.engine_ns_per_step)} ns each`,
-  )
-  console.log(
-    `reading the same trace        ${whole(parse.perSecond)} requests/s (${parse.megabytes.toFixed(1)} MB of CSV)`,
-  )
-  console.log(`engine ÷ reading              ${result.parse_over_engine.toFixed(2)}`)
-  console.log(`peak memory                   ${whole(peakMegabytes)} MB`)
-  if (profile.length > 0) console.log('\nself time of engine and summary')
-  for (const [share, name] of profile.slice(0, 16))
+const writePage = (result) => {
+  const text = readFileSync(page, 'utf8')
+  const [head, rest] = text.split('<!-- bench -->')
+  const tail = rest.split('<!-- /bench -->')[1]
+  writeFileSync(page, `${head}<!-- bench -->\n\n${markdown(result)}\n\n<!-- /bench -->${tail}`)
+}
+
+const kept = existsSync(keptIn) ? JSON.parse(readFileSync(keptIn, 'utf8')) : {sections: {}}
+const [{model}] = cpus()
+const result = {
+  about: {
+    machine: `${cpus().length} cores of ${model}`,
+    node: `Node ${process.versions.node}`,
+    date: new Date().toISOString().slice(0, 10),
+  },
+  sections: {},
+}
+for (const name of positionals.length > 0 ? positionals : Object.keys(sections)) {
+  const {title, measure} = sections[name]
+  const rows = await measure()
+  result.sections[name] = {title, rows}
+  if (!values.json) print(result.sections[name], kept.sections[name]?.rows)
+}
+if (values.json) console.log(JSON.stringify(result, null, 2))
+mkdirSync(dirname(keptIn), {recursive: true})
+// Sections that were not measured now keep their last figures.
+const merged = {...result, sections: {...kept.sections, ...result.sections}}
+writeFileSync(keptIn, `${JSON.stringify(merged, null, 2)}\n`)
+if (values.write) writePage(merged)
+if (values.profile) {
+  const engine = await deployment()
+  const trace = await poisson(100_000, 34)
+  run(trace, engine)
+  console.log('\nself time of engine and summary')
+  for (const [share, name] of (await selfTimes(() => run(trace, engine))).slice(0, 20))
     console.log(`${(100 * share).toFixed(1).padStart(6)} %  ${name}`)
 }

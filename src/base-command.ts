@@ -1,7 +1,6 @@
 /** What every command of llmsim shares: --json, faults as one clear line, and the right exit code. */
 import {Command, type Interfaces} from '@oclif/core'
 import {exitCodeOf, faultJson} from './fault.js'
-import {commandNames, parseFault} from './parse-fault.js'
 
 // oclif's own names for what a parse returns (FlagOutput, ArgOutput) are not exported.
 // biome-ignore lint/suspicious/noExplicitAny: the bound must be as wide as oclif's
@@ -22,6 +21,7 @@ export abstract class BaseCommand extends Command {
     try {
       return await super.parse(options, argv)
     } catch (error) {
+      const {commandNames, parseFault} = await import('./parse-fault.js')
       throw parseFault(
         error,
         commandNames(this.config.bin, this.id ?? '', this.ctor),

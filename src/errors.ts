@@ -17,6 +17,7 @@ export const problemCodes = {
   FLAG_UNKNOWN: 'A command has no flag of that name.',
   HARDWARE_BAD_FILE: 'A hardware file could not be read or breaks its schema.',
   HARDWARE_UNKNOWN: 'No accelerator of that name is in the catalogue.',
+  KERNELS_BAD_FILE: 'A file of kernel measurements could not be read, or has too few of them.',
   LATENCY_UNAVAILABLE:
     'The step-time source that was asked for cannot serve this hardware and model.',
   LINK_UNKNOWN: 'The accelerator has no link of that name.',

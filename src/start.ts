@@ -2,8 +2,6 @@
 import {Config, Errors, run, settings} from '@oclif/core'
 import {Problem} from './errors.js'
 import {exitCodeOf, faultJson, faultText, isPlainExit} from './fault.js'
-import {commandNames, parseFault} from './parse-fault.js'
-import {unknownCommand} from './unknown-command.js'
 
 const asksForJson = (argv: readonly string[]): boolean => {
   const end = argv.indexOf('--')
@@ -22,11 +20,13 @@ const translated = async (error: unknown, argv: string[], root: string): Promise
   const missing = /^Command (\S+) not found\.$/.exec(error.message)
   if (missing) {
     const flags = argv.filter((arg) => arg === '--help' || arg === '-h')
+    const {unknownCommand} = await import('./unknown-command.js')
     return unknownCommand(missing[1]!, flags, await Config.load({root}))
   }
   if (!('parse' in error)) return error
   const config = await Config.load({root})
   const id = argv[0] ?? ''
+  const {commandNames, parseFault} = await import('./parse-fault.js')
   return parseFault(error, commandNames(config.bin, id, config.findCommand(id) ?? {}), argv)
 }
 

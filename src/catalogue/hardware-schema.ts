@@ -1,6 +1,6 @@
 /** The schema of hardware/*.yaml: from a parsed document to a `Hardware`, or the first fault with its path. */
+import {fitFrom, fitKeys} from './fit-schema.js'
 import {
-  type AllReduceCurve,
   architectureClasses,
   type DecodeAttentionCoefficients,
   type Fit,
@@ -9,122 +9,14 @@ import {
   gemmClasses,
   type Hardware,
   type Kernels,
-  type Link,
-  linkKinds,
   type MixedAttentionCoefficients,
   type PeakDtype,
   type PrefillAttentionCoefficients,
   peakDtypes,
 } from './hardware-shape.js'
+import {linksFrom} from './link-schema.js'
 import {powerFrom, powerKeys} from './power-schema.js'
-
-/** A key path into the document, and the rule that its value breaks. */
-export class SchemaFault extends Error {
-  readonly path: readonly string[]
-  constructor(path: readonly string[], rule: string) {
-    super(rule)
-    this.path = path
-  }
-}
-
-type Fields = Record<string, unknown>
-
-/** One map of the document, read key by key; a key that nobody asked for is a fault. */
-export class Section {
-  readonly path: readonly string[]
-  readonly #fields: Fields
-
-  constructor(value: unknown, path: readonly string[], known: readonly string[] | null) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new SchemaFault(path, `must be a map of keys, but is ${shown(value)}`)
-    this.#fields = value as Fields
-    this.path = path
-    for (const key of this.keys()) {
-      if (known && !known.includes(key))
-        throw new SchemaFault([...path, key], `is not a known key; known are ${known.join(', ')}`)
-    }
-  }
-
-  keys(): string[] {
-    return Object.keys(this.#fields)
-  }
-
-  has(key: string): boolean {
-    return this.#fields[key] !== undefined && this.#fields[key] !== null
-  }
-
-  get(key: string): unknown {
-    return this.#fields[key]
-  }
-
-  fault(key: string, rule: string): SchemaFault {
-    if (!this.has(key)) {
-      const name = [...this.path, key].join('.')
-      return new SchemaFault(this.path, `lacks the key ${name}, which ${rule}`)
-    }
-    return new SchemaFault([...this.path, key], `${rule}, but is ${shown(this.get(key))}`)
-  }
-
-  text(key: string): string {
-    const value = this.get(key)
-    if (typeof value !== 'string' || value.trim() === '') throw this.fault(key, 'must be a text')
-    return value
-  }
-
-  /** A number above 0 and at most `most`. */
-  positive(key: string, most = Number.MAX_VALUE): number {
-    const value = this.get(key)
-    if (typeof value !== 'number' || !(value > 0 && value <= most)) {
-      const bound = most === Number.MAX_VALUE ? '' : ` and at most ${most}`
-      throw this.fault(key, `must be a number above 0${bound}`)
-    }
-    return value
-  }
-
-  notNegative(key: string): number {
-    const value = this.get(key)
-    if (typeof value !== 'number' || !(value >= 0 && value < Number.POSITIVE_INFINITY))
-      throw this.fault(key, 'must be a number of at least 0')
-    return value
-  }
-
-  finite(key: string): number {
-    const value = this.get(key)
-    if (typeof value !== 'number' || !Number.isFinite(value))
-      throw this.fault(key, 'must be a number')
-    return value
-  }
-
-  oneOf<T extends string>(key: string, values: readonly T[]): T {
-    const value = this.get(key)
-    if (!values.includes(value as T)) throw this.fault(key, `must be one of ${values.join(', ')}`)
-    return value as T
-  }
-
-  texts(key: string): string[] {
-    if (!this.has(key)) return []
-    const value = this.get(key)
-    if (!Array.isArray(value) || value.some((item) => typeof item !== 'string'))
-      throw this.fault(key, 'must be a list of texts')
-    return value as string[]
-  }
-
-  positives(key: string): number[] {
-    const value = this.get(key)
-    const good = (item: unknown) => typeof item === 'number' && item > 0 && Number.isFinite(item)
-    if (!Array.isArray(value) || value.length === 0 || !value.every(good))
-      throw this.fault(key, 'must be a list of numbers above 0')
-    return value as number[]
-  }
-
-  section(key: string, known: readonly string[] | null): Section {
-    if (!this.has(key)) throw this.fault(key, 'must be a map of keys')
-    return new Section(this.get(key), [...this.path, key], known)
-  }
-}
-
-const shown = (value: unknown): string =>
-  value === undefined || value === null ? 'empty' : JSON.stringify(value)
+import {SchemaFault, Section} from './schema-section.js'
 
 const topKeys = [
   ...['id', 'name', 'vendor', 'aliases', 'extends', 'architecture', 'memory_gb', 'usable_bytes'],
@@ -138,8 +30,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
   const architecture = file.oneOf('architecture', architectureClasses)
   const memoryGib = file.positive('memory_gb', 65_536)
   const sold = memoryGib * 2 ** 30
-  const calibrated = file.get('calibrated')
-  if (typeof calibrated !== 'boolean') throw file.fault('calibrated', 'must be true or false')
+  const calibrated = file.truth('calibrated')
   const kernels = kernelsFrom(file)
   if (calibrated && !isFitted(kernels))
     throw file.fault(
@@ -193,64 +84,6 @@ const peakFrom = (file: Section): Hardware['peakTflops'] => {
   return peak
 }
 
-const linksFrom = (file: Section): Link[] => {
-  if (!file.has('links')) return []
-  const section = file.section('links', null)
-  return section.keys().map((name) => {
-    const link = section.section(name, ['kind', 'gb_s', 'max_devices', 'all_reduce'])
-    return {
-      name,
-      kind: link.oneOf('kind', linkKinds),
-      gbPerS: link.positive('gb_s'),
-      maxDevices: link.positive('max_devices'),
-      allReduce: link.has('all_reduce') ? allReduceFrom(link) : null,
-    }
-  })
-}
-
-const allReduceFrom = (link: Section): NonNullable<Link['allReduce']> => {
-  const section = link.section('all_reduce', ['source', 'message_bytes', 'degrees'])
-  const messageBytes = section.positives('message_bytes')
-  if (messageBytes.some((size, index) => index > 0 && size <= messageBytes[index - 1]!))
-    throw section.fault('message_bytes', 'must ascend')
-  const byDegree = section.section('degrees', null)
-  const degrees = byDegree.keys().map((key) => {
-    if (!/^[1-9]\d*$/.test(key) || Number(key) < 2)
-      throw new SchemaFault([...byDegree.path, key], 'must be a whole number of devices from 2')
-    return {degree: Number(key), curve: curveFrom(byDegree, key, messageBytes)}
-  })
-  if (degrees.length === 0) throw section.fault('degrees', 'must name at least one degree')
-  degrees.sort((a, b) => a.degree - b.degree)
-  return {source: section.text('source'), messageBytes, degrees}
-}
-
-const curveFrom = (byDegree: Section, key: string, sizes: readonly number[]): AllReduceCurve => {
-  const section = byDegree.section(key, ['floor_us', 'bus_gb_s'])
-  const curve = {floorUs: section.positive('floor_us'), busGbS: section.positives('bus_gb_s')}
-  if (curve.busGbS.length !== sizes.length)
-    throw section.fault('bus_gb_s', `must have one figure per message size (${sizes.length})`)
-  // A larger message that arrives sooner would make a larger batch faster than a smaller one.
-  let last = curve.floorUs * 1e-6
-  for (const [index, bus] of curve.busGbS.entries()) {
-    const seconds = sizes[index]! / bus / 1e9
-    const scaled = (2 * (Number(key) - 1) * seconds) / Number(key)
-    if (scaled < last) throw section.fault('bus_gb_s', 'must not make a larger message faster')
-    last = scaled
-  }
-  return curve
-}
-
-const fitKeys = ['source', 'samples', 'mean_error_percent', 'bias_percent']
-
-const fitFrom = (section: Section): Fit => ({
-  source: section.text('source'),
-  ...(section.has('samples') ? {samples: section.positive('samples')} : {}),
-  ...(section.has('mean_error_percent')
-    ? {meanErrorPercent: section.notNegative('mean_error_percent')}
-    : {}),
-  ...(section.has('bias_percent') ? {biasPercent: section.finite('bias_percent')} : {}),
-})
-
 const kernelNames = ['gemm', 'decode_attention', 'prefill_attention', 'mixed_attention', 'moe']
 
 const kernelsFrom = (file: Section): Kernels => {
@@ -281,47 +114,76 @@ const kernelsFrom = (file: Section): Kernels => {
 
 // An efficiency above 1 is not physical: a card that beats its datasheet has the wrong datasheet.
 const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
-  const keys = ['compute_efficiency', 'memory_efficiency', 'launch_us', 'exponent', ...fitKeys]
-  const section = parent.section(key, keys)
+  const keys = ['compute_efficiency', 'memory_efficiency', 'launch_us', 'exponent', 'tile_walk_us']
+  const section = parent.section(key, [...keys, ...fitKeys])
   return {
     computeEfficiency: section.positive('compute_efficiency', 1),
     memoryEfficiency: section.positive('memory_efficiency', 1),
     launchUs: section.notNegative('launch_us'),
     exponent: section.positive('exponent'),
+    ...(section.has('tile_walk_us') ? {tileWalkUs: section.notNegative('tile_walk_us')} : {}),
     ...fitFrom(section),
   }
 }
 
 const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
   const keys = ['launch_us', 'memory_efficiency', 'per_sequence_us', 'head_exponent', 'sqrt_us']
-  const section = parent.section('decode_attention', [...keys, ...fitKeys])
+  const section = parent.section('decode_attention', [
+    ...[...keys, 'serial_walk_us', 'never_splits'],
+    ...fitKeys,
+  ])
   return {
     launchUs: section.notNegative('launch_us'),
     memoryEfficiency: section.positive('memory_efficiency', 1),
     perSequenceUs: section.notNegative('per_sequence_us'),
     headExponent: section.notNegative('head_exponent'),
     sqrtUs: section.notNegative('sqrt_us'),
+    ...serialWalkFrom(section),
+    ...(section.has('never_splits') ? {neverSplits: section.truth('never_splits')} : {}),
     ...fitFrom(section),
   }
 }
 
 const prefillFrom = (parent: Section): PrefillAttentionCoefficients & Fit => {
-  const keys = ['launch_us', 'compute_efficiency', 'ramp_tokens', ...fitKeys]
-  const section = parent.section('prefill_attention', keys)
+  const keys = ['launch_us', 'compute_efficiency', 'ramp_tokens', 'chunk_tokens', 'per_kv_token_us']
+  const section = parent.section('prefill_attention', [
+    ...[...keys, 'serial_walk_us', 'head_size_levels'],
+    ...fitKeys,
+  ])
   return {
     launchUs: section.notNegative('launch_us'),
     computeEfficiency: section.positive('compute_efficiency', 1),
     rampTokens: section.notNegative('ramp_tokens'),
+    ...(section.has('chunk_tokens') ? {chunkTokens: section.notNegative('chunk_tokens')} : {}),
+    ...(section.has('per_kv_token_us')
+      ? {perKvTokenUs: section.notNegative('per_kv_token_us')}
+      : {}),
+    ...serialWalkFrom(section),
+    ...(section.has('head_size_levels') ? {headSizeLevels: headSizeLevelsFrom(section)} : {}),
     ...fitFrom(section),
   }
 }
 
+const serialWalkFrom = (section: Section): {serialWalkUs?: number} =>
+  section.has('serial_walk_us') ? {serialWalkUs: section.notNegative('serial_walk_us')} : {}
+
+const headSizeLevelsFrom = (parent: Section): [number, number][] => {
+  const section = parent.section('head_size_levels', null)
+  const levels = section.keys().map((key): [number, number] => {
+    if (!/^[1-9]\d*$/.test(key))
+      throw new SchemaFault([...section.path, key], 'must be a whole head size')
+    return [Number(key), section.positive(key)]
+  })
+  return levels.sort(([a], [b]) => a - b)
+}
+
 const mixedFrom = (parent: Section): MixedAttentionCoefficients & Fit => {
-  const keys = ['compute_efficiency', 'per_row_us', ...fitKeys]
+  const keys = ['compute_efficiency', 'per_row_us', 'exposed_share', ...fitKeys]
   const section = parent.section('mixed_attention', keys)
   return {
     computeEfficiency: section.positive('compute_efficiency', 1),
     perRowUs: section.notNegative('per_row_us'),
+    ...(section.has('exposed_share') ? {exposedShare: section.positive('exposed_share', 1)} : {}),
     ...fitFrom(section),
   }
 }

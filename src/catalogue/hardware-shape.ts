@@ -39,14 +39,30 @@ export interface Fit {
   readonly samples?: number
   readonly meanErrorPercent?: number
   readonly biasPercent?: number
+  /** Mean error on shapes that were left out of a fit to the others. */
+  readonly leftOutErrorPercent?: number
+  readonly errorBySize?: readonly SizeError[]
 }
 
-/** t = launch + ((flops/(peak·compute))^exponent + (bytes/(bandwidth·memory))^exponent)^(1/exponent) */
+/** Error of the rows of one range of sizes. */
+export interface SizeError {
+  readonly range: string
+  readonly samples: number
+  readonly meanErrorPercent: number
+  readonly biasPercent: number
+}
+
+/**
+ * t = launch + (compute^p + memory^p + walk^p)^(1/p), where compute = flops/(peak·computeEfficiency),
+ * memory = bytes/(bandwidth·memoryEfficiency) and walk = tileWalkUs·k/1000.
+ */
 export interface GemmCoefficients {
   readonly computeEfficiency: number
   readonly memoryEfficiency: number
   readonly launchUs: number
   readonly exponent: number
+  /** µs per 1000 of k: one tile has to walk along all of it, however few tiles there are. Absent: 0. */
+  readonly tileWalkUs?: number
 }
 
 /** t = launch + bytes/(bandwidth·memory) + perSequence·B·min(kvHeads, 8)^headExponent + sqrt·√context */
@@ -56,14 +72,33 @@ export interface DecodeAttentionCoefficients {
   readonly perSequenceUs: number
   readonly headExponent: number
   readonly sqrtUs: number
+  /**
+   * µs per 1000 tokens that one thread block takes to walk along a context, where kernels do not split it
+   * over several (FlashAttention 2): decodes without grouped queries, chunks, and decodes beside chunks.
+   * Absent: 0.
+   */
+  readonly serialWalkUs?: number
+  /** Whether decodes with grouped queries walk that way too. Absent: they do not. */
+  readonly neverSplits?: boolean
 }
 
-/** t = launch + 4·heads·headDim·(pairs + ramp·tokens)/(peak·compute) + context bytes */
+/**
+ * t = launch + 4·heads·headDim·(pairs + ramp·(tokens + chunkTokens·chunks))/(peak·compute)
+ *   + perKvTokenUs·tokens·kvHeads/1000 + bytes of the cached context
+ */
 export interface PrefillAttentionCoefficients {
   readonly launchUs: number
   readonly computeEfficiency: number
   /** Extra keys per query row that stand for tile edges and ramp-up: MFU = e·s/(s + 2·ramp) for a prompt of s. */
   readonly rampTokens: number
+  /** Tokens that a chunk costs on top of its own, for the tile that it does not fill. Absent: 0. */
+  readonly chunkTokens?: number
+  /** µs per 1000 tokens and KV head. Absent: 0. */
+  readonly perKvTokenUs?: number
+  /** Like that of decodes, for a chunk along what is cached of its request. Absent: that of decodes. */
+  readonly serialWalkUs?: number
+  /** Efficiency at other head sizes as a share of that at 128, by size, ascending. Absent: the usual levels. */
+  readonly headSizeLevels?: readonly (readonly [number, number])[]
 }
 
 /** Decode rows in a step that also prefills, on kernels that then lose GQA packing and split-KV. */
@@ -71,6 +106,8 @@ export interface MixedAttentionCoefficients {
   readonly computeEfficiency: number
   /** Per sequence and query head. */
   readonly perRowUs: number
+  /** Share of the chunks' work that a long walk of a decode does not hide. Absent: 0. */
+  readonly exposedShare?: number
 }
 
 export interface Kernels {
@@ -82,15 +119,29 @@ export interface Kernels {
   readonly moe: (GemmCoefficients & Fit) | null
 }
 
+export const collectiveKinds = ['all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all'] as const
+export type CollectiveKind = (typeof collectiveKinds)[number]
+
 export const linkKinds = ['nvlink', 'nvlink-bridge', 'pcie', 'fabric', 'ethernet', 'ici'] as const
 export type LinkKind = (typeof linkKinds)[number]
 
-/** A measured all-reduce among `degree` devices. */
-export interface AllReduceCurve {
+/** A measured collective among some number of devices. */
+export interface CollectiveCurve {
   /** Time of the smallest message. */
   readonly floorUs: number
-  /** Bus bandwidth 2(n−1)/n·bytes/time at each of the link's message sizes. */
+  /**
+   * Bus bandwidth at each of the message sizes: what a device sends, over the time. 2(n−1)/n·bytes for an
+   * all-reduce, (n−1)/n·bytes for the others, whose message is the whole gathered or scattered one.
+   */
   readonly busGbS: readonly number[]
+}
+
+/** One collective on one link, as measured for some numbers of devices. */
+export interface MeasuredCollective extends Fit {
+  readonly medianErrorPercent?: number
+  readonly messageBytes: readonly number[]
+  /** By number of devices, ascending. */
+  readonly degrees: readonly {readonly degree: number; readonly curve: CollectiveCurve}[]
 }
 
 export interface Link {
@@ -100,12 +151,10 @@ export interface Link {
   readonly gbPerS: number
   /** Most devices that it joins. */
   readonly maxDevices: number
-  readonly allReduce: {
-    readonly source: string
-    readonly messageBytes: readonly number[]
-    /** By number of devices, ascending. */
-    readonly degrees: readonly {readonly degree: number; readonly curve: AllReduceCurve}[]
-  } | null
+  /** Of the engine's own kernel, which serves tensor parallelism. */
+  readonly allReduce: MeasuredCollective | null
+  /** Of the collective library, where it was measured. */
+  readonly library: {readonly [Kind in CollectiveKind]?: MeasuredCollective}
 }
 
 export interface Hardware {

@@ -7,9 +7,10 @@ import {basename, dirname, extname, relative, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
-import {hardwareFrom, SchemaFault} from './hardware-schema.js'
+import {hardwareFrom} from './hardware-schema.js'
 import type {Hardware, Link} from './hardware-shape.js'
 import {readPlainYaml} from './plain-yaml.js'
+import {SchemaFault} from './schema-section.js'
 
 const folder = fileURLToPath(new URL('../../hardware/', import.meta.url))
 
@@ -29,10 +30,13 @@ interface Source {
  * @throws Problem HARDWARE_UNKNOWN, HARDWARE_BAD_FILE
  */
 export const loadHardware = async (nameOrPath: string): Promise<Hardware> => {
-  const path = isPath(nameOrPath) ? resolve(nameOrPath) : await catalogueFile(nameOrPath)
-  const source = await readSource(path)
+  const source = await readSource(await hardwarePath(nameOrPath))
   return checked(source, await extended(source, []))
 }
+
+/** The file of an accelerator: by name or alias, or the path as given. */
+export const hardwarePath = async (nameOrPath: string): Promise<string> =>
+  isPath(nameOrPath) ? resolve(nameOrPath) : catalogueFile(nameOrPath)
 
 /** Every accelerator of the catalogue, in alphabetical order of id. */
 export const listHardware = async (): Promise<Hardware[]> => {

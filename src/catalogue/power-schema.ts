@@ -1,6 +1,7 @@
 /** The section `power` of a hardware file, checked. */
-import type {Section} from './hardware-schema.js'
+
 import type {DevicePower, HostPower, LinkPower, PowerSection} from './power-figures.js'
+import type {Section} from './schema-section.js'
 
 const deviceKeys = {
   idle_w: 'idleW',

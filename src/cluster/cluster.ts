@@ -3,54 +3,18 @@
  * say what, step times how long.
  */
 import {Engine} from '../engine/engine.js'
-import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
-import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
+import {noPrefixes} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
-import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
-import {
-  type ClockHooks,
-  type FrontEnd,
-  noFrontEnd,
-  Replica,
-  realClock,
-  type StepRecord,
-  type Surroundings,
-} from './replica.js'
-import type {Router} from './router.js'
+import type {Ns} from '../latency/step-time.js'
+import {DpGroup} from './dp-group.js'
+import {HandOffs, type Legs} from './hand-offs.js'
+import {type Network, OwnLinks} from './network.js'
+import {noFrontEnd, Replica, realClock, type Surroundings} from './replica.js'
+import type {RequestView, Router} from './router.js'
+import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
+import {Views} from './views.js'
 
-/** Told of every request that leaves; its slot may be read during the call and is recycled after it. */
-export interface RequestSink {
-  finished(slot: number, now: Ns): void
-  rejected(slot: number, now: Ns, reason: string): void
-  /** After `produced` tokens. */
-  cancelled(slot: number, now: Ns, produced: number): void
-  /** Completions of the instant `now` are done, planning comes next: submit what they released for `now`. */
-  settle?(now: Ns): void
-}
-
-export interface ReplicaConfig {
-  readonly engine: EngineConfig
-  readonly stepTime: StepTime
-  /** In place of `stepTime`, where there are several stages. */
-  readonly pipeline?: PipelineTime | undefined
-  /** Where others may look for work whenever something ends inside a step. */
-  readonly nodeEnds?: NodeEnds
-  readonly frontEnd?: FrontEnd
-}
-
-export interface SimulationConfig {
-  readonly replicas: readonly ReplicaConfig[]
-  readonly router: Router
-  readonly clock?: ClockHooks
-  /** Identity of prefixes at the block size of a replica. */
-  readonly prefixes?: (blockSize: number) => PrefixIdentity
-  /** Listener of the engine of an instance. */
-  readonly listener?: (instance: number, requests: RequestPool) => EngineListener
-  /** Told of every step; steps are then run one by one. */
-  readonly onStep?: (step: StepRecord) => void
-  /** Whether requests that finish may release others (sessions, closed loops): then engines run in lockstep. */
-  readonly coupling: 'independent' | 'lockstep'
-}
+export type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
 
 /** Builds the one engine model that simulate, listen and studies share. */
 export function buildSimulation(config: SimulationConfig, sink: RequestSink): Cluster {
@@ -66,59 +30,155 @@ export class Cluster {
   readonly instanceOf: number[] = []
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
   readonly #nextAt: Float64Array
-  readonly #router: Router
+  readonly #config: SimulationConfig
   readonly #sink: RequestSink
-  readonly #coupling: SimulationConfig['coupling']
+  readonly #views: Views
+  /** Replicas that may get a request first, and those that decode what others prefilled. */
+  readonly #entrances: readonly number[]
+  readonly #decoders: readonly number[]
+  readonly #network: Network | undefined
+  readonly #handOffs: HandOffs | undefined
+  readonly #groups: readonly DpGroup[]
+  readonly #isTied: boolean
   #isInterrupted = false
 
   constructor(config: SimulationConfig, sink: RequestSink) {
-    this.#router = config.router
+    this.#config = config
     this.#sink = sink
-    this.#coupling = config.coupling
-    const prefixes = config.prefixes ?? (() => noPrefixes)
-    this.replicas = config.replicas.map((replica, instance) => {
-      const seams = {
-        identity: prefixes(replica.engine.blockSize),
-        listener: config.listener?.(instance, this.requests) ?? {},
-      }
-      return new Replica({
-        instance,
-        engine: new Engine(replica.engine, this.requests, seams),
-        requests: this.requests,
-        stepTime: replica.stepTime,
-        pipeline: replica.pipeline,
-        nodeEnds: replica.nodeEnds,
-        around: this.#around(instance),
-        frontEnd: replica.frontEnd ?? noFrontEnd,
-        clock: config.clock ?? realClock,
-        onStep: config.onStep,
-      })
-    })
+    this.replicas = config.replicas.map((replica, instance) => this.#build(replica, instance))
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
+    this.#views = new Views(this.replicas, config.viewAgeNs ?? 0)
+    const all = config.replicas.map((_, instance) => instance)
+    this.#entrances = all.filter((instance) => config.replicas[instance]!.role !== 'decode')
+    this.#decoders = all.filter((instance) => config.replicas[instance]!.role === 'decode')
+    if (this.#decoders.length > 0) {
+      this.#network = config.network ?? new OwnLinks(() => 1)
+      this.#handOffs = this.#makeHandOffs(this.#network)
+    }
+    this.#groups = this.#makeGroups()
+    const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
+    this.#isTied = isCoupled || this.#handOffs !== undefined
+  }
+
+  #build(replica: ReplicaConfig, instance: number): Replica {
+    const {prefixes = () => noPrefixes, listener, clock = realClock, onStep} = this.#config
+    const seams = {
+      identity: prefixes(replica.engine.blockSize),
+      listener: listener?.(instance, this.requests) ?? {},
+    }
+    return new Replica({
+      instance,
+      engine: new Engine(replica.engine, this.requests, seams),
+      requests: this.requests,
+      stepTime: replica.stepTime,
+      pipeline: replica.pipeline,
+      passes: replica.group === undefined ? 'alone' : 'together',
+      nodeEnds: replica.nodeEnds,
+      around: this.#around(instance),
+      frontEnd: replica.frontEnd ?? noFrontEnd,
+      clock,
+      onStep,
+    })
+  }
+
+  #makeHandOffs(network: Network): HandOffs {
+    const {handOff, replicas} = this.#config
+    return new HandOffs({
+      requests: this.requests,
+      replicas: this.replicas,
+      network,
+      rules: handOff ?? {firstToken: 'decode', stream: 'at the end'},
+      kvOf: (instance) => replicas[instance]!.kv ?? {bytesPerToken: 1, layers: 1},
+    })
+  }
+
+  #makeGroups(): DpGroup[] {
+    const members = new Map<number, number[]>()
+    for (const [instance, {group}] of this.#config.replicas.entries()) {
+      if (group !== undefined) members.set(group, [...(members.get(group) ?? []), instance])
+    }
+    return [...members.values()].map(
+      (ranks) =>
+        new DpGroup(
+          ranks.map((rank) => this.replicas[rank]!),
+          ranks.map((rank) => this.#config.replicas[rank]!.stepTime),
+        ),
+    )
   }
 
   /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */
   submit(slot: number, now: Ns): void {
-    const instance = this.replicas.length === 1 ? 0 : this.#route(slot)
-    this.instanceOf[slot] = instance
-    this.replicas[instance]!.arrive(slot, now, this.#reject)
-    this.#look(instance)
+    this.#views.refresh(now)
+    if (!this.#admits(slot, now)) return
+    const {row, input} = this.requests
+    const request = {
+      row: row[slot]!,
+      inputTokens: input[slot]!,
+      priority: this.requests.priority[slot]!,
+    }
+    const decode = this.#pick(this.#config.decodeRouter, request, this.#decoders)
+    const {handOff} = this.#config
+    const stays =
+      decode !== undefined &&
+      handOff !== undefined &&
+      handOff.stayBelow > 0 &&
+      request.inputTokens - this.replicas[decode]!.cachedTokens(request.row, request.inputTokens) <=
+        handOff.stayBelow
+    const entrance = stays ? decode : this.#pick(this.#config.router, request, this.#entrances)!
+    this.instanceOf[slot] = decode ?? entrance
+    if (decode === undefined || stays) this.replicas[entrance]!.arrive(slot, now, this.#reject)
+    else this.#begin(slot, {prefill: entrance, decode}, now)
+    this.#look(entrance)
+  }
+
+  /** Nobody runs a prompt that cannot be decoded. */
+  #begin(slot: number, legs: Legs, now: Ns): void {
+    const refusal = this.replicas[legs.decode]!.engine.refusal(this.requests.total[slot]!)
+    if (refusal !== undefined) this.#reject(slot, now, refusal.message)
+    else this.#handOffs!.begin(slot, legs, now, this.#reject)
+  }
+
+  /** Whether the gate lets a request in; whoever must go for it is told. */
+  #admits(slot: number, now: Ns): boolean {
+    const {gate} = this.#config
+    if (gate === undefined) return true
+    const {priority, input, total} = this.requests
+    const request = {
+      priority: priority[slot]!,
+      tokens: total[slot]!,
+      inputTokens: input[slot]!,
+    }
+    const verdict = gate.check(request, this.replicas, now)
+    if (verdict === undefined) return true
+    this.instanceOf[slot] = 0
+    this.#sink.rejected(slot, now, verdict)
+    this.requests.give(slot)
+    return false
+  }
+
+  /** The replica that a router picks among some of all. */
+  #pick(
+    router: Router | undefined,
+    request: RequestView,
+    among: readonly number[],
+  ): number | undefined {
+    if (among.length <= 1 || router === undefined) return among[0]
+    return among[router.pick(request, this.#views.of(among))]
   }
 
   #look(instance: number): void {
     this.#nextAt[instance] = this.replicas[instance]!.nextAt
   }
 
-  #route(slot: number): number {
-    const {row, input} = this.requests
-    return this.#router.pick({row: row[slot]!, inputTokens: input[slot]!}, this.replicas)
-  }
-
   /** The client of a request is gone at `now`. */
   cancel(slot: number, now: Ns): void {
     const instance = this.instanceOf[slot]!
-    const produced = this.replicas[instance]!.cancel(slot)
+    const isPrefilling = this.#handOffs?.isPrefilling(slot) ?? false
+    const prefill = this.#handOffs?.drop(slot, now)
+    const produced = isPrefilling ? 0 : this.replicas[instance]!.cancel(slot)
+    if (this.#handOffs) this.replicas[instance]!.wake(now)
     this.#look(instance)
+    if (prefill !== undefined) this.#look(prefill)
     this.#sink.cancelled(slot, now, produced)
     this.requests.give(slot)
   }
@@ -142,7 +202,7 @@ export class Cluster {
 
   /** Time of the next event; +Infinity when all are idle. */
   nextEventAt(): Ns {
-    let next = never
+    let next = this.#network?.nextEventAt() ?? never
     for (const at of this.#nextAt) if (at < next) next = at
     return next
   }
@@ -150,7 +210,16 @@ export class Cluster {
   /** Every event up to and including `until`. Returns false when `interrupt` was called, then up to that event. */
   advanceTo(until: Ns): boolean {
     this.#isInterrupted = false
-    if (this.#coupling === 'lockstep') return this.#advanceTogether(until)
+    const edge = this.#isTied ? undefined : this.#views.due(until + 1)
+    if (edge !== undefined) {
+      this.#run(edge - 1)
+      this.#views.refresh(edge)
+    }
+    return this.#run(until)
+  }
+
+  #run(until: Ns): boolean {
+    if (this.#isTied) return this.#advanceTogether(until)
     for (let instance = 0; instance < this.#nextAt.length; instance++) {
       if (this.#nextAt[instance]! <= until) this.#advance(this.replicas[instance]!, until)
     }
@@ -179,23 +248,41 @@ export class Cluster {
       const now = this.nextEventAt()
       if (now === never || now > until) return true
       if (this.#skipAlone(now, until)) continue
-      const due = this.replicas.filter(({instance}) => this.#nextAt[instance] === now)
-      for (const replica of due) this.#complete(replica, now)
-      this.#sink.settle?.(now)
-      // Completions may have released requests into replicas that were not due.
-      for (const replica of this.replicas) {
-        if (this.#nextAt[replica.instance]! > now && !due.includes(replica)) continue
-        replica.plan(now)
-        this.#look(replica.instance)
-      }
+      this.#happen(now)
     }
     return false
+  }
+
+  /** All events of an instant, in the order of docs/scheduler.md. */
+  #happen(now: Ns): void {
+    this.#views.refresh(now)
+    const due = this.replicas.filter(({instance}) => this.#nextAt[instance] === now)
+    const prefilled: number[] = []
+    for (const replica of due) this.#complete(replica, now, prefilled)
+    this.#sink.settle?.(now)
+    for (const slot of prefilled) this.#handOver(slot, now)
+    this.#handOffs?.deliver(now, (instance) => this.#look(instance))
+    // Completions may have released requests into replicas that were not due.
+    for (const replica of this.replicas) {
+      if (this.#nextAt[replica.instance]! > now && !due.includes(replica)) continue
+      replica.plan(now)
+      this.#handOffs?.pull(replica.instance)
+      this.#look(replica.instance)
+    }
+    for (const group of this.#groups) {
+      if (group.start(now)) for (const {instance} of this.replicas) this.#look(instance)
+    }
+  }
+
+  #handOver(slot: number, now: Ns): void {
+    this.#look(this.#handOffs!.prefilled(slot, now, this.#reject))
   }
 
   /** Lets the replica whose turn it is at `now` run decode steps until the next event of another. Returns whether. */
   #skipAlone(now: Ns, until: Ns): boolean {
     let alone = -1
-    let others = never
+    let others = this.#network?.nextEventAt() ?? never
+    if (others === now) return false
     for (let instance = 0; instance < this.#nextAt.length; instance++) {
       const at = this.#nextAt[instance]!
       if (at !== now) others = Math.min(others, at)
@@ -203,22 +290,32 @@ export class Cluster {
       else return false
     }
     const replica = this.replicas[alone]!
-    replica.skip(Math.min(until, others - 1))
+    replica.skip(Math.min(until, others - 1, this.#views.nextEdge - 1))
+    // Skipping stops where somebody is admitted, so what was pulled then sets out then.
+    this.#handOffs?.pull(alone)
     this.#look(alone)
     return replica.nextAt > now
   }
 
-  #complete(replica: Replica, now: Ns): void {
+  #complete(replica: Replica, now: Ns, prefilled: number[] = []): void {
     replica.enter(now, this.#reject)
     if (!replica.complete(now)) return
     for (const slot of replica.engine.finished) {
+      if (this.#handOffs?.isPrompt(slot)) {
+        prefilled.push(slot)
+        continue
+      }
       this.#sink.finished(slot, now)
       this.requests.give(slot)
     }
   }
 
   readonly #reject = (slot: number, now: Ns, reason: string): void => {
-    this.#sink.rejected(slot, now, reason)
-    this.requests.give(slot)
+    const isPrompt = this.#handOffs?.isPrompt(slot) ?? false
+    const client = isPrompt ? this.#handOffs!.refused(slot) : slot
+    const prefill = isPrompt ? undefined : this.#handOffs?.drop(slot, now)
+    if (prefill !== undefined) this.#look(prefill)
+    this.#sink.rejected(client, now, reason)
+    this.requests.give(client)
   }
 }

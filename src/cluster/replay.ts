@@ -4,28 +4,50 @@ import type {Ns} from '../latency/step-time.js'
 import type {Spans} from '../stats/busy-spans.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
 import type {Series} from '../stats/series.js'
+import type {TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
 import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
+import {type PartInFlight, PartsInFlight} from './parts-in-flight.js'
 import {Sampler} from './sampler.js'
 import {TimedRows} from './timed-rows.js'
 import {openLoop, type Workload} from './workload.js'
 
-export interface ReplayRequest {
-  readonly trace: Trace
+export interface ReplayerRequest {
   /** Coupling follows from the workload. */
   readonly simulation: Omit<SimulationConfig, 'coupling'>
-  /** Default: the trace's own arrivals. */
-  readonly workload?: Workload
+  /** What arrives when: of the first part, or of the whole trace. */
+  readonly workload: Workload
   /** Told of every row that arrives, in order. */
-  readonly onArrive?: (row: number) => void
-  /** Told of every request that leaves while its slot can still be read; `row` of the trace. */
-  readonly onLeave?: (row: number, slot: number, outcomes: Outcomes) => void
+  readonly onArrive?: (row: number, now: Ns) => void
+  /** Told of every request that leaves while its slot can still be read; `row` counts from the start of the trace. */
+  readonly onLeave?: (row: number, slot: number, outcomes: OutcomeOfRow) => void
   /** Told now and then how many requests have left. */
   readonly onProgress?: (left: number) => void
+  /** Told of every part, in order, once all of its requests have left. Its columns are used again afterwards. */
+  readonly onPart?: (part: FinishedPart) => void
 }
 
-export interface Replay {
+/** Where the outcome of a row stands: row `at` of the columns. */
+export interface OutcomeOfRow {
   readonly outcomes: Outcomes
+  readonly at: number
+}
+
+export interface FinishedPart {
+  readonly trace: Trace
+  readonly outcomes: Outcomes
+  /** Number of its first row in the trace. */
+  readonly base: number
+}
+
+export interface ReplayRequest extends Omit<ReplayerRequest, 'workload' | 'onPart'> {
+  readonly trace: Trace
+  /** Default: the trace's own arrivals. */
+  readonly workload?: Workload
+}
+
+/** What the engines did. */
+export interface EnginesAtEnd {
   readonly engines: readonly EngineTotals[]
   /** When each engine executed steps. */
   readonly busy: readonly Spans[]
@@ -33,71 +55,65 @@ export interface Replay {
   readonly series: Series
 }
 
-/** Rows of a result, writable. */
-class OutcomeColumns implements Outcomes {
-  readonly length: number
-  readonly status: Uint8Array
-  readonly instance: Int32Array
-  readonly arrivedAt: Float64Array
-  readonly scheduledAt: Float64Array
-  readonly firstTokenAt: Float64Array
-  readonly finishedAt: Float64Array
-  readonly producedTokens: Int32Array
-  readonly cachedTokens: Int32Array
-  readonly preemptions: Int32Array
-  readonly reasons = new Map<number, string>()
-
-  constructor(length: number) {
-    const times = () => new Float64Array(length).fill(Number.NaN)
-    this.length = length
-    this.status = new Uint8Array(length)
-    this.instance = new Int32Array(length).fill(-1)
-    this.arrivedAt = times()
-    this.scheduledAt = times()
-    this.firstTokenAt = times()
-    this.finishedAt = times()
-    this.producedTokens = new Int32Array(length)
-    this.cachedTokens = new Int32Array(length)
-    this.preemptions = new Int32Array(length)
-  }
+export interface Replay extends EnginesAtEnd {
+  readonly outcomes: Outcomes
 }
 
 const never = Number.POSITIVE_INFINITY
 /** How many requests leave between two progress calls. */
 const progressEvery = 1000
 
-class Driver implements RequestSink {
-  readonly outcomes: OutcomeColumns
+/**
+ * Drives a trace that comes in parts: memory holds the parts with requests in flight, and no others. A trace that is
+ * there as a whole is one part.
+ */
+export class Replayer implements RequestSink {
   readonly cluster: Cluster
-  readonly #trace: Trace
   readonly #workload: Workload
-  readonly #request: ReplayRequest
+  readonly #request: ReplayerRequest
   readonly #requests: RequestPool
+  readonly #parts: PartsInFlight
   /** Rows in the system whose client will leave, and their slots. */
   readonly #cancels = new TimedRows()
   readonly #slotOf = new Map<number, number>()
   readonly #sampler: Sampler
   #left = 0
 
-  constructor(request: ReplayRequest) {
+  constructor(request: ReplayerRequest) {
     this.#request = request
-    this.#trace = request.trace
-    this.#workload = request.workload ?? openLoop(request.trace)
-    this.outcomes = new OutcomeColumns(request.trace.length)
+    this.#workload = request.workload
+    this.#parts = new PartsInFlight(request.onPart)
     this.cluster = buildSimulation({...request.simulation, coupling: this.#workload.coupling}, this)
     this.#requests = this.cluster.requests
     this.#sampler = new Sampler(this.cluster)
   }
 
-  get series(): Series {
-    return this.#sampler.finish()
+  /**
+   * Takes the next part (of the first one, `workload` knows the arrivals already) and runs up to its last arrival, or
+   * to the end behind the last part.
+   */
+  feed({trace, place}: TracePart): void {
+    const base = this.#parts.rows
+    this.#parts.add(trace)
+    if (base > 0) this.#workload.more(trace, base)
+    // Others may arrive at the same instant as the last row of this part.
+    this.#run(place === 'last' ? never : trace.arrivedAt[trace.length - 1]! - 1)
   }
 
-  run(): void {
+  /** What the engines did. Parts that are not done although nothing happens any more are handed on as they are. */
+  finish(): EnginesAtEnd {
+    this.#parts.finish()
+    const busy = this.cluster.replicas.map((replica) => replica.busy)
+    return {engines: totalsOf(this.cluster), busy, series: this.#sampler.finish()}
+  }
+
+  /** Everything up to and including `until`. */
+  #run(until: Ns): void {
     const {arrivals} = this.#workload
     const cancels = this.#cancels
     for (;;) {
       const next = Math.min(arrivals.nextAt(), cancels.nextAt())
+      if (next > until) return
       if (this.#sampler.looked(next)) continue
       const isThere = this.cluster.advanceTo(next - 1)
       // Something that just ended may have released an earlier arrival.
@@ -121,18 +137,20 @@ class Driver implements RequestSink {
     const row = this.#requests.row[slot]!
     const instance = this.cluster.instanceOf[slot]!
     const {afterNs} = this.cluster.replicas[instance]!.frontEnd
-    const {outcomes} = this
-    outcomes.status[row] = status.completed
-    outcomes.finishedAt[row] = now + afterNs
-    outcomes.producedTokens[row] = this.#trace.outputTokens[row]!
-    this.#leave(row, slot, now + afterNs)
+    const part = this.#parts.of(row)
+    const at = row - part.base
+    part.outcomes.status[at] = status.completed
+    part.outcomes.finishedAt[at] = now + afterNs
+    part.outcomes.producedTokens[at] = part.trace.outputTokens[at]!
+    this.#leave(part, slot, now + afterNs)
   }
 
   cancelled(slot: number, now: Ns, produced: number): void {
     const row = this.#requests.row[slot]!
-    this.outcomes.status[row] = status.cancelled
-    this.outcomes.producedTokens[row] = produced
-    this.#leave(row, slot, now)
+    const part = this.#parts.of(row)
+    part.outcomes.status[row - part.base] = status.cancelled
+    part.outcomes.producedTokens[row - part.base] = produced
+    this.#leave(part, slot, now)
   }
 
   settle(now: Ns): void {
@@ -141,25 +159,28 @@ class Driver implements RequestSink {
 
   rejected(slot: number, now: Ns, reason: string): void {
     const row = this.#requests.row[slot]!
-    this.outcomes.status[row] = status.rejected
-    this.outcomes.reasons.set(row, reason)
-    this.#leave(row, slot, now)
+    const part = this.#parts.of(row)
+    part.outcomes.status[row - part.base] = status.rejected
+    part.outcomes.reasons.set(row - part.base, reason)
+    this.#leave(part, slot, now)
   }
 
   #submit(row: number, now: Ns): void {
-    const {inputTokens, outputTokens, priority, predictedOutputTokens} = this.#trace
+    const part = this.#parts.of(row)
+    const at = row - part.base
+    const {inputTokens, outputTokens, priority, predictedOutputTokens} = part.trace
     const requests = this.#requests
     const slot = requests.take()
     requests.row[slot] = row
-    requests.input[slot] = inputTokens[row]!
-    requests.total[slot] = inputTokens[row]! + outputTokens[row]!
+    requests.input[slot] = inputTokens[at]!
+    requests.total[slot] = inputTokens[at]! + outputTokens[at]!
     requests.arrivedAt[slot] = now
-    if (priority) requests.priority[slot] = priority[row]!
-    const predicted = predictedOutputTokens?.[row] ?? 0
+    if (priority) requests.priority[slot] = priority[at]!
+    const predicted = predictedOutputTokens?.[at] ?? 0
     if (predicted > 0) requests.predicted[slot] = predicted
-    this.outcomes.arrivedAt[row] = now
-    this.#request.onArrive?.(row)
-    const cancelledAt = this.#trace.cancelledAt?.[row] ?? Number.NaN
+    part.outcomes.arrivedAt[at] = now
+    this.#request.onArrive?.(row, now)
+    const cancelledAt = part.trace.cancelledAt?.[at] ?? Number.NaN
     if (!Number.isNaN(cancelledAt)) {
       // Nobody can leave before coming.
       this.#cancels.add(row, Math.max(now, cancelledAt))
@@ -175,19 +196,22 @@ class Driver implements RequestSink {
   }
 
   /** Copies what the slot knows; the clock of the client runs `afterNs` behind the engine's. */
-  #leave(row: number, slot: number, now: Ns): void {
-    const {outcomes} = this
+  #leave(part: PartInFlight, slot: number, now: Ns): void {
     const requests = this.#requests
+    const row = requests.row[slot]!
     const instance = this.cluster.instanceOf[slot] ?? 0
     const {afterNs} = this.cluster.replicas[instance]!.frontEnd
-    if (this.#trace.cancelledAt) this.#slotOf.delete(row)
-    outcomes.instance[row] = instance
-    outcomes.scheduledAt[row] = requests.scheduledAt[slot]!
-    outcomes.firstTokenAt[row] = requests.firstTokenAt[slot]! + afterNs
-    outcomes.cachedTokens[row] = requests.cached[slot]!
-    outcomes.preemptions[row] = requests.preemptions[slot]!
-    this.#request.onLeave?.(row, slot, outcomes)
+    if (part.trace.cancelledAt) this.#slotOf.delete(row)
+    const {outcomes} = part
+    const at = row - part.base
+    outcomes.instance[at] = instance
+    outcomes.scheduledAt[at] = requests.scheduledAt[slot]!
+    outcomes.firstTokenAt[at] = requests.firstTokenAt[slot]! + afterNs
+    outcomes.cachedTokens[at] = requests.cached[slot]!
+    outcomes.preemptions[at] = requests.preemptions[slot]!
+    this.#request.onLeave?.(row, slot, {outcomes, at})
     if (this.#workload.ended(row, now)) this.cluster.interrupt()
+    this.#parts.left(part)
     if (++this.#left % progressEvery === 0) this.#request.onProgress?.(this.#left)
   }
 }
@@ -206,13 +230,15 @@ function totalsOf(cluster: Cluster): EngineTotals[] {
 
 /** Replays a trace to its end on the virtual clock. Deterministic: same input, same result, to the nanosecond. */
 export function replay(request: ReplayRequest): Replay {
-  const driver = new Driver(request)
-  driver.run()
-  const {outcomes, cluster, series} = driver
-  return {
-    outcomes,
-    engines: totalsOf(cluster),
-    busy: cluster.replicas.map(({busy}) => busy),
-    series,
-  }
+  const {trace, workload = openLoop(trace)} = request
+  let outcomes: Outcomes | undefined
+  const replayer = new Replayer({
+    ...request,
+    workload,
+    onPart: (part) => {
+      outcomes = part.outcomes
+    },
+  })
+  replayer.feed({trace, place: 'last'})
+  return {...replayer.finish(), outcomes: outcomes!}
 }

@@ -60,6 +60,8 @@ export interface ReplicaParts {
   readonly stepTime: StepTime
   /** In place of `stepTime`, where there are several stages. */
   readonly pipeline?: PipelineTime | undefined
+  /** `together`: a data-parallel group says when its batches start and end. */
+  readonly passes?: 'alone' | 'together'
   readonly nodeEnds: NodeEnds | undefined
   readonly around: Surroundings
   readonly frontEnd: FrontEnd
@@ -80,14 +82,21 @@ export class Replica implements EngineView {
   readonly busy = new BusySpans()
   readonly #requests: RequestPool
   readonly #stages: BatchClock
+  /** The same, where the first stage decides when to plan. */
+  readonly #polled: StageClock | undefined
   readonly #nodeEnds: NodeEnds | undefined
   readonly #around: Surroundings
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
+  /** Requests that will come once another engine has run their prompts. */
+  expected = 0
   readonly #entering = new EnteringQueue()
   #tokenizerFreeAt: Ns = 0
   /** When to plan although no batch ends: an idle engine has work. */
   #planAt: Ns = never
+  readonly #passes: 'alone' | 'together'
+  /** A pass of its group runs without work of its own until then. */
+  #heldUntil: Ns = Number.NEGATIVE_INFINITY
   #idleSince: Ns = Number.NaN
   #hasCompleted = false
 
@@ -96,7 +105,10 @@ export class Replica implements EngineView {
     this.engine = parts.engine
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
-    this.#stages = parts.pipeline ? new StageClock(parts.pipeline) : new OneStage(parts.stepTime)
+    this.#passes = parts.passes ?? 'alone'
+    const pipeline = parts.pipeline && new StageClock(parts.pipeline)
+    this.#polled = parts.pipeline?.style === 'polled' ? pipeline : undefined
+    this.#stages = pipeline ?? new OneStage(parts.stepTime)
     this.#nodeEnds = parts.nodeEnds
     this.#around = parts.around
     this.#clock = parts.clock
@@ -109,7 +121,7 @@ export class Replica implements EngineView {
 
   /** Those in the front end count: they are on their way to this engine and to no other. */
   get waiting(): number {
-    return this.engine.waiting + this.#entering.size
+    return this.engine.waiting + this.#entering.size + this.expected
   }
 
   get freeBlocks(): number {
@@ -131,7 +143,7 @@ export class Replica implements EngineView {
 
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
-    return Math.min(this.#end, this.#planAt, this.#entering.nextAt())
+    return Math.min(this.#end, Math.max(this.#planAt, this.#heldUntil), this.#entering.nextAt())
   }
 
   /** A request arrives at the front end. */
@@ -158,8 +170,26 @@ export class Replica implements EngineView {
       onRejected(slot, now, refusal.message)
       return
     }
-    if (this.engine.inFlight > 0) return
-    this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
+    this.wake(now)
+  }
+
+  /** Something changed that an engine without a batch would not notice. */
+  wake(now: Ns): void {
+    const {engine} = this
+    if (engine.inFlight === 0) this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
+    else if (this.#polled && engine.inFlight < engine.config.depth) {
+      const seen = Math.min(this.#around.nextNodeEnd(now), this.#polled.nextNodeEnd(now))
+      this.#planAt = Math.min(this.#planAt, Math.max(this.#polled.plansAt, seen))
+    }
+  }
+
+  /** A slot left that nobody will ask about. */
+  forget(slot: number): void {
+    this.engine.forget(slot)
+  }
+
+  cachedTokens(row: number, inputTokens: number): number {
+    return this.engine.cachedTokens(row, inputTokens)
   }
 
   /** When this idle engine sees what arrives now: as something ends elsewhere, else as its clock says. */
@@ -178,6 +208,7 @@ export class Replica implements EngineView {
 
   /** The first moment from `at` on at which something ends in the step that executes; +Infinity: none shows. */
   nextNodeEnd(at: Ns): Ns {
+    if (this.#polled) return this.#polled.nextNodeEnd(at)
     if (this.#end === never || this.#nodeEnds === undefined) return never
     const {shape, start} = this.engine.oldest
     return start + this.#nodeEnds(shape, at - start)
@@ -200,15 +231,44 @@ export class Replica implements EngineView {
 
   /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */
   plan(now: Ns): void {
+    if (now < this.#heldUntil) return
     if (!this.#hasCompleted && this.#planAt > now) return
     this.#hasCompleted = false
     this.#planAt = never
     const {engine} = this
+    if (this.#polled && this.#polled.plansAt > now) {
+      if (engine.inFlight < engine.config.depth) this.#planAt = this.#polled.plansAt
+      return
+    }
     while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
+      if (this.#passes === 'together') continue
       engine.time(now, this.#stages)
       if (this.#onStep) this.#show(engine.newest, this.#onStep)
+      if (this.#polled) {
+        if (engine.inFlight < engine.config.depth) this.#planAt = this.#polled.plansAt
+        return
+      }
     }
     this.busy.mark(now, engine.inFlight > 0)
+  }
+
+  /** The batch that waits for the pass of its group. */
+  get pending(): Batch | undefined {
+    const {engine} = this
+    return engine.inFlight > 0 && engine.oldest.end === never ? engine.oldest : undefined
+  }
+
+  /** A pass of its group runs from `start` to `end`: with its batch, or, if it has none, while it must wait. */
+  join(start: Ns, end: Ns): void {
+    const batch = this.pending
+    if (batch === undefined) {
+      this.#heldUntil = end
+      return
+    }
+    batch.start = start
+    batch.end = end
+    this.engine.spend(batch)
+    if (this.#onStep) this.#show(batch, this.#onStep)
   }
 
   #show(batch: Batch, onStep: (step: StepRecord) => void): void {
@@ -220,6 +280,7 @@ export class Replica implements EngineView {
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
+    if (this.#passes === 'together' || this.#polled) return
     this.engine.runDecodes(Math.min(until, this.#entering.nextAt() - 1), this.#stages)
   }
 }

@@ -1,5 +1,6 @@
 /** Which engine an arriving request goes to. A new router is one entry of `routers`. */
 import type {EngineView} from '../engine/engine-config.js'
+import {mixed, Random} from './random.js'
 
 /** What a router may know of a request. */
 export interface RequestView {
@@ -13,29 +14,121 @@ export interface Router {
   pick(request: RequestView, engines: readonly EngineView[]): number
 }
 
-/** Routers keep state (a rotating start), so each simulation makes its own. */
-export const routers: Readonly<Record<string, () => Router>> = {
-  /** LLMServingSim's LOAD, and the weights of vLLM's data-parallel balancer: a waiting request counts as four. */
-  'least-requests': () => {
-    let start = 0
-    return {
-      name: 'least-requests',
-      pick(_request, engines) {
-        let best = -1
-        let least = Number.POSITIVE_INFINITY
-        for (let offset = 0; offset < engines.length; offset++) {
-          const at = (start + offset) % engines.length
-          const {waiting, running, maxNumSeqs} = engines[at]!
-          const load = (4 * waiting + running) / maxNumSeqs
-          if (load >= least) continue
-          least = load
-          best = at
-        }
-        start = (best + 1) % engines.length
-        return best
-      },
-    }
-  },
+/** What routers may ask about the trace, and what they roll dice with. */
+export interface RouterSeams {
+  readonly seed: number
+  /** A number that requests share whose prompts begin alike; undefined: nobody knows how it begins. */
+  prefixOf(row: number): number | undefined
+  /** A number for the session of a request; undefined: it has none. */
+  sessionOf(row: number): number | undefined
+  readonly weights: ScoreWeights
+}
+
+/** How much of a score comes from cached prompt tokens, from a short queue, and from free KV blocks. */
+export interface ScoreWeights {
+  readonly prefix: number
+  readonly queue: number
+  readonly kv: number
+}
+
+/** Those of llm-d's default scheduling profile: prefix cache 3, queue 2, KV utilisation 2. */
+export const defaultWeights: ScoreWeights = {prefix: 3, queue: 2, kv: 2}
+
+export const plainSeams: RouterSeams = {
+  seed: 0,
+  prefixOf: () => undefined,
+  sessionOf: () => undefined,
+  weights: defaultWeights,
+}
+
+type Measure = (engine: EngineView, request: RequestView) => number
+
+/** LLMServingSim's LOAD, and the weights of vLLM's data-parallel balancer: a waiting request counts as four. */
+const load: Measure = ({waiting, running, maxNumSeqs}) => (4 * waiting + running) / maxNumSeqs
+const usedBlocks: Measure = ({freeBlocks, totalBlocks}) => 1 - freeBlocks / totalBlocks
+
+/** The engine with the least of a measure; equals take turns. */
+function least(measure: Measure): Pick<Router, 'pick'> {
+  let start = 0
+  return {
+    pick(request, engines) {
+      let best = -1
+      let smallest = Number.POSITIVE_INFINITY
+      for (let offset = 0; offset < engines.length; offset++) {
+        const at = (start + offset) % engines.length
+        const value = measure(engines[at]!, request)
+        if (value >= smallest && best >= 0) continue
+        smallest = value
+        best = at
+      }
+      start = (best + 1) % engines.length
+      return best
+    },
+  }
+}
+
+/** An engine may have this much more than the mean load before it is passed over. */
+const boundedLoad = 1.25
+
+/**
+ * Rendezvous hashing with bounded loads: each key has its own order of engines, and takes the first one that is not
+ * loaded far above the mean (Mirrokni and others, 2016; as prefix hashing in KubeAI).
+ */
+function byKey(keyOf: (request: RequestView) => number | undefined): Pick<Router, 'pick'> {
+  const otherwise = least(load)
+  return {
+    pick(request, engines) {
+      const key = keyOf(request)
+      if (key === undefined) return otherwise.pick(request, engines)
+      let sum = 1
+      for (const {waiting, running} of engines) sum += waiting + running
+      const most = Math.ceil((boundedLoad * sum) / engines.length)
+      let best = -1
+      let highest = -1
+      for (let at = 0; at < engines.length; at++) {
+        const {waiting, running} = engines[at]!
+        if (waiting + running >= most) continue
+        const rank = mixed(key, at)
+        if (rank <= highest) continue
+        highest = rank
+        best = at
+      }
+      return best
+    },
+  }
+}
+
+/** Sessions stay where their first request went. */
+function sticky({sessionOf}: RouterSeams): Pick<Router, 'pick'> {
+  const otherwise = least(load)
+  const homes = new Map<number, number>()
+  return {
+    pick(request, engines) {
+      const session = sessionOf(request.row)
+      if (session === undefined) return otherwise.pick(request, engines)
+      const home = homes.get(session) ?? otherwise.pick(request, engines)
+      homes.set(session, home)
+      return home
+    },
+  }
+}
+
+/** Two engines at random, the less loaded of them. */
+function powerOfTwo({seed}: RouterSeams): Pick<Router, 'pick'> {
+  const random = new Random(seed)
+  return {
+    pick(request, engines) {
+      const first = random.below(engines.length)
+      // Never the same one twice.
+      const second = (first + 1 + random.below(engines.length - 1)) % engines.length
+      return load(engines[second]!, request) < load(engines[first]!, request) ? second : first
+    },
+  }
+}
+
+/** Routers keep state (a rotating start, dice), so each simulation makes its own. */
+export const routers: Readonly<Record<string, (seams?: RouterSeams) => Router>> = {
+  'least-requests': () => ({name: 'least-requests', ...least(load)}),
   'round-robin': () => {
     let next = 0
     return {
@@ -47,4 +140,32 @@ export const routers: Readonly<Record<string, () => Router>> = {
       },
     }
   },
+  random: ({seed} = plainSeams) => {
+    const random = new Random(seed)
+    return {name: 'random', pick: (_request, engines) => random.below(engines.length)}
+  },
+  'least-kv': () => ({name: 'least-kv', ...least(usedBlocks)}),
+  'power-of-two': (seams = plainSeams) => ({name: 'power-of-two', ...powerOfTwo(seams)}),
+  'prefix-affinity': ({prefixOf} = plainSeams) => ({
+    name: 'prefix-affinity',
+    ...byKey(({row}) => prefixOf(row)),
+  }),
+  'prefix-cache': () => ({
+    name: 'prefix-cache',
+    // A cached token counts for more than any load can.
+    ...least(
+      (engine, request) =>
+        load(engine, request) / 1e6 - engine.cachedTokens(request.row, request.inputTokens),
+    ),
+  }),
+  'session-sticky': (seams = plainSeams) => ({name: 'session-sticky', ...sticky(seams)}),
+  weighted: ({weights} = plainSeams) => ({
+    name: 'weighted',
+    ...least(
+      (engine, {row, inputTokens}) =>
+        (-weights.prefix * engine.cachedTokens(row, inputTokens)) / inputTokens -
+        weights.queue / (1 + engine.waiting) -
+        (weights.kv * engine.freeBlocks) / engine.totalBlocks,
+    ),
+  }),
 }

@@ -4,6 +4,7 @@
  * byte is sent; the latency of the way comes behind that and takes nothing from anybody. Moments are whole ns.
  */
 import type {Ns} from '../latency/step-time.js'
+import type {Network} from './network.js'
 
 /** What a transfer crosses. */
 export interface Way {
@@ -13,8 +14,8 @@ export interface Way {
 }
 
 export interface SharedLinksParts {
-  /** Bytes per ns (GB/s) of each link, in one direction. */
-  readonly links: readonly number[]
+  /** Bytes per ns (GB/s) of a link, in one direction. */
+  readonly rateOf: (link: number) => number
   readonly wayOf: (from: number, to: number) => Way
 }
 
@@ -31,16 +32,16 @@ interface Flow {
 
 const never = Number.POSITIVE_INFINITY
 
-export class SharedLinks {
-  readonly #links: readonly number[]
+export class SharedLinks implements Network {
+  readonly #rateOfLink: SharedLinksParts['rateOf']
   readonly #wayOf: SharedLinksParts['wayOf']
   #sending: Flow[] = []
   /** Sent, on the way: by the time of arrival, then number. */
   #arriving: {readonly id: number; readonly at: Ns}[] = []
   #started = 0
 
-  constructor({links, wayOf}: SharedLinksParts) {
-    this.#links = links
+  constructor({rateOf, wayOf}: SharedLinksParts) {
+    this.#rateOfLink = rateOf
     this.#wayOf = wayOf
   }
 
@@ -48,7 +49,7 @@ export class SharedLinks {
   aloneNs(from: number, to: number, bytes: number): Ns {
     const {links, latencyNs} = this.#wayOf(from, to)
     const rate = links.reduce(
-      (least, {link, share}) => Math.min(least, this.#links[link]! / share),
+      (least, {link, share}) => Math.min(least, this.#rateOfLink(link) / share),
       never,
     )
     return Math.max(1, Math.ceil(bytes / rate) + latencyNs)
@@ -121,7 +122,7 @@ export class SharedLinks {
   /** Gives everybody the fair rate from `now` on. */
   #share(now: Ns): void {
     const rates = fairRates(
-      this.#links,
+      this.#rateOfLink,
       this.#sending.map(({way}) => way),
     )
     for (const [i, flow] of this.#sending.entries()) {
@@ -137,40 +138,52 @@ export class SharedLinks {
 }
 
 /** Max-min fair rates by progressive filling. `ways` cross at least one link each. */
-export function fairRates(links: readonly number[], ways: readonly Way[]): number[] {
+export function fairRates(rateOf: (link: number) => number, ways: readonly Way[]): number[] {
   const rates = ways.map(() => 0)
-  const room = [...links]
+  const room = new Map<number, number>()
+  for (const {links} of ways) for (const {link} of links) room.set(link, rateOf(link))
   const open = new Set(ways.keys())
   while (open.size > 0) {
-    const load = links.map(() => 0)
-    for (const i of open) for (const {link, share} of ways[i]!.links) load[link]! += share
-    let tight = -1
-    let rate = never
-    for (const [link, sum] of load.entries()) {
-      if (sum <= 0 || room[link]! / sum >= rate) continue
-      rate = room[link]! / sum
-      tight = link
-    }
+    const {tight, rate} = tightest(
+      room,
+      Array.from(open, (i) => ways[i]!),
+    )
     for (const i of [...open]) {
-      if (!ways[i]!.links.some(({link}) => link === tight)) continue
+      const {links} = ways[i]!
+      if (!links.some(({link}) => link === tight)) continue
       rates[i] = rate
       open.delete(i)
-      for (const {link, share} of ways[i]!.links)
-        room[link] = Math.max(0, room[link]! - rate * share)
+      for (const {link, share} of links) room.set(link, Math.max(0, room.get(link)! - rate * share))
     }
   }
   return rates
+}
+
+/** The link that is full first when all rates grow together, and the rate at which it is. */
+function tightest(room: ReadonlyMap<number, number>, ways: readonly Way[]) {
+  const load = new Map<number, number>()
+  for (const {links} of ways)
+    for (const {link, share} of links) load.set(link, (load.get(link) ?? 0) + share)
+  let tight = -1
+  let rate = never
+  for (const [link, sum] of load) {
+    const fair = room.get(link)! / sum
+    if (fair >= rate) continue
+    rate = fair
+    tight = link
+  }
+  return {tight, rate}
 }
 
 /**
  * Engines that each have one port to a switch that never is the bottleneck: what they send shares the rate of the
  * port, and so does what they receive.
  */
-export const onePortEach = (
-  engines: number,
-  port: {readonly gbPerS: number; readonly latencyNs: Ns},
-): SharedLinksParts => ({
-  links: Array.from({length: 2 * engines}, () => port.gbPerS),
+export const onePortEach = (port: {
+  readonly gbPerS: number
+  readonly latencyNs: Ns
+}): SharedLinksParts => ({
+  rateOf: () => port.gbPerS,
   wayOf: (from, to) => ({
     links: [
       {link: 2 * from, share: 1},

@@ -30,6 +30,9 @@ export class TokenTimeline {
       const last = this.#stretches[slot]?.at(-1)
       if (last) last.until = Math.min(last.until, batch)
     },
+    forgotten: (slot) => {
+      this.#stretches[slot] = []
+    },
     batchEnded: (batch, now, lane = 0) => {
       this.#lanes[batch - 1] = lane
       this.#ends[batch - 1] = now
@@ -41,15 +44,18 @@ export class TokenTimeline {
     this.#stretches[slot]!.push(stretch)
   }
 
-  /** Gaps between the tokens of a request that leaves, in ns; its slot is then forgotten. */
-  takeGaps(slot: number): number[] {
+  /**
+   * Gaps between the tokens of a request that leaves, in ns; its slot is then forgotten. `firstTokenAt`: when the
+   * first one came, if another engine made it.
+   */
+  takeGaps(slot: number, firstTokenAt = Number.NaN): number[] {
     const gaps: number[] = []
-    let previous = Number.NaN
+    let previous = firstTokenAt
     for (const {lane, from, until, tokens} of this.#stretches[slot] ?? []) {
       for (let batch = from; batch <= Math.min(until, this.#ends.length); batch++) {
         if (this.#lanes[batch - 1] !== lane) continue
         const end = this.#ends[batch - 1]!
-        if (!Number.isNaN(previous)) gaps.push(end - previous)
+        if (end > previous) gaps.push(end - previous)
         for (let more = 1; more < tokens; more++) gaps.push(0)
         previous = end
       }

@@ -3,24 +3,34 @@ import type {Ns} from '../latency/step-time.js'
 import type {Trace} from '../trace/trace.js'
 import {TimedRows} from './timed-rows.js'
 
+/** Arrivals whose time is known from the start, in order: how many, when, and which rows. */
+interface Scheduled {
+  readonly count: number
+  readonly arrivedAt: (index: number) => Ns
+  readonly rowAt: (index: number) => number
+}
+
 /** Rows that will arrive, soonest first; equal times in trace order. */
 export class Arrivals {
-  /** Arrivals whose time is known from the start, in order: how many, when, and which rows. */
-  readonly #scheduled: number
-  readonly #arrivedAt: (index: number) => Ns
-  readonly #rowAt: (index: number) => number
+  #scheduled: Scheduled
+  /** What comes behind it. */
+  readonly #further: Scheduled[] = []
   #cursor = 0
   #nextScheduled: Ns
   readonly #released = new TimedRows()
 
   constructor(
-    scheduled: number,
+    count: number,
     arrivedAt: (index: number) => Ns,
     rowAt: (index: number) => number = (index) => index,
   ) {
-    this.#scheduled = scheduled
-    this.#arrivedAt = arrivedAt
-    this.#rowAt = rowAt
+    this.#scheduled = {count, arrivedAt, rowAt}
+    this.#nextScheduled = this.#scheduledAt()
+  }
+
+  /** More arrivals, none of them earlier than those that are scheduled. */
+  extend(further: Scheduled): void {
+    this.#further.push(further)
     this.#nextScheduled = this.#scheduledAt()
   }
 
@@ -35,9 +45,10 @@ export class Arrivals {
     const releasedAt = this.#released.nextAt()
     const scheduledAt = this.#nextScheduled
     const row = scheduledAt < releasedAt ? -1 : this.#released.nextRow()
-    const isReleased = row >= 0 && (releasedAt < scheduledAt || row < this.#rowAt(this.#cursor))
+    const isReleased =
+      row >= 0 && (releasedAt < scheduledAt || row < this.#scheduled.rowAt(this.#cursor))
     if (isReleased) return this.#released.take()
-    const scheduled = this.#rowAt(this.#cursor++)
+    const scheduled = this.#scheduled.rowAt(this.#cursor++)
     this.#nextScheduled = this.#scheduledAt()
     return scheduled
   }
@@ -48,10 +59,14 @@ export class Arrivals {
   }
 
   #scheduledAt(): Ns {
-    return this.#cursor < this.#scheduled ? this.#arrivedAt(this.#cursor) : Number.POSITIVE_INFINITY
+    while (this.#cursor === this.#scheduled.count && this.#further.length > 0) {
+      this.#scheduled = this.#further.shift()!
+      this.#cursor = 0
+    }
+    const {count, arrivedAt} = this.#scheduled
+    return this.#cursor < count ? arrivedAt(this.#cursor) : Number.POSITIVE_INFINITY
   }
 }
-
 /** Decides which rows arrive on their own and which are released by the end of another. */
 export interface Workload {
   readonly arrivals: Arrivals
@@ -59,6 +74,12 @@ export interface Workload {
   readonly coupling: 'independent' | 'lockstep'
   /** A row ended (in any way) at `now`; returns whether that released somebody. */
   ended(row: number, now: Ns): boolean
+  /** The next part of a trace, whose first row is number `base`. Only of rows that arrive on their own. */
+  more(trace: Trace, base: number): void
+}
+
+const noMore = (): never => {
+  throw new Error('what others release cannot come in parts')
 }
 
 /** Open loop: rows arrive as the trace says; later turns of a session after the previous one and its think time. */
@@ -66,7 +87,13 @@ export function openLoop(trace: Trace): Workload {
   const {thinkTime, session, arrivedAt} = trace
   if (thinkTime === undefined || session === undefined) {
     const arrivals = new Arrivals(trace.length, (row) => arrivedAt[row]!)
-    return {arrivals, coupling: 'independent', ended: () => false}
+    return {
+      arrivals,
+      coupling: 'independent',
+      ended: () => false,
+      more: ({length, arrivedAt: times}, base) =>
+        arrivals.extend({count: length, arrivedAt: (i) => times[i]!, rowAt: (i) => base + i}),
+    }
   }
   const next = new Map<number, number>()
   const own: number[] = []
@@ -92,6 +119,7 @@ export function openLoop(trace: Trace): Workload {
       arrivals.release(turn, now + thinkTime[turn]!)
       return true
     },
+    more: noMore,
   }
 }
 
@@ -108,5 +136,6 @@ export function closedLoop(trace: Trace, clients: number): Workload {
       arrivals.release(next++, now)
       return true
     },
+    more: noMore,
   }
 }

@@ -42,14 +42,39 @@ export const engineFlags = {
   instances: size('HARDWARE', 'Independent engines.'),
   router: Flags.string({
     helpGroup: 'HARDWARE',
-    default: 'least-requests',
     helpValue: 'NAME',
-    summary: `How requests are spread over engines: ${Object.keys(routers).join(', ')}.`,
+    summary: `How requests are spread over engines (default: least-requests): ${Object.keys(routers).join(', ')}.`,
   }),
+  'decode-router': Flags.string({
+    helpGroup: 'HARDWARE',
+    helpValue: 'NAME',
+    summary: 'The same for engines that decode (default: least-requests).',
+  }),
+  'router-view-age': Flags.integer({
+    helpGroup: 'HARDWARE',
+    helpValue: 'MS',
+    min: 0,
+    summary: 'Routers see engines as they were at the last multiple of this (default: 0, now).',
+  }),
+  prefill: size('HARDWARE', 'Instances that only prefill; needs --decode.'),
+  decode: size('HARDWARE', 'Instances that decode what --prefill instances prefilled.'),
+  'kv-stream': Flags.option({
+    helpGroup: 'HARDWARE',
+    options: ['end', 'layer'] as const,
+    summary:
+      'When KV goes to the decoding instance: at the end of the prompt (default), or by layer.',
+  })(),
+  'decode-stay-below': size(
+    'HARDWARE',
+    'Prompts with at most so many uncached tokens stay where they decode (default: 0).',
+    0,
+  ),
+  'network-bandwidth': size('HARDWARE', 'GB/s between instances (default: 50).'),
   cluster: Flags.string({
     helpGroup: 'HARDWARE',
     helpValue: 'FILE',
-    summary: 'LLMServingSim cluster JSON instead of --hardware.',
+    summary:
+      'Cluster file (docs/cluster.md), or LLMServingSim cluster JSON, instead of --hardware.',
   }),
 
   policy: Flags.string({
@@ -154,7 +179,14 @@ export interface EngineFlagValues {
   readonly dp?: number | undefined
   readonly ep?: number | undefined
   readonly instances?: number | undefined
-  readonly router: string
+  readonly router?: string | undefined
+  readonly 'decode-router'?: string | undefined
+  readonly 'router-view-age'?: number | undefined
+  readonly prefill?: number | undefined
+  readonly decode?: number | undefined
+  readonly 'kv-stream'?: 'end' | 'layer' | undefined
+  readonly 'decode-stay-below'?: number | undefined
+  readonly 'network-bandwidth'?: number | undefined
   readonly cluster?: string | undefined
   readonly policy: string
   readonly 'max-num-seqs'?: number | undefined
@@ -176,14 +208,29 @@ export interface EngineFlagValues {
   readonly seed: number
 }
 
+const streams = {end: 'at the end', layer: 'by layer'} as const
+
+function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
+  const stream = flags['kv-stream']
+  const bandwidthGbS = flags['network-bandwidth']
+  return {
+    decodeRouter: flags['decode-router'],
+    viewAgeMs: flags['router-view-age'],
+    stream: stream && streams[stream],
+    stayBelow: flags['decode-stay-below'],
+    network: bandwidthGbS === undefined ? undefined : {bandwidthGbS, latencyUs: 10},
+  }
+}
+
 /** The request that the flags make, on one kind of hardware. */
 export function runRequestOf(flags: EngineFlagValues, hardware: string | undefined): RunRequest {
   const {model, link, npu, tp, pp, dp, ep, instances, router, cluster, policy} = flags
+  const {prefill, decode} = flags
   return {
     model,
     hardware,
     link,
-    layout: {npu, tp, pp, dp, ep, instances},
+    layout: {npu, tp, pp, dp, ep, instances, prefill, decode},
     engine: {
       maxNumSeqs: flags['max-num-seqs'],
       maxNumBatchedTokens: flags['max-num-batched-tokens'],
@@ -205,6 +252,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
     compat: flags.compat,
     policy,
     router,
+    traffic: trafficOf(flags),
     frontEnd: flags['front-end'],
     seed: flags.seed,
     pricePerHour: flags['price-per-hour'],

@@ -4,7 +4,6 @@ import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {extraFlags, speculationOf} from '../command-flags/extra-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
-import {renderDevices} from '../report/device-table.js'
 import {progressOn} from '../report/progress.js'
 import {parseSlo} from '../report/slo.js'
 import {styleFor} from '../report/style.js'
@@ -123,8 +122,10 @@ export default class Simulate extends BaseCommand {
 
   async #print({trace, runs, devices, header}: JobResult): Promise<void> {
     const style = await styleFor(process.stdout, process.env)
-    if (devices.length > 1) this.log(await renderDevices(devices, header, style))
-    else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
+    if (devices.length > 1) {
+      const {renderDevices} = await import('../report/device-table.js')
+      this.log(await renderDevices(devices, header, style))
+    } else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
     for (const run of runs) {
       const {steps} = run.summary
       const counts = `${trace.length} requests, ${run.tokens} tokens, ${steps} steps`

@@ -23,6 +23,7 @@ export interface ClusterInstance {
   readonly hostMemory: {readonly bandwidthGb: number; readonly latencyNs: number}
   readonly tp: number
   readonly pp: number
+  readonly role: 'prefill' | 'decode' | undefined
   /** Undefined: tp for a model with experts, else 1. */
   readonly ep: number | undefined
   readonly settings: InstanceSettings
@@ -253,8 +254,9 @@ function readInstance(
     const isOff = value === false || value === null || value === undefined
     if (notBuilt.includes(key) && !isOff) throw unbuilt(instance, key, `"${key}"`)
   }
-  if ((instance.get('pd_type') ?? null) !== null)
-    throw unbuilt(instance, 'pd_type', 'prefill/decode disaggregation')
+  const role = instance.get('pd_type') ?? undefined
+  if (role !== undefined && role !== 'prefill' && role !== 'decode')
+    throw instance.fault('pd_type', 'must be prefill, decode or null')
   if ((instance.get('dp_group') ?? null) !== null)
     throw unbuilt(instance, 'dp_group', 'a data-parallel group')
   const pp = instance.size('pp_size') ?? 1
@@ -282,6 +284,7 @@ function readInstance(
     hostMemory,
     tp,
     pp,
+    role,
     ep: instance.size('ep_size'),
     settings: readSettings(instance),
   }

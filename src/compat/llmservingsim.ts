@@ -70,6 +70,16 @@ export function ringCollectives(request: RingRequest): Collectives {
   // A local reduction reads two operands and writes one.
   const reduce = (bytes: number) => 3 * Math.trunc(bytes / memory)
   const hidden = (tokens: number) => tokens * hiddenSize * bytesPerElement
+  const gathered = (tokens: number) =>
+    Math.max(1, Math.floor(tokens / ep)) * (hiddenSize + experts) * bytesPerElement
+  /** From one arrival of a message to the next; `reduces`: how many of the first steps add up. */
+  const ring = (steps: number, bytes: number, reduces: number): Ns[] => {
+    const between = Array.from(
+      {length: steps},
+      (_, at) => step(bytes) + (at > 0 && at <= reduces ? reduce(bytes) : 0),
+    )
+    return [...between, endpointNs + (reduces === steps ? reduce(bytes) : 0)]
+  }
   return {
     allReduce(tokens) {
       if (tp === 1) return 0
@@ -77,15 +87,23 @@ export function ringCollectives(request: RingRequest): Collectives {
       return endpointNs + 2 * (tp - 1) * step(part) + (tp - 1) * reduce(part)
     },
     dispatch(tokens) {
-      const part = Math.max(1, Math.floor(tokens / ep)) * (hiddenSize + experts) * bytesPerElement
-      return endpointNs + (ep - 1) * step(part)
+      return endpointNs + (ep - 1) * step(gathered(tokens))
     },
     combine(tokens) {
       const part = Math.floor(hidden(tokens) / ep)
       return endpointNs + (ep - 1) * (step(part) + reduce(part))
     },
+    pieces(kind, tokens) {
+      if (kind === 'dispatch') return ring(ep - 1, gathered(tokens), 0)
+      if (kind === 'combine') return ring(ep - 1, Math.floor(hidden(tokens) / ep), ep - 1)
+      return tp === 1 ? [] : ring(2 * (tp - 1), Math.floor(hidden(tokens) / tp), tp - 1)
+    },
   }
 }
+
+/** One message over its network: whole ns. */
+export const messageNs = ({bandwidthGb, latencyNs}: RingLink, bytes: number): Ns =>
+  Math.trunc(latencyNs + bytes / ((bandwidthGb * bytesPerGib) / 1e9))
 
 export interface HostMemory {
   /** GB/s = bytes per ns. */

@@ -11,6 +11,8 @@ export class Admission {
   heldBack: HeldBack = 'nobody'
   /** Requests whose blocks were taken: their KV may be pulled. The owner empties it. */
   readonly pulls: number[] = []
+  /** When the last of them did. */
+  pulledAt: Ns = 0
   readonly #parts: EngineParts
 
   constructor(parts: EngineParts) {
@@ -46,21 +48,34 @@ export class Admission {
     if (requests.origin[slot] === origin.elsewhere) {
       const match = blocks.match(slot)
       queue.shift()
-      requests.cached[slot] = match.tokens
+      requests.pulled[slot] = match.tokens
       const taken = blocks.needed(match.tokens, reached)
       blocks.adopt(slot, match)
       pool.take(taken)
       requests.state[slot] = state.pulling
       this.pulls.push(slot)
+      this.pulledAt = now
       return 0
     }
+    if (requests.origin[slot] === origin.copied) this.#copy(slot, reached)
     queue.shift()
     if (Number.isNaN(requests.scheduledAt[slot]!)) requests.scheduledAt[slot] = now
     requests.origin[slot] = origin.here
+    // Its last prompt token was computed where the KV comes from.
+    if (reached === requests.input[slot]) this.#parts.totals.recomputedTokens++
     seats.admit(slot, reached - 1)
     requests.picked[slot] = 1
+    blocks.enterFull(slot, reached)
     seats.commitChunk(slot, batch, now)
     return 1
+  }
+
+  #copy(slot: number, reached: number): void {
+    const {blocks, pool} = this.#parts
+    const match = blocks.match(slot)
+    const taken = blocks.needed(match.tokens, reached)
+    blocks.adopt(slot, match)
+    pool.take(taken)
   }
 
   /** Tokens that the head of the queue may compute in this step; 0 when nobody waits or it is held back. */
@@ -76,7 +91,7 @@ export class Admission {
     if (this.#parts.requests.awaits[slot]! > this.#parts.pipeline.ended) return this.#hold('blocks')
     const match = this.#parts.blocks.match(slot)
     const reached = this.#parts.requests.reached[slot]!
-    const isElsewhere = this.#parts.requests.origin[slot] === origin.elsewhere
+    const isElsewhere = this.#parts.requests.origin[slot] !== origin.here
     const want = this.#parts.seats.cut(reached - match.tokens)
     if (!isElsewhere && !this.#parts.config.enableChunkedPrefill && want > left)
       return this.#hold('budget')

@@ -61,14 +61,6 @@ export class Batch {
     return this.isPlain && this.regular === count && this.shape.tokens === count
   }
 
-  /** The contexts of a batch that holds the same decodes again. */
-  setContexts(sum: number, smallest: number, largest: number): void {
-    const {shape} = this
-    shape.decodeContext = sum
-    shape.decodeContextMin = smallest
-    shape.decodeContextMax = largest
-  }
-
   clear(sequence: number): void {
     this.sequence = sequence
     const {shape} = this
@@ -77,6 +69,7 @@ export class Batch {
     shape.prefills = 0
     shape.prefillTokens = 0
     shape.prefillContext = 0
+    shape.prefillContextMax = 0
     shape.prefillWork = 0
     shape.decodes = 0
     shape.decodeContext = 0
@@ -108,6 +101,7 @@ export class Batch {
     shape.prefills++
     shape.prefillTokens += n
     shape.prefillContext += context
+    if (context > shape.prefillContextMax) shape.prefillContextMax = context
     shape.prefillWork += n * (context + (n + 1) / 2)
   }
 

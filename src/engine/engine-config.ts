@@ -58,6 +58,8 @@ export interface EngineListener {
   /** Of speculating engines: the request gets `count` tokens at once at the end of this batch. */
   tokensAt?(slot: number, batch: number, count: number): void
   /** Batches take turns in the lanes of a pipeline; without stages there is one lane, 0. */
+  /** The request is done here, and nobody will ask what became of it. */
+  forgotten?(slot: number): void
   batchEnded?(batch: number, now: Ns, lane?: number): void
 }
 
@@ -78,4 +80,6 @@ export interface EngineView {
   readonly freeBlocks: number
   readonly totalBlocks: number
   readonly maxNumSeqs: number
+  /** Tokens of a prompt that its prefix cache holds. `row` is the request's identity. */
+  cachedTokens(row: number, inputTokens: number): number
 }

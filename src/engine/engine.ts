@@ -22,6 +22,7 @@ import type {
 import type {EngineParts} from './engine-parts.js'
 import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
+import {refusalOf} from './refusal.js'
 import {RequestBlocks} from './request-blocks.js'
 import {none, origin, type RequestPool, state} from './request-pool.js'
 import {RunningPlan} from './running-plan.js'
@@ -123,7 +124,7 @@ export class Engine implements EngineView {
   /** Takes a request in, or says why it can never run. `row`, `input`, `total`, … of the slot must be set. */
   enqueue(slot: number): Verdict {
     const requests = this.#requests
-    const refusal = this.#refusal(requests.total[slot]!)
+    const refusal = this.refusal(requests.total[slot]!)
     if (refusal !== undefined) return refusal
     const predicted = requests.predicted[slot]!
     const key = this.config.policy.key({
@@ -140,27 +141,9 @@ export class Engine implements EngineView {
     return undefined
   }
 
-  #refusal(total: number): Verdict {
-    const {maxModelLen, numGpuBlocks, enableChunkedPrefill, maxNumBatchedTokens} = this.config
-    if (total > maxModelLen) {
-      const message = `prompt and output are ${total} tokens, max_model_len is ${maxModelLen}`
-      return {rule: 'model-length', message}
-    }
-    const needed = this.#blocks.count(this.#mostTokens(total))
-    if (needed > numGpuBlocks) {
-      return {rule: 'blocks', message: `it needs ${needed} KV blocks of ${numGpuBlocks}`}
-    }
-    if (!enableChunkedPrefill && total - 1 > maxNumBatchedTokens) {
-      const message = `${total - 1} tokens exceed max_num_batched_tokens ${maxNumBatchedTokens} and chunked prefill is off`
-      return {rule: 'batch', message}
-    }
-    return undefined
-  }
-
-  /** Tokens that a request of `total` has in blocks at most: its last token never, but drafts of its last steps. */
-  #mostTokens(total: number): number {
-    const {speculation, maxModelLen} = this.config
-    return speculation ? Math.min(total - 1 + speculation.tokens, maxModelLen - 1) : total - 1
+  /** Why a request of so many tokens, output included, can never run here. */
+  refusal(total: number): Verdict {
+    return refusalOf(this.config, total)
   }
 
   /** Fills the next free place of the pipeline, or returns undefined when there is nothing to compute. */
@@ -199,6 +182,11 @@ export class Engine implements EngineView {
   time(now: Ns, clock: BatchClock): void {
     const batch = this.#pipeline.newest!
     clock.add(batch, now)
+    this.spend(batch)
+  }
+
+  /** A batch whose start and end are known is accounted for. */
+  spend(batch: Batch): void {
     this.totals.spend(batch.end - Math.max(batch.start, this.#busyUntil), batch)
     this.#busyUntil = batch.end
   }
@@ -278,13 +266,27 @@ export class Engine implements EngineView {
     return this.#admission.pulls
   }
 
-  /** The KV of a pulled request is there: it waits for a seat, where its arrival had put it. */
+  /** When the latest of `pulls` took its blocks. */
+  get pulledAt(): Ns {
+    return this.#admission.pulledAt
+  }
+
+  /** The KV of a pulled request is there: it holds blocks, so it waits for a seat before all who hold none. */
   arrived(slot: number): void {
     const requests = this.#requests
     requests.state[slot] = state.waiting
     requests.origin[slot] = origin.arrived
     this.#blocks.enterFull(slot, requests.reached[slot]! - 1)
-    this.#queue.takePlace(slot, requests.key[slot]!, requests.arrival[slot]!)
+    this.#queue.takePlace(slot, Number.NEGATIVE_INFINITY, requests.arrival[slot]!)
+  }
+
+  /** Tokens of a request's prompt that the prefix cache holds now. */
+  cachedTokens(row: number, inputTokens: number): number {
+    return this.#blocks.peek(row, inputTokens)
+  }
+
+  forget(slot: number): void {
+    this.#listener.forgotten?.(slot)
   }
 
   /** Another engine has the KV of a finished request that kept its blocks. */
@@ -309,6 +311,9 @@ export class Engine implements EngineView {
     const {cohort} = this.#seats
     const left = this.config.maxNumBatchedTokens - cohort.size
     const waiting = this.#queue.size
+    let sum = cohort.contextSum()
+    let smallest = cohort.smallestContext()
+    let largest = cohort.largestContext()
     for (;;) {
       const now = this.#pipeline.oldest.end
       if (now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return
@@ -316,9 +321,12 @@ export class Engine implements EngineView {
       this.#account(batch, now, now - cohort.lastEnd)
       batch.sequence = this.#pipeline.advance()
       cohort.lastEnd = now
-      batch.setContexts(cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
       batch.preempted = 0
-      this.#runningPlan.takeDecodeBlocks()
+      batch.shape.decodeContext = sum
+      batch.shape.decodeContextMin = smallest++
+      batch.shape.decodeContextMax = largest++
+      sum += cohort.size
+      if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
       // A block that just became full may be the one the head of the queue waited for.
       const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
       if (admits) this.#admission.admit(batch, left, now)

@@ -58,10 +58,14 @@ function mix(id: number, position: number): number {
  * span that holds its last token and by where it ends: equal spans are equal tokens from the start, so no reuse is
  * invented.
  */
-export function prefixIdentity(prefix: PrefixColumn, blockSize: number): PrefixIdentity {
+export function prefixIdentity(
+  prefix: PrefixColumn,
+  blockSize: number,
+  spans: 'joined' | 'single' = 'joined',
+): PrefixIdentity {
   const {spanTokens, offsets, ids, knownTokens} = prefix
   const knownBlocks = (row: number) => Math.floor(knownTokens[row]! / blockSize)
-  if (spanTokens === blockSize) return joinedSpans(prefix, knownBlocks)
+  if (spanTokens === blockSize && spans === 'joined') return joinedSpans(prefix, knownBlocks)
   if (spanTokens % blockSize === 0) {
     const spanBlocks = spanTokens / blockSize
     return evenSpans({knownBlocks, spanBlocks, spanId: (row, span) => ids[offsets[row]! + span]!})

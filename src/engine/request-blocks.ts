@@ -133,6 +133,24 @@ export class RequestBlocks {
     return match
   }
 
+  /** Tokens that a look-up for a prompt of so many tokens would find; it leaves no trace. */
+  peek(row: number, inputTokens: number): number {
+    const {blockSize} = this.#rules
+    const limit = Math.min(Math.floor((inputTokens - 1) / blockSize), this.shareable(row))
+    const {index} = this.#pool
+    const identity = this.#identity
+    let block = 0
+    for (let span = 0; block < limit; ) {
+      const start = identity.spanStart(row, span)
+      const piece = index.find(identity.spanId(row, span), block - start)
+      if (piece < 0) break
+      const spanEnd = identity.spanEnd(row, span)
+      block = Math.min(start + index.endOf(piece), limit, spanEnd)
+      if (block === spanEnd) span++
+    }
+    return block * blockSize
+  }
+
   #mayHit(slot: number): boolean {
     if (!this.#rules.enablePrefixCaching) return false
     return this.#requests.shareable[slot]! > 0 || this.#requests.preemptions[slot]! > 0

@@ -30,6 +30,8 @@ export const origin = {
   elsewhere: 1,
   /** Pulled: all but the last token that exists is in its blocks. */
   arrived: 2,
+  /** It comes with its KV, as soon as there are blocks. */
+  copied: 3,
 } as const
 
 export const none = -1
@@ -80,6 +82,8 @@ export class RequestPool {
   regularUntil = new Float64Array(0)
   /** See `origin`. */
   origin = new Uint8Array(0)
+  /** Tokens that the engine which pulls its KV had already. */
+  pulled = new Int32Array(0)
   /** 1: its blocks stay when it finishes, until `release`. */
   keeps = new Uint8Array(0)
   /** Cohort that it decodes in, and the batch whose end it must wait for before it can come back to a pipeline. */
@@ -118,6 +122,7 @@ export class RequestPool {
     this.regularUntil[slot] = Number.NEGATIVE_INFINITY
     this.origin[slot] = origin.here
     this.keeps[slot] = 0
+    this.pulled[slot] = 0
     this.lane[slot] = 0
     this.awaits[slot] = 0
     return slot

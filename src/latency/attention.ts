@@ -2,11 +2,14 @@
  * Attention of one layer from the sums of a batch, in three regimes.
  *
  * Decode: t0 + KV bytes/(W·e) + a·B·kvHeads^α + b·√context. An additive floor, not a maximum: each
- * kernel starts, walks and reduces. Prefill: t0 + 4·heads·headDim·(pairs + ramp·tokens)/(P·e), whose
- * ramp is the size law MFU = e·s/(s + 2·ramp). Mixed: on FlashAttention-2 devices (Ampere, Ada, consumer
+ * kernel starts, walks and reduces. Without grouped queries, FlashAttention 2 does not split a context
+ * over thread blocks, so that the walk along the longest one bounds the time. Prefill:
+ * t0 + 4·heads·headDim·(pairs + ramp·(tokens + d·chunks))/(P·e) + c·tokens·kvHeads, whose ramp is the size
+ * law MFU = e·s/(s + 2·ramp). Mixed: on FlashAttention-2 devices (Ampere, Ada, consumer
  * Blackwell) one prefill token in the step makes every decode row lose GQA packing and split-KV: it then
  * costs a whole 64-row tile, 4·64·headDim·heads·context/(P·e_mix) + c·rows, where that is more than the
- * decode law. FlashAttention 3 (Hopper) pays nothing for the mixture.
+ * decode law, and nothing is faster than one thread block along the longest context. FlashAttention 3
+ * (Hopper) pays nothing for the mixture.
  *
  * All are linear in the sums but for one square root, so a call takes some nanoseconds. Each term grows
  * with every field of the shape: √ takes the longest decode, as the mean would fall when a short one joins,
@@ -55,13 +58,23 @@ export interface AttentionLaw {
   readonly contextNs: number
   readonly walkNs: number
   readonly sqrtNs: number
+  /**
+   * Per token of the longest context, where one thread block walks along all of it; else 0: of a decode, a
+   * chunk, and a decode beside a chunk.
+   */
+  readonly serialNs: number
+  readonly serialChunkNs: number
+  readonly serialMixedNs: number
+  /** Share of the chunks' work that such a walk of a decode does not hide. */
+  readonly exposedShare: number
   /** The same work in a step that also prefills; 0 where that makes no difference. */
   readonly mixedContextNs: number
   readonly mixedRowNs: number
   readonly prefillFloorNs: number
-  /** Per query–key pair; per prefill token; per cached token that a chunk reads. */
+  /** Per query–key pair; per prefill token; per chunk; per cached token that a chunk reads. */
   readonly pairNs: number
   readonly rampNs: number
+  readonly chunkNs: number
   readonly cachedNs: number
 }
 
@@ -74,7 +87,7 @@ const tileRows = 64
 /**
  * Share of the prefill efficiency at a head size of 128 that other sizes reach (aiconfigurator, vLLM).
  */
-const headSizeLevels: readonly (readonly [number, number])[] = [
+const headSizeLevels: Levels = [
   [64, 0.6],
   [128, 1],
   [192, 1.27],
@@ -93,12 +106,16 @@ export const attentionLaw = (
   const geometry = geometryOf(attention, rank)
   const {decode, prefill, mixed, peakFlopsPerNs: peak, bandwidthGbS} = device
   const {layers} = rank
+  const levels = prefill.headSizeLevels ?? headSizeLevels
   const prefillRate =
-    peak * Math.min(0.95, prefill.computeEfficiency * headSizeLevel(geometry.headDim))
+    peak * Math.min(0.95, prefill.computeEfficiency * headSizeLevel(geometry.headDim, levels))
   const kvNs = geometry.kvBytesPerToken / (bandwidthGbS * decode.memoryEfficiency)
   const kvHeads = Math.min(geometry.kvHeads, mostKvHeads)
   const mixes = mixed !== null && attention.kind === 'grouped'
   const pairNs = (layers * geometry.prefillFlops) / prefillRate
+  const isSplit = geometry.queryHeads > geometry.kvHeads && !decode.neverSplits
+  const walkOf = (us: number | undefined) => (attention.kind === 'grouped' ? layers * (us ?? 0) : 0)
+  const serialNs = walkOf(decode.serialWalkUs)
   return {
     reach: geometry.reach,
     decodeFloorNs: layers * decode.launchUs * 1000,
@@ -106,13 +123,18 @@ export const attentionLaw = (
     contextNs: layers * Math.hypot(kvNs, geometry.decodeFlops / prefillRate),
     walkNs: layers * decode.perSequenceUs * 1000 * kvHeads ** decode.headExponent,
     sqrtNs: layers * decode.sqrtUs * 1000,
+    serialNs: isSplit ? 0 : serialNs,
+    serialChunkNs: walkOf(prefill.serialWalkUs ?? decode.serialWalkUs),
+    serialMixedNs: mixes ? serialNs : 0,
+    exposedShare: mixed?.exposedShare ?? 0,
     mixedContextNs: mixes
       ? (layers * tileRows * geometry.prefillFlops) / (peak * mixed.computeEfficiency)
       : 0,
     mixedRowNs: mixes ? layers * mixed.perRowUs * 1000 * geometry.queryHeads : 0,
     prefillFloorNs: layers * prefill.launchUs * 1000,
     pairNs,
-    rampNs: prefill.rampTokens * pairNs,
+    rampNs: prefill.rampTokens * pairNs + layers * (prefill.perKvTokenUs ?? 0) * geometry.kvHeads,
+    chunkNs: prefill.rampTokens * (prefill.chunkTokens ?? 0) * pairNs,
     cachedNs: layers * (kvNs + geometry.liftFlops / prefillRate),
   }
 }
@@ -122,23 +144,32 @@ export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
   const {reach} = law
   const {decodes, prefills} = shape
   let floor = 0
-  let work = 0
+  let decodeWork = 0
+  let walk = 0
   if (decodes > 0) {
     floor = law.decodeFloorNs
     // A decode also reads the token that it has just written.
     const context = Math.min(shape.decodeContext + decodes, decodes * reach)
     const longest = Math.min(shape.decodeContextMax + 1, reach)
-    work = context * law.contextNs + decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest)
-    if (prefills > 0) work = Math.max(work, context * law.mixedContextNs + decodes * law.mixedRowNs)
+    decodeWork = context * law.contextNs + decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest)
+    walk = longest * law.serialNs
+    if (prefills > 0) {
+      decodeWork = Math.max(decodeWork, context * law.mixedContextNs + decodes * law.mixedRowNs)
+      walk = Math.max(walk, longest * law.serialMixedNs)
+    }
   }
-  if (prefills > 0) {
-    floor = Math.max(floor, law.prefillFloorNs)
-    const tokens = shape.prefillTokens
-    const pairs = Math.min(shape.prefillWork, tokens * reach)
-    const cached = Math.min(shape.prefillContext, prefills * reach)
-    work += pairs * law.pairNs + tokens * law.rampNs + cached * law.cachedNs
-  }
-  return floor + work
+  if (prefills === 0) return floor + Math.max(decodeWork, walk)
+  const tokens = shape.prefillTokens
+  const pairs = Math.min(shape.prefillWork, tokens * reach)
+  const cached = Math.min(shape.prefillContext, prefills * reach)
+  const chunkWork =
+    pairs * law.pairNs + tokens * law.rampNs + prefills * law.chunkNs + cached * law.cachedNs
+  const chunkWalk = Math.min(shape.prefillContextMax, reach) * law.serialChunkNs
+  // Thread blocks of chunks run while one decode is still walking, and hide most of their work behind it.
+  return (
+    Math.max(floor, law.prefillFloorNs) +
+    Math.max(decodeWork + chunkWork, walk + law.exposedShare * chunkWork, chunkWalk)
+  )
 }
 
 const geometryOf = (
@@ -175,11 +206,14 @@ const geometryOf = (
   }
 }
 
-const headSizeLevel = (headDim: number): number => {
-  const [smallest, largest] = [headSizeLevels[0]!, headSizeLevels.at(-1)!]
+type Levels = readonly (readonly [number, number])[]
+
+/** Linear between the known sizes, and flat outside of them. */
+const headSizeLevel = (headDim: number, levels: Levels): number => {
+  const [smallest, largest] = [levels[0]!, levels.at(-1)!]
   if (headDim <= smallest[0]) return smallest[1]
-  for (let at = 1; at < headSizeLevels.length; at++) {
-    const [low, high] = [headSizeLevels[at - 1]!, headSizeLevels[at]!]
+  for (let at = 1; at < levels.length; at++) {
+    const [low, high] = [levels[at - 1]!, levels[at]!]
     if (headDim <= high[0])
       return low[1] + ((headDim - low[0]) / (high[0] - low[0])) * (high[1] - low[1])
   }

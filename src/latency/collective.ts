@@ -4,7 +4,13 @@
  * fabrics that of an H100 board, PCIe that of L40S cards without peer-to-peer, a two-way bridge twice
  * that (aiconfigurator's tables of vLLM's custom all-reduce inside a CUDA graph).
  */
-import type {AllReduceCurve, Link, LinkKind} from '../catalogue/hardware-shape.js'
+import type {
+  CollectiveCurve,
+  CollectiveKind,
+  Link,
+  LinkKind,
+  MeasuredCollective,
+} from '../catalogue/hardware-shape.js'
 import {Problem} from '../errors.js'
 import type {Chosen, CoefficientSource} from './gemm.js'
 
@@ -72,16 +78,12 @@ export const allReduceOn = (
       {suggestions: [`--tp ${link.maxDevices}`, '--link with another link']},
     )
   const measured = source === 'measured' ? link.allReduce : null
-  if (measured) {
-    const known = measured.degrees.map((entry) => entry.degree)
-    const taken = known.find((candidate) => candidate >= degree) ?? known.at(-1)!
-    const curve = measured.degrees.find((entry) => entry.degree === taken)!.curve
+  if (measured)
     return {
-      coefficients: tableOf(curve, measured.messageBytes, {taken, degree}),
+      coefficients: measuredCollective(measured, 'all-reduce', degree),
       from: 'calibrated',
       detail: `${link.name}: ${measured.source}`,
     }
-  }
   const taken = degree <= 2 ? 2 : degree <= 4 ? 4 : 8
   const kind = kindDefaults[link.kind]
   const curve = {
@@ -89,21 +91,48 @@ export const allReduceOn = (
     busGbS: kind.shares[taken].map((share) => share * link.gbPerS),
   }
   return {
-    coefficients: tableOf(curve, classMessageBytes, {taken, degree}),
+    coefficients: collectiveTable({
+      ...{curve, messageBytes: classMessageBytes},
+      ...{kind: 'all-reduce', taken, degree},
+    }),
     from: 'class default',
     detail: `${link.name}: default of ${link.kind} links at ${link.gbPerS} GB/s`,
   }
 }
 
-const tableOf = (
-  curve: AllReduceCurve,
-  messageBytes: readonly number[],
-  size: {taken: number; degree: number},
+/**
+ * Time in ns of a collective by message size, from its measured curves. A degree between two known ones
+ * costs what the next larger does; beyond the largest the floor grows with the depth of the tree.
+ */
+export const measuredCollective = (
+  measured: MeasuredCollective,
+  kind: CollectiveKind,
+  degree: number,
 ): AllReduce => {
-  const {taken, degree} = size
+  const {degrees, messageBytes} = measured
+  const entry = degrees.find((candidate) => candidate.degree >= degree) ?? degrees.at(-1)!
+  return collectiveTable({curve: entry.curve, messageBytes, kind, taken: entry.degree, degree})
+}
+
+/** Share of the message that one device sends: twice in an all-reduce, which scatters and gathers. */
+export const passesOf = (kind: CollectiveKind, degree: number): number =>
+  ((kind === 'all-reduce' ? 2 : 1) * (degree - 1)) / degree
+
+/** A curve that was measured for `taken` devices, for `degree` of them. */
+export interface CollectiveTable {
+  readonly curve: CollectiveCurve
+  readonly messageBytes: readonly number[]
+  readonly kind: CollectiveKind
+  readonly taken: number
+  readonly degree: number
+}
+
+/** Time in ns by bytes: the floor, then linear between the measured sizes. */
+export const collectiveTable = (table: CollectiveTable): AllReduce => {
+  const {curve, messageBytes, kind, taken, degree} = table
   const depth = degree > taken ? Math.log2(degree) / Math.log2(taken) : 1
   const floorNs = curve.floorUs * 1000 * depth
-  const passes = (2 * (Math.max(degree, taken) - 1)) / Math.max(degree, taken)
+  const passes = passesOf(kind, Math.max(degree, taken))
   const sizes = [0, ...messageBytes]
   const times = [floorNs]
   // GB/s is bytes per ns. A larger message never arrives sooner.

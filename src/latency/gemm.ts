@@ -1,6 +1,7 @@
 /**
  * Matrix products: a smooth roofline per kernel, and the products of a layer on one tensor-parallel rank.
- * The law is t0 + ((2mkn/(P·e_c))^p + (bytes/(W·e_m))^p)^(1/p), fitted per device and number format.
+ * The law is t0 + ((2mkn/(P·e_c))^p + (bytes/(W·e_m))^p + (w·k)^p)^(1/p), fitted per device and number
+ * format; w·k is the walk of a single tile along k, which only small matrices feel.
  */
 import type {GemmClass, GemmCoefficients, Hardware} from '../catalogue/hardware-shape.js'
 import type {AttentionShape, LayerGroup} from '../catalogue/model-shape.js'
@@ -25,18 +26,22 @@ export interface Chosen<T> {
   readonly detail: string
 }
 
-/** Smooth maximum of a compute and a memory time, plus the launch; ns from ns. */
+/** Smooth maximum of a compute and a memory time and of a tile's walk, plus the launch; ns from ns. */
 export const smoothRoofline = (
   computeNs: number,
   memoryNs: number,
   coefficients: GemmCoefficients,
+  walkNs = 0,
 ): number => {
   const {exponent, launchUs} = coefficients
-  const larger = Math.max(computeNs, memoryNs)
-  if (larger === 0) return launchUs * 1000
-  // Scaled by the larger one, so that a large exponent cannot overflow.
-  const ratio = Math.min(computeNs, memoryNs) / larger
-  return launchUs * 1000 + larger * (1 + ratio ** exponent) ** (1 / exponent)
+  const largest = Math.max(computeNs, memoryNs, walkNs)
+  if (largest === 0) return launchUs * 1000
+  // Scaled by the largest one, so that a large exponent cannot overflow.
+  const sum =
+    (computeNs / largest) ** exponent +
+    (memoryNs / largest) ** exponent +
+    (walkNs / largest) ** exponent
+  return launchUs * 1000 + largest * sum ** (1 / exponent)
 }
 
 /** Time in ns of m rows through a weight matrix; `bandwidthGbS` is bytes per ns. */
@@ -53,6 +58,7 @@ export const gemmNs = (
     flops / (precision.peakFlopsPerNs * coefficients.computeEfficiency),
     bytes / (bandwidthGbS * coefficients.memoryEfficiency),
     coefficients,
+    (coefficients.tileWalkUs ?? 0) * k,
   )
 }
 
@@ -80,6 +86,7 @@ export const atLevel = (base: GemmCoefficients, gemmClass: GemmClass): GemmCoeff
     memoryEfficiency: base.memoryEfficiency * level.memory,
     launchUs: base.launchUs + level.extraLaunchUs,
     exponent: base.exponent,
+    ...(base.tileWalkUs === undefined ? {} : {tileWalkUs: base.tileWalkUs}),
   }
 }
 

@@ -67,6 +67,18 @@ export const precisionOf = (
   return sixteenBit('bf16', peak16, bytesPerWeight)
 }
 
+/** Operands of a GEMM class as the usual checkpoints have it; null: the device has no units for it. */
+export const precisionOfClass = (gemmClass: GemmClass, hardware: Hardware): Precision | null => {
+  const peak16 = peak16FlopsPerNs(hardware)
+  if (gemmClass === 'bf16') return sixteenBit('bf16', peak16, 2)
+  if (gemmClass === 'w8a16') return sixteenBit('w8a16', peak16, 1)
+  if (gemmClass === 'w4a16') return sixteenBit('w4a16', peak16, usualBytes.w4a16)
+  const peak = hardware.peakTflops[gemmClass]
+  if (peak === undefined) return null
+  const bytes = usualBytes[gemmClass]
+  return {gemmClass, peakFlopsPerNs: peak * 1000, weightBytes: bytes, activationBytes: bytes}
+}
+
 const sixteenBit = (gemmClass: GemmClass, peak: number, weightBytes: number): Precision => ({
   gemmClass,
   peakFlopsPerNs: peak,

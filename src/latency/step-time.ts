@@ -18,6 +18,8 @@ export interface BatchShape {
   prefillTokens: number
   /** Σ c over chunks: tokens already in the cache. */
   prefillContext: number
+  /** Largest c of a chunk; 0 when there is none. */
+  prefillContextMax: number
   /** Σ n·(c + (n+1)/2) over chunks: query–key pairs of causal attention. */
   prefillWork: number
   decodes: number
@@ -37,6 +39,13 @@ export type StepTime = (shape: BatchShape) => Ns
 export interface PipelineTime {
   readonly stages: readonly StepTime[]
   readonly hop: StepTime
+  /**
+   * Absent: batches are planned ahead and a stage is free when it has sent. `polled`: a stage is busy until its hop
+   * has arrived, and a batch is planned when the first stage is free (LLMServingSim).
+   */
+  readonly style?: 'polled'
+  /** Within a stage, only where somebody looks inside a step. */
+  readonly nodeEnds?: readonly NodeEnds[]
 }
 
 /** Within a step of this shape: the first moment, `elapsed` ns after its start or later, at which a kernel or copy ends. */
@@ -49,6 +58,7 @@ export const emptyShape = (): BatchShape => ({
   prefills: 0,
   prefillTokens: 0,
   prefillContext: 0,
+  prefillContextMax: 0,
   prefillWork: 0,
   decodes: 0,
   decodeContext: 0,

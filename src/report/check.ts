@@ -1,9 +1,13 @@
 /** `--check`: what must hold for every simulation whatever the input, tested on its results. */
 import {Problem} from '../errors.js'
-import {type EngineTotals, status, statusNames} from '../stats/outcomes.js'
+import {type EngineTotals, type Outcomes, status, statusNames} from '../stats/outcomes.js'
 import type {Trace} from '../trace/trace.js'
-import {idOf} from './request-files.js'
 import type {RunResult} from './summary.js'
+
+export interface CheckedPart {
+  readonly trace: Trace
+  readonly outcomes: Outcomes
+}
 
 export interface CheckedRun extends RunResult {
   readonly trace: Trace
@@ -11,19 +15,70 @@ export interface CheckedRun extends RunResult {
 
 /** Throws CHECK_FAILED (exit code 3) naming the first request or engine that breaks an invariant. */
 export function checkRun(run: CheckedRun): void {
-  for (let row = 0; row < run.trace.length; row++) {
-    const fault = faultOfRequest(run, row)
-    if (fault !== undefined) throw failed(`request ${idOf(run.trace, row)} (row ${row})`, fault)
+  const check = new RunCheck()
+  check.add(run)
+  check.finish(run.engines)
+}
+
+/** The same for a run whose results come part by part. */
+export class RunCheck {
+  #rows = 0
+  #preemptions = 0
+  #gaps = 0
+  #work = 0
+  #isCancelled = false
+
+  add(part: CheckedPart): void {
+    const {trace, outcomes: o} = part
+    const name = (row: number): string =>
+      `request ${trace.requestId?.[row] ?? this.#rows + row} (row ${this.#rows + row})`
+    for (let row = 0; row < trace.length; row++) {
+      const fault = faultOfRequest(part, row)
+      if (fault !== undefined) throw failed(name(row), fault)
+      this.#preemptions += o.preemptions[row]!
+      if (o.status[row] === status.cancelled) this.#isCancelled = true
+      if (o.status[row] !== status.completed) continue
+      this.#gaps += o.producedTokens[row]! - 1
+      // The KV of the last output token is never computed.
+      this.#work += trace.inputTokens[row]! + o.producedTokens[row]! - 1 - o.cachedTokens[row]!
+    }
+    const late = faultOfSessions(trace, part)
+    if (late !== undefined) throw failed(name(late), sessionRule)
+    this.#rows += trace.length
   }
-  const late = faultOfSessions(run.trace, run)
-  if (late !== undefined)
-    throw failed(`request ${idOf(run.trace, late)} (row ${late})`, sessionRule)
-  for (const engine of run.engines) {
-    const fault = faultOfEngine(engine)
-    if (fault !== undefined) throw failed(`engine ${engine.instance}`, fault)
+
+  finish(engines: readonly EngineTotals[]): void {
+    for (const engine of engines) {
+      const fault = faultOfEngine(engine)
+      if (fault !== undefined) throw failed(`engine ${engine.instance}`, fault)
+    }
+    const fault = this.#faultOfTotals(engines)
+    if (fault !== undefined) throw failed('the whole run', fault)
   }
-  const fault = faultOfTotals(run)
-  if (fault !== undefined) throw failed('the whole run', fault)
+
+  #faultOfTotals(engines: readonly EngineTotals[]): string | undefined {
+    const total = (of: (engine: EngineTotals) => number): number =>
+      engines.reduce((sum, engine) => sum + of(engine), 0)
+    const byEngine = total((e) => e.preemptions)
+    if (this.#preemptions !== byEngine) {
+      return `requests were preempted ${this.#preemptions} times, engines preempted ${byEngine} times`
+    }
+    // What a cancelled request had computed, and whether its last gap ended, is not in its outcome.
+    if (this.#isCancelled) return undefined
+    const counted = total((e) =>
+      e.gaps.counts.subarray(0, e.gaps.length).reduce((a, b) => a + b, 0),
+    )
+    if (counted !== this.#gaps) {
+      return `there are ${counted} gaps between tokens, ${this.#gaps} were expected`
+    }
+    const done = total((e) => e.prefillTokens + e.decodeTokens)
+    const wasted = total((e) => e.speculation?.wasted ?? 0)
+    // Where decoding engines pull KV, they compute the last prompt token once more.
+    const work = this.#work + wasted + total((e) => e.recomputedTokens)
+    return this.#preemptions === 0 && done !== work
+      ? `engines computed ${done} tokens, the requests that completed make ${work}`
+      : undefined
+  }
 }
 
 const failed = (who: string, fault: string): Problem =>
@@ -32,7 +87,7 @@ const failed = (who: string, fault: string): Problem =>
 const sessionRule = 'arrived before the turn before it had ended and its think time had passed'
 
 /** Ends or says why not; whole times in causal order; tokens in = tokens out. */
-function faultOfRequest({trace, outcomes: o}: CheckedRun, row: number): string | undefined {
+function faultOfRequest({trace, outcomes: o}: CheckedPart, row: number): string | undefined {
   const state = o.status[row]!
   if (state === status.pending) return 'neither completed, nor was it cancelled or rejected'
   if (state === status.rejected && !o.reasons.get(row)) return 'was rejected without a reason'
@@ -61,10 +116,7 @@ function faultOfTimes(o: CheckedRun['outcomes'], row: number): string | undefine
   return undefined
 }
 
-function faultOfTokens(
-  {trace, outcomes: o}: Pick<CheckedRun, 'trace' | 'outcomes'>,
-  row: number,
-): string | undefined {
+function faultOfTokens({trace, outcomes: o}: CheckedPart, row: number): string | undefined {
   const asked = trace.outputTokens[row]!
   const produced = o.producedTokens[row]!
   if (o.status[row] === status.completed && produced !== asked) {
@@ -80,7 +132,10 @@ function faultOfTokens(
 }
 
 /** The first turn that came too early; undefined if none did. */
-function faultOfSessions({session, thinkTime, length}: Trace, run: CheckedRun): number | undefined {
+function faultOfSessions(
+  {session, thinkTime, length}: Trace,
+  run: CheckedPart,
+): number | undefined {
   if (!session || !thinkTime) return undefined
   const ended = new Map<number, number>()
   for (let row = 0; row < length; row++) {
@@ -100,34 +155,5 @@ function faultOfEngine(engine: EngineTotals): string | undefined {
   const held = heldBack.seats + heldBack.blocks + heldBack.budget
   if (held > busyNs) return `held requests back for ${held} ns of ${busyNs} ns busy`
   if (engine.runningNs > engine.maxNumSeqs * busyNs) return 'ran more requests than it has seats'
-  return undefined
-}
-
-function faultOfTotals(run: CheckedRun): string | undefined {
-  const {outcomes: o, engines, trace} = run
-  const total = (of: (engine: EngineTotals) => number): number =>
-    engines.reduce((sum, engine) => sum + of(engine), 0)
-  const preemptions = o.preemptions.reduce((sum, n) => sum + n, 0)
-  const byEngine = total((e) => e.preemptions)
-  if (preemptions !== byEngine) {
-    return `requests were preempted ${preemptions} times, engines preempted ${byEngine} times`
-  }
-  let gaps = 0
-  let work = 0
-  for (let row = 0; row < o.length; row++) {
-    // What a cancelled request had computed, and whether its last gap ended, is not in its outcome.
-    if (o.status[row] === status.cancelled) return undefined
-    if (o.status[row] !== status.completed) continue
-    gaps += o.producedTokens[row]! - 1
-    // The KV of the last output token is never computed.
-    work += trace.inputTokens[row]! + o.producedTokens[row]! - 1 - o.cachedTokens[row]!
-  }
-  const counted = total((e) => e.gaps.counts.subarray(0, e.gaps.length).reduce((a, b) => a + b, 0))
-  if (counted !== gaps) return `there are ${counted} gaps between tokens, ${gaps} were expected`
-  const done = total((e) => e.prefillTokens + e.decodeTokens)
-  const wasted = total((e) => e.speculation?.wasted ?? 0)
-  if (preemptions === 0 && done !== work + wasted) {
-    return `engines computed ${done} tokens, the requests that completed make ${work + wasted}`
-  }
   return undefined
 }

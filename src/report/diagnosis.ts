@@ -113,6 +113,8 @@ export interface OpenRequests {
   readonly trace: RequestColumns
   readonly outcomes: Outcomes
   readonly isOpen?: ((row: number) => boolean) | undefined
+  /** So many requests of the run stand behind each of these; default 1. */
+  readonly weight?: number
 }
 
 interface Thirds {
@@ -129,15 +131,16 @@ interface Thirds {
  * the question makes no sense: too few such arrivals, or all at once.
  */
 export function findSteadyState(
-  {trace, outcomes, isOpen = () => true}: OpenRequests,
+  {trace, outcomes, isOpen = () => true, weight = 1}: OpenRequests,
   engines: number,
 ): SteadyState | undefined {
   const thirds = delayByThird(outcomes, isOpen)
   if (thirds === undefined) return undefined
   const {start, span, delay} = thirds
-  const asked = askedTokens(trace, outcomes) / (span / 1e9)
+  const asked = (weight * askedTokens(trace, outcomes)) / (span / 1e9)
   const from = start + span / 3
-  const served = servedTokens(trace, outcomes, from, start + span) / ((span * 2) / 3 / 1e9)
+  const served =
+    (weight * servedTokens(trace, outcomes, from, start + span)) / ((span * 2) / 3 / 1e9)
   const step = (growthFloor * span) / 3
   const rises = delay[2] - delay[1] >= step && delay[1] - delay[0] >= step / 2
   const growing = rises && asked > served

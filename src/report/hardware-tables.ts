@@ -1,6 +1,7 @@
 /** The accelerator catalogue as people and programs read it. */
-import type {Fit, Hardware, Kernels, Link, PeakDtype} from '../catalogue/hardware-shape.js'
+import type {Hardware, PeakDtype} from '../catalogue/hardware-shape.js'
 import {peakDtypes} from '../catalogue/hardware-shape.js'
+import {hanging, kernelLines, linkLines} from './kernel-lines.js'
 
 /** One accelerator as `hardware list --json` prints it. */
 export interface HardwareRecord {
@@ -97,9 +98,6 @@ const plainStyle = {
   },
 }
 
-// 80 columns, less the two that a section is indented by.
-const width = 78
-
 /** Everything that is known of one accelerator, in lines of at most 80 columns. */
 export const hardwarePage = (hardware: Hardware): string => {
   const facts: readonly (readonly [string, string])[] = [
@@ -136,67 +134,5 @@ const peakText = ({peakTflops}: Hardware): string =>
     .map((dtype) => `${dtype} ${peakTflops[dtype]}`)
     .join(', ')
 
-/** A name and a text beside it, broken between words. */
-const hanging = (name: string, text: string, indent: number): string[] => {
-  const lines: string[] = []
-  let line = name.padEnd(indent - 1)
-  for (const word of text.split(' ')) {
-    if (line.length + 1 + word.length > width && line.trim() !== '') {
-      lines.push(line.trimEnd())
-      line = ' '.repeat(indent - 1)
-    }
-    line += ` ${word}`
-  }
-  return [...lines, line]
-}
-
 const indented = (lines: readonly string[], none: string): string[] =>
   (lines.length === 0 ? [none] : lines).map((line) => `  ${line}`)
-
-const linkLines = (link: Link): string[] => {
-  const head = `${link.name}: ${link.gbPerS} GB/s per direction, up to ${link.maxDevices} devices`
-  if (!link.allReduce) return [head, '  all-reduce not measured']
-  const floors = link.allReduce.degrees
-    .map(({degree, curve}) => `tp ${degree}: ${curve.floorUs} µs`)
-    .join(', ')
-  const source = hanging('  source', link.allReduce.source, 11)
-  return [head, `  all-reduce floor ${floors}`, ...source]
-}
-
-const kernelLines = (kernels: Kernels): string[] => {
-  const named: readonly (readonly [string, (object & Fit) | null | undefined])[] = [
-    ...Object.entries(kernels.gemm).map(([name, fit]) => [`gemm ${name}`, fit] as const),
-    ['decode attention', kernels.decodeAttention],
-    ['prefill attention', kernels.prefillAttention],
-    ['mixed attention', kernels.mixedAttention],
-    ['moe', kernels.moe],
-  ]
-  return named.flatMap(([name, fit]) => (fit ? fitLines(name, fit) : []))
-}
-
-const shortNames: Readonly<Record<string, string>> = {
-  computeEfficiency: 'compute',
-  memoryEfficiency: 'memory',
-  launchUs: 'launch µs',
-  perSequenceUs: 'per sequence µs',
-  headExponent: 'head exponent',
-  sqrtUs: 'sqrt µs',
-  rampTokens: 'ramp tokens',
-  perRowUs: 'per row µs',
-}
-
-const fitLines = (name: string, fit: object & Fit): string[] => {
-  const {source, samples, meanErrorPercent, biasPercent, ...coefficients} = fit
-  const figures = Object.entries(coefficients)
-    .map(([key, value]) => `${shortNames[key] ?? key} ${value}`)
-    .join(', ')
-  const quality = [
-    samples === undefined ? null : `${samples} samples`,
-    meanErrorPercent === undefined ? 'error not stated' : `mean error ${meanErrorPercent} %`,
-    biasPercent === undefined ? null : `bias ${biasPercent} %`,
-  ].filter((part) => part !== null)
-  return [
-    ...hanging(name, figures, 18),
-    ...hanging('', `${quality.join(', ')}; ${source}`, 18),
-  ].map((line) => line.trimEnd())
-}

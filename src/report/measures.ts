@@ -1,9 +1,10 @@
 /** What can be said about a set of requests from their outcomes alone: rates, latencies, goodput. */
 import {Problem} from '../errors.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
-import {type Distribution, describe} from '../stats/percentiles.js'
+import {type Distribution, describeWeighted} from '../stats/percentiles.js'
+import {Samples} from '../stats/samples.js'
 import type {Trace} from '../trace/trace.js'
-import {type Bounds, collect, e2eOf, meets, queueOf, tpotOf, ttftOf} from './request-metrics.js'
+import {e2eOf, meets, queueOf, tpotOf, ttftOf} from './request-metrics.js'
 import type {Slo} from './slo.js'
 
 /** In the unit of its name; null where there are no samples. */
@@ -14,6 +15,8 @@ export interface Spread {
   readonly p95: number | null
   readonly p99: number | null
   readonly max: number | null
+  /** How far p50 … p99 may lie from the exact ones, relative to them; absent: they are exact. */
+  readonly relative_error?: number
 }
 
 export const spreadFields = ['mean', 'p50', 'p90', 'p95', 'p99', 'max'] as const
@@ -79,7 +82,9 @@ export function spreadOfNs(distribution: Distribution | undefined): Spread {
   for (const field of spreadFields) {
     spread[field] = distribution === undefined ? null : distribution[field] / 1e6
   }
-  return spread
+  return distribution && distribution.relativeError > 0
+    ? {...spread, relative_error: distribution.relativeError}
+    : spread
 }
 
 export function countRequests(outcomes: Outcomes, rows: Uint32Array): RequestCounts {
@@ -98,15 +103,30 @@ export function countRequests(outcomes: Outcomes, rows: Uint32Array): RequestCou
   }
 }
 
+/** First arrival → last finish, added up part by part. */
+export class Span {
+  #first = Number.POSITIVE_INFINITY
+  #last = Number.NEGATIVE_INFINITY
+
+  add({arrivedAt, finishedAt}: Outcomes, rows: Uint32Array): void {
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!
+      if (arrivedAt[row]! < this.#first) this.#first = arrivedAt[row]!
+      if (finishedAt[row]! > this.#last) this.#last = finishedAt[row]!
+    }
+  }
+
+  /** NaN where nothing finished. */
+  get ns(): number {
+    return this.#last >= this.#first ? this.#last - this.#first : Number.NaN
+  }
+}
+
 /** First arrival → last finish of `rows`, ns. NaN where nothing finished. */
 export function spanOf(outcomes: Outcomes, rows: Uint32Array): number {
-  let first = Number.POSITIVE_INFINITY
-  let last = Number.NEGATIVE_INFINITY
-  for (const row of rows) {
-    if (outcomes.arrivedAt[row]! < first) first = outcomes.arrivedAt[row]!
-    if (outcomes.finishedAt[row]! > last) last = outcomes.finishedAt[row]!
-  }
-  return last >= first ? last - first : Number.NaN
+  const span = new Span()
+  span.add(outcomes, rows)
+  return span.ns
 }
 
 const perSecond = (count: number, windowNs: number): number | null =>
@@ -119,58 +139,86 @@ export function measure(
   windowNs: number,
   slo?: Slo | undefined,
 ): Measures {
-  const {outcomes, trace} = run
-  let completed = 0
-  let input = 0
-  let output = 0
-  for (const row of rows) {
-    if (outcomes.status[row] !== status.completed) continue
-    completed += 1
-    input += trace.inputTokens[row]!
-    output += outcomes.producedTokens[row]!
-  }
-  const spread = (metric: typeof ttftOf): Spread =>
-    spreadOfNs(describe(collect(outcomes, rows, metric)))
-  return {
-    throughput: {
-      requests_per_s: perSecond(completed, windowNs),
-      input_tokens_per_s: perSecond(input, windowNs),
-      output_tokens_per_s: perSecond(output, windowNs),
-    },
-    ttft_ms: spread(ttftOf),
-    tpot_ms: spread(tpotOf),
-    e2e_ms: spread(e2eOf),
-    queue_ms: spread(queueOf),
-    ...(slo && {goodput: goodputOf(outcomes, rows, windowNs, {slo, largestGap: run.largestGap})}),
-  }
+  const measures = new RequestMeasures(slo)
+  measures.add(run, rows)
+  return measures.finish(windowNs)
 }
 
-function goodputOf(
-  outcomes: Outcomes,
-  rows: Uint32Array,
-  windowNs: number,
-  bounds: Bounds,
-): Goodput {
-  if (bounds.slo.itl !== undefined && bounds.largestGap === undefined) {
-    throw new Problem(
-      'FLAG_CONFLICT',
-      '--slo itl=… needs the gaps of every request, which this run did not record.',
-      {suggestions: ['simulate with --itl FILE', 'bound tpot instead']},
-    )
+/** What requests took, added up part by part. Percentiles are exact up to `mostExactSamples` requests. */
+export class RequestMeasures {
+  readonly #slo: Slo | undefined
+  readonly #ttft = new Samples()
+  readonly #tpot = new Samples()
+  readonly #e2e = new Samples()
+  readonly #queue = new Samples()
+  #counted = 0
+  #completed = 0
+  #input = 0
+  #output = 0
+  #good = 0
+  #goodTokens = 0
+
+  constructor(slo?: Slo | undefined) {
+    this.#slo = slo
   }
-  let good = 0
-  let tokens = 0
-  for (const row of rows) {
-    if (!meets(outcomes, row, bounds)) continue
-    good += 1
-    tokens += outcomes.producedTokens[row]!
+
+  /** Throws FLAG_CONFLICT for an ITL bound without gaps. */
+  add(run: RequestResults, rows: Uint32Array): void {
+    const {outcomes, trace} = run
+    this.#counted += rows.length
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!
+      if (outcomes.status[row] !== status.completed) continue
+      this.#completed += 1
+      this.#input += trace.inputTokens[row]!
+      this.#output += outcomes.producedTokens[row]!
+      this.#ttft.add(ttftOf(outcomes, row), 1)
+      this.#tpot.add(tpotOf(outcomes, row), 1)
+      this.#e2e.add(e2eOf(outcomes, row), 1)
+      this.#queue.add(queueOf(outcomes, row), 1)
+    }
+    if (this.#slo !== undefined) this.#score(run, rows, this.#slo)
   }
-  const slo = Object.entries(bounds.slo).map(([name, ns]) => [`${name}_ms`, ns / 1e6] as const)
-  return {
-    slo: Object.fromEntries(slo),
-    requests: good,
-    attainment: rows.length > 0 ? good / rows.length : null,
-    requests_per_s: perSecond(good, windowNs),
-    output_tokens_per_s: perSecond(tokens, windowNs),
+
+  #score({outcomes, largestGap}: RequestResults, rows: Uint32Array, slo: Slo): void {
+    if (slo.itl !== undefined && largestGap === undefined) {
+      throw new Problem(
+        'FLAG_CONFLICT',
+        '--slo itl=… needs the gaps of every request, which this run did not record.',
+        {suggestions: ['simulate with --itl FILE', 'bound tpot instead']},
+      )
+    }
+    for (const row of rows) {
+      if (!meets(outcomes, row, {slo, largestGap})) continue
+      this.#good += 1
+      this.#goodTokens += outcomes.producedTokens[row]!
+    }
+  }
+
+  finish(windowNs: number): Measures {
+    const spread = (samples: Samples): Spread => spreadOfNs(describeWeighted(samples.settled()))
+    return {
+      throughput: {
+        requests_per_s: perSecond(this.#completed, windowNs),
+        input_tokens_per_s: perSecond(this.#input, windowNs),
+        output_tokens_per_s: perSecond(this.#output, windowNs),
+      },
+      ttft_ms: spread(this.#ttft),
+      tpot_ms: spread(this.#tpot),
+      e2e_ms: spread(this.#e2e),
+      queue_ms: spread(this.#queue),
+      ...(this.#slo && {goodput: this.#goodput(this.#slo, windowNs)}),
+    }
+  }
+
+  #goodput(slo: Slo, windowNs: number): Goodput {
+    const bounds = Object.entries(slo).map(([name, ns]) => [`${name}_ms`, ns / 1e6] as const)
+    return {
+      slo: Object.fromEntries(bounds),
+      requests: this.#good,
+      attainment: this.#counted > 0 ? this.#good / this.#counted : null,
+      requests_per_s: perSecond(this.#good, windowNs),
+      output_tokens_per_s: perSecond(this.#goodTokens, windowNs),
+    }
   }
 }

@@ -5,8 +5,8 @@ import type {SingleBar} from 'cli-progress'
 const patienceMs = 700
 
 export interface Progress {
-  /** `done` of `total` requests have left. */
-  show(done: number, total: number): void
+  /** `done` of `total` requests have left; without a total that is all one knows. */
+  show(done: number, total: number | undefined): void
   clear(): void
 }
 
@@ -34,10 +34,11 @@ class PatientBar implements Progress {
     this.#bar = bar
   }
 
-  show(done: number, total: number): void {
+  show(done: number, total: number | undefined): void {
     if (!this.#isShown && performance.now() - this.#startedAt < patienceMs) return
+    if (total === undefined) this.#bar.setTotal(done)
     if (this.#isShown) this.#bar.update(done)
-    else this.#bar.start(total, done)
+    else this.#bar.start(total ?? done, done)
     this.#isShown = true
   }
 

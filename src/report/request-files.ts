@@ -29,21 +29,35 @@ export const labelFields = ['model', 'session', 'priority'] as const
 export const idOf = (trace: RequestColumns, row: number): string =>
   trace.requestId?.[row] ?? String(row)
 
-/** Writes `requests.csv` in request order; a cell without a value is empty. Throws OUTPUT_NOT_WRITABLE. */
-export function writeRequests(path: string, {trace, outcomes}: RequestResults): void {
-  const rows = new ByteRows(path, requestFields.join(','))
-  try {
-    for (let row = 0; row < outcomes.length; row++) writeRequest(rows, trace, outcomes, row)
-  } finally {
-    rows.close()
+/** `requests.csv` in request order, written part by part; a cell without a value is empty. */
+export class RequestsFile {
+  readonly #rows: ByteRows
+  #written = 0
+
+  /** @throws Problem OUTPUT_NOT_WRITABLE */
+  constructor(path: string) {
+    this.#rows = new ByteRows(path, requestFields.join(','))
+  }
+
+  /** Appends the rows of a part; one without an id is called by its number in the whole trace. */
+  add({trace, outcomes}: RequestResults): void {
+    for (let row = 0; row < outcomes.length; row++) {
+      const id = trace.requestId?.[row]
+      if (id === undefined) this.#rows.whole(this.#written + row)
+      else this.#rows.text(id)
+      writeRequest(this.#rows, trace, outcomes, row)
+    }
+    this.#written += outcomes.length
+  }
+
+  /** Must be called: what is still in memory goes to the file. */
+  close(): void {
+    this.#rows.close()
   }
 }
 
 function writeRequest(rows: ByteRows, trace: RequestColumns, o: Outcomes, row: number): void {
   const served = o.status[row] === status.completed || o.status[row] === status.cancelled
-  const id = trace.requestId?.[row]
-  if (id === undefined) rows.whole(row)
-  else rows.text(id)
   if (o.instance[row]! < 0) rows.empty()
   else rows.whole(o.instance[row]!)
   rows.time(o.arrivedAt[row]!, 9)
@@ -61,31 +75,40 @@ function writeRequest(rows: ByteRows, trace: RequestColumns, o: Outcomes, row: n
   rows.endRow()
 }
 
-/** Writes model, session and priority of every request, those that the trace has; nothing if it has none. */
-export function writeLabels(path: string, trace: RequestColumns): void {
-  const fields = labelFields.filter((field) => trace[field] !== undefined)
-  if (fields.length === 0) return
-  const cell = (field: (typeof labelFields)[number], row: number): string => {
-    const column = trace[field]!
-    if (!('codes' in column)) return String(column[row])
-    return csvCell(column.names[column.codes[row]!] ?? '')
-  }
-  writeRows(path, ['request_id', ...fields].join(','), trace.length, (row) =>
-    [csvCell(idOf(trace, row)), ...fields.map((field) => cell(field, row))].join(','),
-  )
-}
+/** Model, session and priority of every request, those that the trace has; no file if it has none. */
+export class LabelsFile {
+  readonly #path: string
+  #file: RowFile | undefined
+  #fields: readonly (typeof labelFields)[number][] = []
+  #written = 0
 
-function writeRows(
-  path: string,
-  header: string,
-  rows: number,
-  rowText: (row: number) => string,
-): void {
-  const file = new RowFile(path, header)
-  try {
-    for (let row = 0; row < rows; row++) file.write(rowText(row))
-  } finally {
-    file.close()
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** Appends the rows of a part; all parts have the columns of the first. Throws OUTPUT_NOT_WRITABLE. */
+  add(trace: RequestColumns): void {
+    if (this.#written === 0) this.#fields = labelFields.filter((name) => trace[name] !== undefined)
+    if (this.#fields.length > 0) this.#addRows(trace)
+    this.#written += trace.length
+  }
+
+  #addRows(trace: RequestColumns): void {
+    this.#file ??= new RowFile(this.#path, ['request_id', ...this.#fields].join(','))
+    const cell = (field: (typeof labelFields)[number], row: number): string => {
+      const column = trace[field]!
+      if (!('codes' in column)) return String(column[row])
+      return csvCell(column.names[column.codes[row]!] ?? '')
+    }
+    for (let row = 0; row < trace.length; row++) {
+      const id = trace.requestId?.[row] ?? String(this.#written + row)
+      const cells = this.#fields.map((field) => cell(field, row))
+      this.#file.write([csvCell(id), ...cells].join(','))
+    }
+  }
+
+  close(): void {
+    this.#file?.close()
   }
 }
 

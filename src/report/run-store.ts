@@ -11,7 +11,7 @@ import {
 import {basename, dirname, join} from 'node:path'
 import {Problem} from '../errors.js'
 import type {RequestResults} from './measures.js'
-import {writeLabels, writeRequests} from './request-files.js'
+import {LabelsFile, RequestsFile} from './request-files.js'
 import {badFile, readRequests} from './request-reader.js'
 import {notWritable} from './row-file.js'
 import type {Summary} from './summary.js'
@@ -86,19 +86,52 @@ function makeFolder(folder: string, options: {recursive: boolean}): string {
   return folder
 }
 
-/** Writes a run into its folder; `run.json` comes last and at once, so it stands for a whole run. */
+/** Writes a run into its folder. */
 export function writeRun(folder: string, record: RunRecord, requests: RequestResults): void {
-  writeRequests(join(folder, 'requests.csv'), requests)
-  writeLabels(join(folder, 'labels.csv'), requests.trace)
-  const {llmsim, command, header, config, summary, timing} = record
-  const content = {llmsim, command, header, config, summary, timing}
-  const text = JSON.stringify(content, null, 2)
-  const path = join(folder, 'run.json')
+  const writer = new RunWriter(folder)
   try {
-    writeFileSync(`${path}.part`, `${text}\n`)
-    renameSync(`${path}.part`, path)
-  } catch (cause) {
-    throw notWritable(path, cause)
+    writer.add(requests)
+  } finally {
+    writer.close()
+  }
+  writer.finish(record)
+}
+
+/** Writes a run whose results come part by part. `run.json` comes last and at once, so it stands for a whole run. */
+export class RunWriter {
+  readonly folder: string
+  readonly #requests: RequestsFile
+  readonly #labels: LabelsFile
+
+  /** @throws Problem OUTPUT_NOT_WRITABLE */
+  constructor(folder: string) {
+    this.folder = folder
+    this.#requests = new RequestsFile(join(folder, 'requests.csv'))
+    this.#labels = new LabelsFile(join(folder, 'labels.csv'))
+  }
+
+  add(part: RequestResults): void {
+    this.#requests.add(part)
+    this.#labels.add(part.trace)
+  }
+
+  /** Must be called, whatever happened: what is still in memory goes to the files. */
+  close(): void {
+    this.#requests.close()
+    this.#labels.close()
+  }
+
+  finish(record: RunRecord): void {
+    const {llmsim, command, header, config, summary, timing} = record
+    const content = {llmsim, command, header, config, summary, timing}
+    const text = JSON.stringify(content, null, 2)
+    const path = join(this.folder, 'run.json')
+    try {
+      writeFileSync(`${path}.part`, `${text}\n`)
+      renameSync(`${path}.part`, path)
+    } catch (cause) {
+      throw notWritable(path, cause)
+    }
   }
 }
 

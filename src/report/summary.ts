@@ -7,16 +7,17 @@ import type {Energy} from './energy.js'
 import {
   countRequests,
   type Measures,
-  measure,
   type RequestCounts,
+  RequestMeasures,
   type RequestResults,
+  Span,
   type Spread,
-  spanOf,
   spreadOfNs,
   type Throughput,
 } from './measures.js'
+import {RequestSample} from './request-sample.js'
 import type {Slo} from './slo.js'
-import {rowsAfter, showWarmup, type Warmup} from './warmup.js'
+import {rowsAfter, showWarmup, type Warmup, WarmupFilter} from './warmup.js'
 
 export interface RunResult extends RequestResults {
   readonly engines: readonly EngineTotals[]
@@ -116,41 +117,77 @@ export type OutcomeSummary = Measures & Pick<Summary, 'requests' | 'duration_s' 
 
 /** A run in numbers. Throws FLAG_CONFLICT where the SLO bounds ITL and nobody recorded gaps. */
 export function summarise(run: RunResult, options: SummaryOptions = {}): Summary {
-  const {engines, outcomes} = run
-  const itlLeavesOut = run.gaps && options.warmup ? showWarmup(options.warmup) : null
-  const {requests, duration_s, throughput, ttft_ms, tpot_ms, e2e_ms, queue_ms, ...rest} =
-    summariseOutcomes(run, options, itlLeavesOut)
-  const total = (of: (engine: EngineTotals) => number): number =>
-    engines.reduce((sum, engine) => sum + of(engine), 0)
-  const lookedUp = total((e) => e.lookedUpTokens)
-  const span = spanOf(outcomes, rowsAfter(undefined, outcomes.arrivedAt))
-  const perEngine = engines.map((engine) => summariseEngine(engine, span))
-  const gaps = run.gaps ?? pooled(engines.map((engine) => engine.gaps))
-  return {
-    requests,
-    duration_s,
-    throughput,
-    ttft_ms,
-    tpot_ms,
-    itl_ms: spreadOfNs(describeWeighted(gaps)),
-    e2e_ms,
-    queue_ms,
-    kv: {blocks: total((e) => e.blocks), peak_usage: largest(perEngine.map((e) => e.peak_usage))},
-    prefix_cache: {
-      hit_rate: quotient(
-        total((e) => e.hitTokens),
-        lookedUp,
-      ),
-      identity: run.prefixIdentity,
-    },
-    steps: total((e) => e.steps),
-    utilisation: mean(perEngine.map((e) => e.utilisation)),
-    ...findCause(engines),
-    steady_state: findSteadyState(run, engines.length) ?? null,
-    ...(outcomes.reasons.size > 0 && {rejections: rejectionsOf(outcomes)}),
-    ...rest,
-    engines: perEngine,
-    ...draftingOf(engines),
+  const builder = new SummaryBuilder(options)
+  builder.add(run)
+  return builder.finish(run)
+}
+
+/** The same of a run whose results come part by part, in order of arrival. */
+export class SummaryBuilder {
+  readonly #options: SummaryOptions
+  readonly #account: OutcomeAccount
+  readonly #rules = new Map<string, {requests: number; reason: string}>()
+  readonly #sample = new RequestSample()
+
+  constructor(options: SummaryOptions) {
+    this.#options = options
+    this.#account = new OutcomeAccount(options)
+  }
+
+  add(part: RequestResults & Pick<RunResult, 'isOpen'>): void {
+    this.#account.add(part)
+    this.#sample.add(part)
+    this.#addReasons(part.outcomes)
+  }
+
+  /** Reasons differ in their numbers; what is left without them is the rule. */
+  #addReasons({reasons}: RunResult['outcomes']): void {
+    for (const [, reason] of [...reasons].sort(([a], [b]) => a - b)) {
+      const rule = reason.replaceAll(/\d+/g, '')
+      const known = this.#rules.get(rule)
+      if (known) known.requests += 1
+      else this.#rules.set(rule, {requests: 1, reason})
+    }
+  }
+
+  finish(run: Pick<RunResult, 'engines' | 'prefixIdentity' | 'gaps'>): Summary {
+    const {engines} = run
+    const {warmup} = this.#options
+    const {requests, duration_s, throughput, ttft_ms, tpot_ms, e2e_ms, queue_ms, ...rest} =
+      this.#account.finish(run.gaps && warmup ? showWarmup(warmup) : null)
+    const total = (of: (engine: EngineTotals) => number): number =>
+      engines.reduce((sum, engine) => sum + of(engine), 0)
+    const lookedUp = total((e) => e.lookedUpTokens)
+    const perEngine = engines.map((engine) => summariseEngine(engine, this.#account.span))
+    const gaps = run.gaps ?? pooled(engines.map((engine) => engine.gaps))
+    return {
+      requests,
+      duration_s,
+      throughput,
+      ttft_ms,
+      tpot_ms,
+      itl_ms: spreadOfNs(describeWeighted(gaps)),
+      e2e_ms,
+      queue_ms,
+      kv: {blocks: total((e) => e.blocks), peak_usage: largest(perEngine.map((e) => e.peak_usage))},
+      prefix_cache: {
+        hit_rate: quotient(
+          total((e) => e.hitTokens),
+          lookedUp,
+        ),
+        identity: run.prefixIdentity,
+      },
+      steps: total((e) => e.steps),
+      utilisation: mean(perEngine.map((e) => e.utilisation)),
+      ...findCause(engines),
+      steady_state: findSteadyState(this.#sample, engines.length) ?? null,
+      ...(this.#rules.size > 0 && {
+        rejections: [...this.#rules.values()].sort((a, b) => b.requests - a.requests),
+      }),
+      ...rest,
+      engines: perEngine,
+      ...draftingOf(engines),
+    }
   }
 }
 
@@ -170,46 +207,83 @@ function draftingOf(engines: readonly EngineTotals[]): {speculation?: Drafting} 
   }
 }
 
-/** Reasons differ in their numbers; what is left without them is the rule. */
-function rejectionsOf({reasons}: RunResult['outcomes']): Rejection[] {
-  const rules = new Map<string, {requests: number; reason: string}>()
-  for (const [, reason] of [...reasons].sort(([a], [b]) => a - b)) {
-    const rule = reason.replaceAll(/\d+/g, '')
-    const known = rules.get(rule)
-    if (known) known.requests += 1
-    else rules.set(rule, {requests: 1, reason})
-  }
-  return [...rules.values()].sort((a, b) => b.requests - a.requests)
-}
-
 /** The same, of what the outcomes alone tell. `itlLeavesOut`: the warm-up that the caller's ITL leaves out. */
 export function summariseOutcomes(
   run: RequestResults,
   options: SummaryOptions,
   itlLeavesOut: string | null = null,
 ): OutcomeSummary {
-  const {outcomes} = run
-  const all = rowsAfter(undefined, outcomes.arrivedAt)
-  const rows = options.warmup ? rowsAfter(options.warmup, outcomes.arrivedAt) : all
-  const window = spanOf(outcomes, rows)
-  const measures = measure(run, rows, window, options.slo)
-  return {
-    requests: countRequests(outcomes, all),
-    duration_s: orNull(spanOf(outcomes, all) / 1e9),
-    ...measures,
-    ...(options.warmup && {
-      warmup: {
-        asked: showWarmup(options.warmup),
-        left_out: all.length - rows.length,
-        window_s: orNull(window / 1e9),
-        itl_leaves_out: itlLeavesOut,
-      },
-    }),
-    ...(options.price && {
-      cost: costOf(options.price, measures.throughput, window / 1e9),
-    }),
+  const account = new OutcomeAccount(options)
+  account.add(run)
+  return account.finish(itlLeavesOut)
+}
+
+class OutcomeAccount {
+  readonly #options: SummaryOptions
+  readonly #filter: WarmupFilter
+  readonly #measures: RequestMeasures
+  readonly #all = new Span()
+  readonly #window = new Span()
+  #leftOut = 0
+  #counts: RequestCounts = noRequests
+
+  constructor(options: SummaryOptions) {
+    this.#options = options
+    this.#filter = new WarmupFilter(options.warmup)
+    this.#measures = new RequestMeasures(options.slo)
+  }
+
+  add(run: RequestResults): void {
+    const {outcomes} = run
+    const all = rowsAfter(undefined, outcomes.arrivedAt)
+    const rows = this.#options.warmup ? this.#filter.rows(outcomes.arrivedAt) : all
+    this.#all.add(outcomes, all)
+    this.#window.add(outcomes, rows)
+    this.#leftOut += all.length - rows.length
+    this.#measures.add(run, rows)
+    this.#counts = addCounts(this.#counts, countRequests(outcomes, all))
+  }
+
+  /** First arrival → last finish of all, ns. */
+  get span(): number {
+    return this.#all.ns
+  }
+
+  finish(itlLeavesOut: string | null): OutcomeSummary {
+    const {warmup, price} = this.#options
+    const measures = this.#measures.finish(this.#window.ns)
+    return {
+      requests: this.#counts,
+      duration_s: orNull(this.#all.ns / 1e9),
+      ...measures,
+      ...(warmup && {
+        warmup: {
+          asked: showWarmup(warmup),
+          left_out: this.#leftOut,
+          window_s: orNull(this.#window.ns / 1e9),
+          itl_leaves_out: itlLeavesOut,
+        },
+      }),
+      ...(price && {cost: costOf(price, measures.throughput, this.#window.ns / 1e9)}),
+    }
   }
 }
+
+const noRequests: RequestCounts = {
+  submitted: 0,
+  completed: 0,
+  rejected: 0,
+  cancelled: 0,
+  preemptions: 0,
+}
+
+const addCounts = (a: RequestCounts, b: RequestCounts): RequestCounts => ({
+  submitted: a.submitted + b.submitted,
+  completed: a.completed + b.completed,
+  rejected: a.rejected + b.rejected,
+  cancelled: a.cancelled + b.cancelled,
+  preemptions: a.preemptions + b.preemptions,
+})
 
 /** price/h × devices × duration ÷ tokens: at constant rates the duration cancels out. */
 export function costOf(

@@ -71,6 +71,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ...(speculation ? [['drafts', draftsFact(speculation)] as const] : []),
     ...(cost ? [['cost', costFact(cost)] as const] : []),
     ...(energy ? [['energy', energyFact(energy)] as const] : []),
+    ...percentilesFact(summary),
     ...(warmup
       ? [
           [
@@ -79,6 +80,20 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
           ] as const,
         ]
       : []),
+  ]
+}
+
+/** Says which percentiles are not exact, and how far off they may be. */
+function percentilesFact(summary: Summary): (readonly [string, string])[] {
+  const sketched = latencies.filter(([, field]) => summary[field].relative_error !== undefined)
+  if (sketched.length === 0) return []
+  const names = sketched.map(([name]) => name).join(', ')
+  const error = Math.max(...sketched.map(([, field]) => summary[field].relative_error!))
+  return [
+    [
+      'percentiles',
+      `of ${names} are from samples in buckets, within ${(100 * error).toFixed(2)} %`,
+    ],
   ]
 }
 

@@ -29,18 +29,44 @@ export const showWarmup = (warmup: Warmup): string =>
  * Rows that count, ascending: those that arrived after the warm-up. `arrivedAt` in ns; a row that never
  * arrived (NaN) counts, so that no failure hides in the warm-up.
  */
-export function rowsAfter(warmup: Warmup | undefined, arrivedAt: Float64Array): Uint32Array {
-  // Not Uint32Array.from: it goes through an iterator, ten times slower.
-  const all = new Uint32Array(arrivedAt.length)
-  for (let row = 0; row < all.length; row++) all[row] = row
-  if (warmup === undefined) return all
-  if (warmup.kind === 'requests') {
+export const rowsAfter = (warmup: Warmup | undefined, arrivedAt: Float64Array): Uint32Array =>
+  new WarmupFilter(warmup).rows(arrivedAt)
+
+/** Tells the rows that count, part by part; the parts come in order of arrival. */
+export class WarmupFilter {
+  readonly #warmup: Warmup | undefined
+  /** Requests that are still to be left out, or when the warm-up ends. */
+  #left: number
+  #end = Number.NaN
+
+  constructor(warmup: Warmup | undefined) {
+    this.#warmup = warmup
+    this.#left = warmup?.kind === 'requests' ? warmup.count : 0
+  }
+
+  /** Rows of the next part. */
+  rows(arrivedAt: Float64Array): Uint32Array {
+    // Not Uint32Array.from: it goes through an iterator, ten times slower.
+    const all = new Uint32Array(arrivedAt.length)
+    for (let row = 0; row < all.length; row++) all[row] = row
+    if (this.#warmup === undefined) return all
+    if (this.#warmup.kind === 'requests') return this.#afterFirst(all, arrivedAt)
+    if (Number.isNaN(this.#end)) {
+      const first = arrivedAt.reduce(
+        (least, at) => (at < least ? at : least),
+        Number.POSITIVE_INFINITY,
+      )
+      this.#end = first + this.#warmup.ns
+    }
+    return all.filter((row) => !(arrivedAt[row]! < this.#end))
+  }
+
+  #afterFirst(all: Uint32Array, arrivedAt: Float64Array): Uint32Array {
+    if (this.#left === 0) return all
     const inOrder = all.filter((row) => !Number.isNaN(arrivedAt[row]!))
     inOrder.sort((a, b) => arrivedAt[a]! - arrivedAt[b]! || a - b)
-    const left = new Set(inOrder.subarray(0, warmup.count))
-    return all.filter((row) => !left.has(row))
+    const out = new Set(inOrder.subarray(0, this.#left))
+    this.#left -= out.size
+    return all.filter((row) => !out.has(row))
   }
-  const first = arrivedAt.reduce((least, at) => (at < least ? at : least), Number.POSITIVE_INFINITY)
-  const start = first + warmup.ns
-  return all.filter((row) => !(arrivedAt[row]! < start))
 }

@@ -42,7 +42,7 @@ export interface EngineTotals {
   readonly instance: number
   readonly steps: number
   readonly preemptions: number
-  /** Tokens computed again because of preemptions. */
+  /** Tokens computed again: because of preemptions, or where the KV of a prompt came from another engine. */
   readonly recomputedTokens: number
   readonly blocks: number
   readonly blockSize: number

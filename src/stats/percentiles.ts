@@ -113,7 +113,9 @@ function valuesAtRanks(
   // A sign bit: a negative sample.
   if (most >= 0x80000000) return sortedRanks(values, counts, ranks)
   let shift = 0
-  while ((most - least) >>> shift >= mostBuckets) shift++
+  // Some samples a bucket: new memory costs more than sorting them.
+  const wanted = Math.min(mostBuckets, values.length >>> 2)
+  while ((most - least) >>> shift >= wanted) shift++
   const buckets = new Uint16Array(values.length)
   const weight = new Float64Array(((most - least) >>> shift) + 1)
   for (let i = 0; i < values.length; i++) {
@@ -148,11 +150,18 @@ function ranksInBuckets(
   for (let i = 0; i < buckets.length; i++) {
     if (isWanted[buckets[i]!] === 1) members.get(buckets[i]!)!.push(i)
   }
-  return found.map(({bucket, rank}) => {
-    const samples = members.get(bucket)!
+  const at = new Map<number, Float64Array>()
+  for (const [bucket, samples] of members) {
     const own = Float64Array.from(samples, (i) => values[i]!)
     const ownCounts = counts && Float64Array.from(samples, (i) => counts[i]!)
-    return sortedRanks(own, ownCounts, [rank])[0]!
+    const wanted = found.filter((one) => one.bucket === bucket).map(({rank}) => rank)
+    at.set(bucket, Float64Array.from(sortedRanks(own, ownCounts, wanted)))
+  }
+  const taken = new Map<number, number>()
+  return found.map(({bucket}) => {
+    const next = taken.get(bucket) ?? 0
+    taken.set(bucket, next + 1)
+    return at.get(bucket)![next]!
   })
 }
 
@@ -161,7 +170,7 @@ function sortedRanks(
   counts: Float64Array | undefined,
   ranks: readonly number[],
 ): number[] {
-  if (counts === undefined) {
+  if (counts === undefined || counts.every((count) => count === 1)) {
     const sorted = values.slice().sort()
     return ranks.map((rank) => sorted[rank]!)
   }

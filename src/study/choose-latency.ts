@@ -4,8 +4,8 @@ import {join} from 'node:path'
 import {layerCount} from '../catalogue/model-shape.js'
 import {checkParallelism, type StageCut, stageCuts} from '../catalogue/parallelism.js'
 import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
-import {hostCopies, ringCollectives} from '../compat/llmservingsim.js'
-import {profileStep} from '../compat/profile-step.js'
+import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js'
+import {partStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
 import {defaultHostTerms, type HostTerms} from '../latency/host.js'
@@ -157,14 +157,7 @@ async function profileModel(
       collectives.collectives,
     )
   const times = timesOf()
-  const stepOf = (of: ProfileTimes) => (shape: BatchShape) => of.at(shape) + profiledHost.stepNs
-  const plainStep = () =>
-    instance.pp === 1
-      ? {stepTime: stepOf(times)}
-      : inStages(instance, (stage) => stepOf(timesOf(stage)))
-  if (instance.pp > 1 && request.compat !== undefined) throw compatPipeline(instance)
-  const step =
-    request.compat === undefined ? plainStep() : profileStep(times, copiesOf(instance), tp)
+  const step = stepOfProfile(instance, request, timesOf)
   return {
     source: 'profile',
     ...step,
@@ -176,10 +169,53 @@ async function profileModel(
   }
 }
 
-const compatPipeline = ({pp}: Instance): Problem =>
-  new Problem('NOT_BUILT', `--compat llmservingsim with ${pp} pipeline stages is not built yet.`, {
-    suggestions: ['Leave --compat out.'],
-  })
+type TimesOf = (stage?: StageCut) => ProfileTimes
+
+function stepOfProfile(instance: Instance, {compat}: RunRequest, timesOf: TimesOf) {
+  if (compat !== undefined) return compatStep(instance, timesOf)
+  const stepOf = (times: ProfileTimes) => (shape: BatchShape) =>
+    times.at(shape) + profiledHost.stepNs
+  return instance.pp === 1
+    ? {stepTime: stepOf(timesOf())}
+    : inStages(instance, (stage) => stepOf(timesOf(stage)))
+}
+
+/** LLMServingSim's step: host copies before the first stage and after the last, hops, and KV that is sent along. */
+function compatStep(instance: Instance, timesOf: TimesOf) {
+  const {model, tp, pp, role, settings} = instance
+  const copies = copiesOf(instance)
+  const link = linkOf(instance)
+  const message = (bytes: number) => messageNs(link, bytes)
+  const {attention} = model.groups[0]!
+  const kvHeads = attention.kind === 'grouped' ? attention.keyValueHeads * attention.headDim : 0
+  const kvElement = settings.kvCacheDtype === 'fp8' ? 1 : elementBytes(instance)
+  // A prefill engine sends the sampled ids instead of copying them to the host, and each layer's KV.
+  const last = role === 'prefill' ? (shape: BatchShape) => message(4 * shape.tokens) : copies.store
+  const sent = (shape: BatchShape) =>
+    message(Math.floor((2 * kvHeads * shape.prefillTokens * kvElement) / tp))
+  const kv = role === 'prefill' ? {kvNs: sent} : {}
+  if (pp === 1) return partStep(timesOf(), copies, {loads: tp, last, ...kv})
+  const stages = stageCuts(model, pp).map((stage) =>
+    partStep(timesOf(stage), copies, {
+      loads: stage.isFirst ? tp : 0,
+      ...(stage.isLast ? {last, ...kv} : {}),
+    }),
+  )
+  return {
+    stepTime: stages[0]!.stepTime,
+    pipeline: {
+      stages: stages.map(({stepTime}) => stepTime),
+      hop: (shape: BatchShape) =>
+        message(shape.paddedTokens * model.hiddenSize * elementBytes(instance)),
+      style: 'polled' as const,
+      nodeEnds: stages.map(({nodeEnds}) => nodeEnds),
+    },
+  }
+}
+
+/** The one link that it knows: the file's, or the device's. */
+const linkOf = ({machine, link}: Instance) =>
+  machine?.file.link ?? {bandwidthGb: link?.gbPerS ?? 16, latencyNs: 0}
 
 const copiesOf = (instance: Instance) =>
   hostCopies(instance.machine?.instance.hostMemory ?? defaultHostMemory, elementBytes(instance))
@@ -220,9 +256,9 @@ function measuredCollectives({tp, link, model}: Instance) {
 const none = {term: 'all-reduce', from: 'class default', detail: 'one device'} as const
 
 function ringOf(instance: Instance) {
-  const {machine, hardware, link, tp, ep, model} = instance
+  const {machine, hardware, tp, ep, model} = instance
   const group = model.groups[0]!
-  const ring = machine?.file.link ?? {bandwidthGb: link?.gbPerS ?? 16, latencyNs: 0}
+  const ring = linkOf(instance)
   const collectives = ringCollectives({
     link: ring,
     // Its network knows one memory bandwidth, that of the first instance.

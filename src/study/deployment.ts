@@ -2,6 +2,8 @@
 import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
+import {kvBytesPerToken} from '../catalogue/model-arithmetic.js'
+import {layerCount} from '../catalogue/model-shape.js'
 import type {ReplicaConfig} from '../cluster/cluster.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
@@ -17,6 +19,7 @@ import type {Layout} from './layout.js'
 import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
+import {settleTraffic, type Traffic} from './traffic.js'
 
 export interface DeployedEngine {
   readonly instance: Instance
@@ -30,6 +33,7 @@ export interface Deployment {
   readonly engines: readonly DeployedEngine[]
   readonly replicas: readonly ReplicaConfig[]
   readonly policy: SchedulingPolicy
+  readonly traffic: Traffic
   readonly price: Price | undefined
   readonly power: PowerPlan | undefined
   readonly speculator: Speculator | undefined
@@ -39,17 +43,13 @@ export interface Deployment {
 
 /** @throws Problem for anything in the request that does not exist, fit or divide */
 export async function deploy(request: RunRequest): Promise<Deployment> {
-  if (routers[request.router] === undefined) {
-    throw new Problem('FLAG_BAD_VALUE', `--router: there is no router "${request.router}".`, {
-      suggestions: Object.keys(routers).map((name) => `--router ${name}`),
-    })
-  }
+  checkRouters(request)
   const policy = await loadPolicy(request.policy, moduleUrl)
-  const {instances, layout, notes} = await placeInstances(request)
+  const {instances, layout, notes, traffic: fromFile} = await placeInstances(request)
   const speculator = await loadSpeculator(request)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
-  for (const instance of instances) {
+  for (const {instance} of instances) {
     const engine = made.get(instance) ?? (await engineOf(instance, {request, policy, speculator}))
     made.set(instance, engine)
     engines.push(engine)
@@ -58,16 +58,20 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     request,
     layout,
     engines,
-    replicas: engines.map(({settled, latency}) => ({
+    traffic: settleTraffic(request, fromFile),
+    replicas: engines.map(({instance, settled, latency}, at) => ({
       engine: settled.config,
       stepTime: latency.stepTime,
       pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request),
+      role: instance.role,
+      group: instances[at]!.group,
+      kv: kvOf(instance),
     })),
     policy,
     price: priceOf(engines, request.pricePerHour),
-    power: planPower(instances),
+    power: planPower(instances.map(({instance}) => instance)),
     speculator,
     notes: [
       ...notes,
@@ -75,6 +79,22 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     ],
   }
 }
+
+function checkRouters({router, traffic}: RunRequest): void {
+  const given = {router, 'decode-router': traffic?.decodeRouter}
+  for (const [flag, name] of Object.entries(given)) {
+    if (name === undefined || routers[name] !== undefined) continue
+    throw new Problem('FLAG_BAD_VALUE', `--${flag}: there is no router "${name}".`, {
+      suggestions: Object.keys(routers).map((known) => `--${flag} ${known}`),
+    })
+  }
+}
+
+/** The KV of one token, once however many ranks keep copies. */
+const kvOf = ({model, settings}: Instance) => ({
+  bytesPerToken: kvBytesPerToken(model, {kvDtype: settings.kvCacheDtype ?? 'auto'}),
+  layers: layerCount(model),
+})
 
 interface Common {
   readonly request: RunRequest

@@ -1,14 +1,19 @@
 /** What was built, in words for people and as the `config` of a run. */
-import type {Trace} from '../trace/trace.js'
+import type {TraceFacts} from '../trace/parts.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 
+/** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
 const thousands = (value: number): string =>
-  value.toLocaleString('en-US', {maximumFractionDigits: 0})
+  String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',')
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1)
 
 /** Lines for the head of the tables: the trace, the engines, their memory, where each time comes from, notes. */
-export function describeRun(trace: Trace, deployment: Deployment, traceName: string): string[] {
+export function describeRun(
+  trace: TraceFacts,
+  deployment: Deployment,
+  traceName: string,
+): string[] {
   const kinds = new Map<string, {engine: DeployedEngine; count: number}>()
   for (const engine of deployment.engines) {
     const line = engineLine(engine)
@@ -34,7 +39,7 @@ export function describeRun(trace: Trace, deployment: Deployment, traceName: str
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */
 export function describeDevices(
-  trace: Trace,
+  trace: TraceFacts,
   deployments: readonly Deployment[],
   traceName: string,
 ): string[] {
@@ -50,9 +55,9 @@ export function describeDevices(
   ]
 }
 
-function traceLine(trace: Trace, name: string): string {
-  const mean = (column: Int32Array) => column.reduce((sum, value) => sum + value, 0) / trace.length
-  const lengths = `mean ${thousands(mean(trace.inputTokens))} in, ${thousands(mean(trace.outputTokens))} out`
+function traceLine(trace: TraceFacts, name: string): string {
+  const mean = (tokens: number) => thousands(tokens / trace.length)
+  const lengths = `mean ${mean(trace.inputTokens)} in, ${mean(trace.outputTokens)} out`
   return `trace ${name}: ${thousands(trace.length)} requests (${trace.format}), ${lengths}`
 }
 
@@ -114,12 +119,13 @@ function memoryLine({settled}: DeployedEngine): string {
 }
 
 /** The resolved configuration, as it stands in run.json: no machine paths, nothing that changes between equal runs. */
-export function configOf(trace: Trace, deployment: Deployment, traceName: string) {
+export function configOf(trace: TraceFacts, deployment: Deployment, traceName: string) {
   const {request, layout} = deployment
   return {
     trace: {name: traceName, format: trace.format, requests: trace.length},
     layout,
-    router: request.router,
+    router: deployment.traffic.router,
+    traffic: deployment.traffic,
     policy: request.policy,
     compat: request.compat ?? null,
     front_end: request.frontEnd,

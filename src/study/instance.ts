@@ -6,11 +6,13 @@ import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
 import {type FoundModel, loadModel} from '../catalogue/models.js'
-import {type WeightFormat, weightFormats, withWeightFormat} from '../catalogue/weight-format.js'
-import {type ClusterFile, type ClusterInstance, readClusterFile} from '../compat/cluster-json.js'
+import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
+import type {ClusterFile, ClusterInstance} from '../compat/cluster-json.js'
 import {Problem} from '../errors.js'
 import {type Layout, resolveLayout} from './layout.js'
-import type {EngineSettings, RunRequest} from './run-request.js'
+import {placeYaml} from './place-yaml.js'
+import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
+import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 
 export interface Instance {
   /** Name of the device as the user wrote it: the folder of its profiles. */
@@ -25,21 +27,26 @@ export interface Instance {
   readonly pp: number
   readonly ep: number
   readonly settings: EngineSettings
+  /** Absent: it runs prompts and decodes. */
+  readonly role?: 'prefill' | 'decode' | undefined
   /** What a cluster file says of the machine; undefined where flags describe it. */
   readonly machine: {readonly file: ClusterFile; readonly instance: ClusterInstance} | undefined
 }
 
 export interface Placement {
-  readonly instances: readonly Instance[]
+  readonly instances: readonly Placed[]
+  /** What a cluster file says about traffic; flags go before it. */
+  readonly traffic?: FileTraffic | undefined
   readonly layout: Layout
   readonly notes: readonly string[]
 }
 
 /** The engines that a request describes. @throws Problem for whatever does not exist or does not divide */
 export async function placeInstances(request: RunRequest): Promise<Placement> {
-  return request.cluster === undefined
-    ? fromFlags(request)
-    : fromClusterFile(request, request.cluster)
+  const {cluster} = request
+  if (cluster === undefined) return fromFlags(request)
+  checkAlone(request, cluster)
+  return /\.ya?ml$/i.test(cluster) ? placeYaml(request, cluster) : fromClusterFile(request, cluster)
 }
 
 async function fromFlags(request: RunRequest): Promise<Placement> {
@@ -52,15 +59,6 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
   const hardware = await loadHardware(request.hardware)
   const found = await loadModel(request.model)
   const model = inFormat(found.model, request.engine.dtype)
-  if (layout.dp > 1 && model.groups.some((group) => group.mlp.experts !== null)) {
-    throw new Problem(
-      'NOT_BUILT',
-      `--dp ${layout.dp}: data-parallel ranks of a model with experts are not built yet.`,
-      {
-        suggestions: [`--instances ${layout.dp} (independent engines)`],
-      },
-    )
-  }
   const instance: Instance = {
     hardwareName: hardware.id,
     hardware,
@@ -69,18 +67,23 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     model,
     tp: layout.tp,
     pp: layout.pp,
-    ep: layout.ep,
+    ep: expertDegree(model, {...layout, ep: request.layout.ep}),
     settings: request.engine,
     machine: undefined,
   }
-  const engines = layout.instances * layout.dp
+  const {prefill = 0} = request.layout
   const notes = [...found.notes]
-  if (layout.dp > 1)
+  const instances = Array.from({length: layout.instances}, (_, at) => {
+    const role = at < prefill ? ('prefill' as const) : ('decode' as const)
+    return ranksOf(prefill === 0 ? instance : {...instance, role}, layout.dp, at)
+  }).flat()
+  if (layout.dp > 1 && !hasExperts(model))
     notes.push(`--dp ${layout.dp}: ranks of a dense model are independent engines.`)
-  return {instances: Array.from({length: engines}, () => instance), layout, notes}
+  return {instances, layout, notes}
 }
 
-async function fromClusterFile(request: RunRequest, path: string): Promise<Placement> {
+/** A cluster file says what layout and hardware flags would. */
+function checkAlone(request: RunRequest, path: string): void {
   const given = Object.entries(request.layout).find(([, size]) => size !== undefined)
   if (given) {
     throw new Problem(
@@ -100,6 +103,10 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
       },
     )
   }
+}
+
+async function fromClusterFile(request: RunRequest, path: string): Promise<Placement> {
+  const {readClusterFile} = await import('../compat/cluster-json.js')
   const file = readClusterFile(path)
   const instances: Instance[] = []
   const notes = new Set(file.notes)
@@ -111,7 +118,7 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
   const npu = instances.reduce((sum, {tp, pp}) => sum + tp * pp, 0)
   const {tp, pp, ep} = instances[0]!
   return {
-    instances,
+    instances: instances.map((instance) => ({instance})),
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     notes: [...notes],
   }
@@ -135,7 +142,6 @@ async function instanceOf(
     gpuMemoryUtilization: instance.memory.utilization ?? request.engine.gpuMemoryUtilization,
   }
   const model = inFormat(found.model, settings.dtype)
-  const hasExperts = model.groups.some((group) => group.mlp.experts !== null)
   const hardware = await knownHardware(request, instance)
   return {
     hardwareName: instance.hardware,
@@ -145,7 +151,8 @@ async function instanceOf(
     model,
     tp: instance.tp,
     pp: instance.pp,
-    ep: instance.ep ?? (hasExperts ? instance.tp : 1),
+    role: instance.role,
+    ep: instance.ep ?? (hasExperts(model) ? instance.tp : 1),
     settings,
     machine: {file, instance},
   }
@@ -189,9 +196,6 @@ const withMemory = (hardware: Hardware, {memory}: ClusterInstance): Hardware => 
   ),
   bandwidthGbS: memory.bandwidthGb,
 })
-
-const inFormat = (model: ModelShape, format: WeightFormat | undefined): ModelShape =>
-  format === undefined ? model : withWeightFormat(model, format)
 
 const spelledOut: Readonly<Record<string, WeightFormat>> = {bfloat16: 'bf16', float16: 'fp16'}
 

@@ -3,12 +3,12 @@ import {Problem} from '../errors.js'
 import type {DeviceRow} from '../report/device-table.js'
 import type {Slo} from '../report/slo.js'
 import type {Warmup} from '../report/warmup.js'
-import {type ReadOptions, readTrace} from '../trace/read.js'
-import type {Trace} from '../trace/trace.js'
+import {FactsOfParts, factsOf, type TraceFacts} from '../trace/parts.js'
+import {type ReadOptions, readTrace, readTraceParts} from '../trace/read.js'
 import {type Deployment, deploy} from './deployment.js'
 import {describeDevices} from './describe.js'
 import {runAll} from './run-all.js'
-import type {FinishedRun, RunOptions} from './run-one.js'
+import type {FinishedRun, RunOptions, TraceInput} from './run-one.js'
 import type {RunRequest} from './run-request.js'
 
 export interface Job {
@@ -28,11 +28,12 @@ export interface Job {
   readonly version: string
   /** Threads at most for several devices; default: the cores of the machine. */
   readonly threads?: number | undefined
-  readonly onProgress?: ((left: number, requests: number) => void) | undefined
+  /** How many requests have left, and how many there are, where that is known before the end. */
+  readonly onProgress?: ((left: number, requests: number | undefined) => void) | undefined
 }
 
 export interface JobResult {
-  readonly trace: Trace
+  readonly trace: TraceFacts
   readonly runs: readonly FinishedRun[]
   /** For a comparison: every device, also those that could not run it. */
   readonly devices: readonly DeviceRow[]
@@ -40,19 +41,21 @@ export interface JobResult {
   readonly header: readonly string[]
 }
 
+type JobInput = Exclude<TraceInput, {kind: 'generated'}>
+
 /** @throws Problem for bad input; with several devices, one that does not fit is a row and not an error */
 export async function runJob(job: Job): Promise<JobResult> {
   if (job.requests.length > 1) checkComparison(job)
-  const trace = await readTrace([...job.traces], job.readOptions)
+  const input = await openTrace(job)
   const plans = await deployAll(job)
   const fitting = plans.flatMap((plan) => ('reason' in plan ? [] : [plan]))
   const {onProgress} = job
   const runs = await runAll({
-    trace,
+    input,
     deployments: fitting,
     options: optionsOf(job),
     threads: job.threads,
-    onProgress: onProgress && ((left) => onProgress(left, trace.length)),
+    onProgress: onProgress && ((left) => onProgress(left, lengthOf(input))),
   })
   const rest = [...runs]
   const devices = plans.map((plan): DeviceRow => {
@@ -60,7 +63,31 @@ export async function runJob(job: Job): Promise<JobResult> {
     const run = rest.shift()!
     return {device: run.device, result: {fits: true, summary: run.summary}}
   })
+  const trace = runs[0]?.trace ?? (await factsOfInput(input))
   return {trace, runs, devices, header: describeDevices(trace, fitting, nameOf(job.traces))}
+}
+
+/**
+ * A trace that is one part is kept; a longer one is read again by every run. What waits for other requests (closed
+ * loops) cannot come in parts.
+ */
+async function openTrace({traces, readOptions, concurrency}: Job): Promise<JobInput> {
+  if (concurrency !== undefined) return {kind: 'whole', trace: await readTrace(traces, readOptions)}
+  for await (const {trace, place} of readTraceParts(traces, readOptions)) {
+    if (place === 'last') return {kind: 'whole', trace}
+    break
+  }
+  return {kind: 'files', paths: traces, options: readOptions}
+}
+
+const lengthOf = (input: JobInput): number | undefined =>
+  input.kind === 'whole' ? input.trace.length : undefined
+
+async function factsOfInput(input: JobInput): Promise<TraceFacts> {
+  if (input.kind === 'whole') return factsOf(input.trace)
+  const facts = new FactsOfParts()
+  for await (const {trace} of readTraceParts(input.paths, input.options)) facts.add(trace)
+  return facts.facts()
 }
 
 function optionsOf(job: Job): RunOptions {

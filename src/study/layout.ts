@@ -8,6 +8,9 @@ export interface LayoutRequest {
   readonly dp?: number | undefined
   readonly ep?: number | undefined
   readonly instances?: number | undefined
+  /** Instances that only prefill, and only decode: together they are all. */
+  readonly prefill?: number | undefined
+  readonly decode?: number | undefined
 }
 
 export interface Layout {
@@ -20,15 +23,16 @@ export interface Layout {
   readonly instances: number
 }
 
-const axes = ['npu', 'tp', 'pp', 'dp', 'ep', 'instances'] as const
+const axes = ['npu', 'tp', 'pp', 'dp', 'ep', 'instances', 'prefill', 'decode'] as const
 
 /**
  * With `npu` alone all devices form one tensor-parallel engine; otherwise what is not given follows: instances from
  * tp, tp from the other axes.
  * @throws Problem FLAG_BAD_VALUE, PARALLELISM_INVALID naming what would work
  */
-export function resolveLayout(request: LayoutRequest): Layout {
-  for (const axis of axes) checkSize(axis, request[axis])
+export function resolveLayout(asked: LayoutRequest): Layout {
+  for (const axis of axes) checkSize(axis, asked[axis])
+  const request = withRoles(asked)
   const {pp = 1, dp = 1, ep = 1} = request
   const npu = request.npu ?? (request.tp ?? 1) * pp * dp * (request.instances ?? 1)
   const tp = request.tp ?? quotient(npu, {pp, dp, instances: request.instances ?? 1})
@@ -43,6 +47,33 @@ export function resolveLayout(request: LayoutRequest): Layout {
     })
   }
   return {npu, tp, pp, dp, ep, instances}
+}
+
+/** `--prefill` and `--decode` say how many instances there are. */
+function withRoles(request: LayoutRequest): LayoutRequest {
+  const {prefill, decode, instances} = request
+  if (prefill === undefined && decode === undefined) return request
+  if (prefill === undefined || decode === undefined) {
+    const [given, other] = prefill === undefined ? ['decode', 'prefill'] : ['prefill', 'decode']
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--${given} needs --${other}: one without the other serves nobody.`,
+      {
+        suggestions: [`--${other} 1`],
+      },
+    )
+  }
+  if (instances !== undefined && instances !== prefill + decode) {
+    const sum = `${prefill} + ${decode} = ${prefill + decode}`
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--instances ${instances}: --prefill and --decode are ${sum}.`,
+      {
+        suggestions: ['Leave --instances out: it follows.'],
+      },
+    )
+  }
+  return {...request, instances: prefill + decode}
 }
 
 function checkSize(axis: string, size: number | undefined): void {

@@ -1,17 +1,20 @@
 /** One run of a job: a trace on one deployment, with its files. In this thread, or in one of a pool. */
 import {join} from 'node:path'
 import {writePower} from '../report/power-file.js'
-import {ItlFile, idOf, StepsFile} from '../report/request-files.js'
-import {createRunFolder, writeRun} from '../report/run-store.js'
+import {ItlFile, StepsFile} from '../report/request-files.js'
+import {createRunFolder, RunWriter} from '../report/run-store.js'
 import {writeSeries} from '../report/series-file.js'
 import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
 import {TimelineFile} from '../report/timeline-file.js'
 import type {Warmup} from '../report/warmup.js'
+import type {GenerateSpec} from '../trace/generate.js'
+import {NeedsWholeTrace, type TraceFacts, type TracePart} from '../trace/parts.js'
+import {type ReadOptions, readTrace, readTraceParts} from '../trace/read.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
 import {configOf, describeRun} from './describe.js'
-import {type Simulation, simulate} from './simulate.js'
+import {type SimulatedRun, Simulator, type SimulatorRequest} from './simulate.js'
 
 /** What all runs of a job have in common. Plain data: it crosses threads. */
 export interface RunOptions {
@@ -30,10 +33,17 @@ export interface RunOptions {
   readonly version: string
 }
 
+/** A trace that is in memory, files of one that need not fit there, or what one is made from. Plain data, too. */
+export type TraceInput =
+  | {readonly kind: 'whole'; readonly trace: Trace}
+  | {readonly kind: 'generated'; readonly spec: GenerateSpec}
+  | {readonly kind: 'files'; readonly paths: readonly string[]; readonly options: ReadOptions}
+
 export interface FinishedRun {
   readonly device: string
   readonly header: readonly string[]
   readonly config: ReturnType<typeof configOf>
+  readonly trace: TraceFacts
   readonly summary: Summary
   readonly engineSeconds: number
   /** Folder that it was written to. */
@@ -44,97 +54,170 @@ export interface FinishedRun {
 /** Told now and then how many requests have left. */
 export type OnProgress = (left: number) => void
 
-export function runOne(
+/** @throws Problem for faults in the files of the trace, and as Simulator does */
+export async function runOne(
   options: RunOptions,
-  trace: Trace,
+  input: TraceInput,
   deployment: Deployment,
   onProgress?: OnProgress,
-): FinishedRun {
-  const device = deployment.engines[0]!.instance.hardwareName
-  const {traceName} = options
-  const simulation = simulateInto(options, trace, deployment, onProgress)
-  const header = describeRun(trace, deployment, traceName)
-  const config = configOf(trace, deployment, traceName)
-  const {summary, engineSeconds} = simulation
-  const folder = options.store && store(options, device, {header, config, simulation})
-  const tokens = trace.inputTokens.reduce((sum, n) => sum + n, 0) + produced(simulation)
-  return {device, header, config, summary, engineSeconds, folder, tokens}
-}
-
-/** Simulates, with the files of steps and gaps open around it. */
-function simulateInto(
-  options: RunOptions,
-  trace: Trace,
-  deployment: Deployment,
-  onProgress: OnProgress | undefined,
-): Simulation {
-  const steps = options.steps === undefined ? undefined : new StepsFile(options.steps)
-  const itl = options.itl === undefined ? undefined : new ItlFile(options.itl)
-  const timeline = options.timeline === undefined ? undefined : new TimelineFile(options.timeline)
-  const gaps: (readonly number[])[] = []
+): Promise<FinishedRun> {
+  const files = new RunFiles(options, deployment.engines[0]!.instance.hardwareName)
   try {
-    const simulation = simulate({
-      trace,
-      deployment,
-      concurrency: options.concurrency,
-      slo: options.slo,
-      warmup: options.warmup,
-      check: options.check,
-      onStep:
-        (steps || timeline) &&
-        (({shape, ...step}) => {
-          const {tokens, prefills, prefillTokens, decodes} = shape
-          steps?.add({...step, tokens, prefillTokens, decodeTokens: decodes})
-          timeline?.step({...step, tokens, prefills, prefillTokens, decodes})
-        }),
-      onGaps:
-        itl &&
-        ((row, own) => {
-          gaps[row] = own
-        }),
-      onProgress,
-    })
-    if (itl) for (let row = 0; row < trace.length; row++) itl.add(idOf(trace, row), gaps[row] ?? [])
-    timeline?.requests(trace, simulation.run.outcomes)
-    return simulation
-  } finally {
-    timeline?.close()
-    steps?.close()
-    itl?.close()
+    return await finishedRun(options, input, {deployment, files, onProgress})
+  } catch (error) {
+    if (!(error instanceof NeedsWholeTrace) || input.kind !== 'files') throw error
+    // From the start: the files that were begun are written anew.
+    const whole = {kind: 'whole', trace: await readTrace(input.paths, input.options)} as const
+    return await finishedRun(options, whole, {deployment, files, onProgress})
   }
 }
 
-interface Made {
-  readonly header: readonly string[]
-  readonly config: FinishedRun['config']
-  readonly simulation: Simulation
+interface Work {
+  readonly deployment: Deployment
+  readonly files: RunFiles
+  readonly onProgress: OnProgress | undefined
 }
 
-function store(options: RunOptions, device: string, made: Made): string {
-  const {out, startedAt} = options.store!
-  const {simulation, header, config} = made
-  const folder = createRunFolder({
-    startedAt,
-    out: out !== undefined && options.place === 'among others' ? join(out, device) : out,
-    about: [options.traceName, device],
+async function finishedRun(
+  options: RunOptions,
+  input: TraceInput,
+  {deployment, files, onProgress}: Work,
+): Promise<FinishedRun> {
+  const simulated = await simulateInto(files, input, {
+    deployment,
+    concurrency: options.concurrency,
+    slo: options.slo,
+    warmup: options.warmup,
+    check: options.check,
+    onProgress,
   })
-  const blocks = simulation.run.engines.map((engine) => engine.blocks)
-  writeSeries(join(folder, 'timeseries.csv'), simulation.series, blocks)
-  if (simulation.power) writePower(join(folder, 'power.csv'), simulation.power)
-  writeRun(
-    folder,
-    {
-      llmsim: options.version,
-      command: 'simulate',
-      header,
-      config,
-      summary: simulation.summary,
-      timing: {engine_s: simulation.engineSeconds},
-    },
-    simulation.run,
+  const {facts: trace, summary, engineSeconds} = simulated
+  const header = describeRun(trace, deployment, options.traceName)
+  const config = configOf(trace, deployment, options.traceName)
+  const timing = {engine_s: engineSeconds}
+  files.finish(
+    {llmsim: options.version, command: 'simulate', header, config, summary, timing},
+    simulated,
   )
-  return folder
+  return {
+    device: deployment.engines[0]!.instance.hardwareName,
+    header,
+    config,
+    trace,
+    summary,
+    engineSeconds,
+    folder: files.folder,
+    tokens: trace.inputTokens + files.producedTokens,
+  }
 }
 
-const produced = ({run}: Simulation): number =>
-  run.outcomes.producedTokens.reduce((sum, n) => sum + n, 0)
+async function simulateInto(
+  files: RunFiles,
+  input: TraceInput,
+  request: SimulatorRequest,
+): Promise<SimulatedRun> {
+  const sinks = files.open()
+  try {
+    const simulator = new Simulator({...request, ...sinks})
+    for await (const part of partsOf(input)) simulator.feed(part)
+    return simulator.finish()
+  } finally {
+    files.close()
+  }
+}
+
+async function* partsOf(input: TraceInput): AsyncGenerator<TracePart> {
+  if (input.kind === 'files') yield* readTraceParts(input.paths, input.options)
+  else if (input.kind === 'whole') yield {trace: input.trace, place: 'last'}
+  else {
+    const {generateTrace, parseGenerateSpec} = await import('../trace/generate.js')
+    yield {trace: generateTrace(await parseGenerateSpec(input.spec)), place: 'last'}
+  }
+}
+
+type RunSinks = Pick<SimulatorRequest, 'onStep' | 'onGaps' | 'onPart'>
+
+/** The files of a run: its folder, and those of --steps, --itl and --timeline. */
+class RunFiles {
+  producedTokens = 0
+  readonly #options: RunOptions
+  readonly #device: string
+  #folder: string | undefined
+  #run: RunWriter | undefined
+  #steps: StepsFile | undefined
+  #itl: ItlFile | undefined
+  #timeline: TimelineFile | undefined
+  readonly #gaps = new Map<number, readonly number[]>()
+
+  constructor(options: RunOptions, device: string) {
+    this.#options = options
+    this.#device = device
+  }
+
+  get folder(): string | undefined {
+    return this.#folder
+  }
+
+  /** Begins the files, anew if they were begun before. @throws Problem OUTPUT_NOT_WRITABLE */
+  open(): RunSinks {
+    const {store, steps, itl, timeline} = this.#options
+    this.producedTokens = 0
+    this.#gaps.clear()
+    if (store !== undefined) {
+      this.#folder ??= this.#newFolder(store)
+      this.#run = new RunWriter(this.#folder)
+    }
+    this.#steps = steps === undefined ? undefined : new StepsFile(steps)
+    this.#itl = itl === undefined ? undefined : new ItlFile(itl)
+    this.#timeline = timeline === undefined ? undefined : new TimelineFile(timeline)
+    return {
+      onPart: (part) => this.#add(part),
+      ...((this.#steps || this.#timeline) && {onStep: (step) => this.#addStep(step)}),
+      ...(this.#itl && {onGaps: (row, own) => this.#gaps.set(row, own)}),
+    }
+  }
+
+  #newFolder({out, startedAt}: NonNullable<RunOptions['store']>): string {
+    const isShared = this.#options.place === 'among others'
+    return createRunFolder({
+      startedAt,
+      out: out !== undefined && isShared ? join(out, this.#device) : out,
+      about: [this.#options.traceName, this.#device],
+    })
+  }
+
+  #add(part: Parameters<NonNullable<RunSinks['onPart']>>[0]): void {
+    this.#run?.add(part)
+    this.#timeline?.requests(part.trace, part.outcomes, part.base)
+    const {producedTokens, length} = part.outcomes
+    for (let row = 0; row < length; row++) this.producedTokens += producedTokens[row]!
+    if (this.#itl === undefined) return
+    for (let row = part.base; row < part.base + length; row++) {
+      const id = part.trace.requestId?.[row - part.base] ?? String(row)
+      this.#itl.add(id, this.#gaps.get(row) ?? [])
+      this.#gaps.delete(row)
+    }
+  }
+
+  #addStep({shape, ...step}: Parameters<NonNullable<RunSinks['onStep']>>[0]): void {
+    const {tokens, prefills, prefillTokens, decodes} = shape
+    this.#steps?.add({...step, tokens, prefillTokens, decodeTokens: decodes})
+    this.#timeline?.step({...step, tokens, prefills, prefillTokens, decodes})
+  }
+
+  close(): void {
+    this.#run?.close()
+    this.#steps?.close()
+    this.#itl?.close()
+    this.#timeline?.close()
+  }
+
+  finish(record: Parameters<RunWriter['finish']>[0], {power, series, engines}: SimulatedRun): void {
+    if (this.#run === undefined) return
+    const {folder} = this.#run
+    const blocks = engines.map((engine) => engine.blocks)
+    writeSeries(join(folder, 'timeseries.csv'), series, blocks)
+    if (power) writePower(join(folder, 'power.csv'), power)
+    this.#run.finish(record)
+  }
+}

@@ -1,6 +1,8 @@
 /** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
+import type {GateClass} from '../cluster/gate.js'
+import type {ScoreWeights} from '../cluster/router.js'
 import type {LayoutRequest} from './layout.js'
 import type {SpeculationRequest} from './speculation.js'
 
@@ -34,17 +36,37 @@ export interface RunRequest {
   readonly latency: LatencySource
   /** Folder of profile bundles. */
   readonly profiles?: string | undefined
-  /** LLMServingSim cluster file. */
+  /** A cluster file: ours (YAML), or LLMServingSim's (JSON). */
   readonly cluster?: string | undefined
   readonly compat?: 'llmservingsim' | undefined
   readonly policy: string
-  readonly router: string
+  readonly traffic?: TrafficRequest | undefined
+  /** Absent: the cluster file's, or least-requests. */
+  readonly router?: string | undefined
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
   readonly frontEnd: 'http' | 'in-process' | 'none'
   readonly seed: number
   readonly speculation?: SpeculationRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined
+}
+
+/** How requests reach engines, and KV goes from one to another. What is absent takes the cluster file's, or the default. */
+export interface TrafficRequest {
+  readonly decodeRouter?: string | undefined
+  readonly viewAgeMs?: number | undefined
+  readonly stream?: 'at the end' | 'by layer' | undefined
+  /** Prompts with at most so many uncached tokens stay where they decode. */
+  readonly stayBelow?: number | undefined
+  /** Between instances. */
+  readonly network?: {readonly bandwidthGbS: number; readonly latencyUs: number} | undefined
+  readonly weights?: ScoreWeights | undefined
+  readonly admission?: readonly GateClass[] | undefined
+}
+
+/** What a cluster file says. */
+export interface FileTraffic extends TrafficRequest {
+  readonly router?: string | undefined
 }
 
 export const defaultModel = 'meta-llama/Llama-3.1-8B-Instruct'

@@ -1,12 +1,11 @@
 /** A thread of the pool: builds the deployment anew (its step times are functions, which do not cross threads). */
 import {Problem, type ProblemCode} from '../errors.js'
-import type {Trace} from '../trace/trace.js'
 import {deploy} from './deployment.js'
-import {type FinishedRun, type RunOptions, runOne} from './run-one.js'
+import {type FinishedRun, type RunOptions, runOne, type TraceInput} from './run-one.js'
 import type {RunRequest} from './run-request.js'
 
 export interface RunTask {
-  readonly trace: Trace
+  readonly input: TraceInput
   readonly request: RunRequest
   readonly options: RunOptions
 }
@@ -21,9 +20,9 @@ export interface PlainProblem {
 
 export type RunAnswer = {readonly run: FinishedRun} | {readonly problem: PlainProblem}
 
-export default async function runTask({trace, request, options}: RunTask): Promise<RunAnswer> {
+export default async function runTask({input, request, options}: RunTask): Promise<RunAnswer> {
   try {
-    return {run: runOne(options, trace, await deploy(request))}
+    return {run: await runOne(options, input, await deploy(request))}
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     const {code, message, suggestions, oclif} = error

@@ -1,26 +1,30 @@
 /** One whole run: a trace through a deployment on the virtual clock, to its summary. */
 import type {SimulationConfig} from '../cluster/cluster.js'
-import {type Replay, replay} from '../cluster/replay.js'
+import {type FinishedPart, type OutcomeOfRow, Replayer} from '../cluster/replay.js'
 import type {StepRecord} from '../cluster/replica.js'
-import {routers} from '../cluster/router.js'
 import {TokenTimeline} from '../cluster/token-timeline.js'
 import {closedLoop, openLoop} from '../cluster/workload.js'
 import {defaults, lastChunkQueueing, pollingClock} from '../compat/llmservingsim.js'
 import type {EngineListener} from '../engine/engine-config.js'
-import {prefixIdentity} from '../engine/prefix-identity.js'
-import {checkRun} from '../report/check.js'
-import {accountEnergy, type EnergyAccount, type PowerSeries} from '../report/energy.js'
+import {PartedIdentity} from '../engine/parted-identity.js'
+import {type PrefixIdentity, prefixIdentity} from '../engine/prefix-identity.js'
+import {RunCheck} from '../report/check.js'
+import {accountEnergy, type PowerSeries} from '../report/energy.js'
+import type {RequestResults} from '../report/measures.js'
 import type {Slo} from '../report/slo.js'
-import {type RunResult, type Summary, summarise} from '../report/summary.js'
+import {type RunResult, type Summary, SummaryBuilder} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
 import type {Series} from '../stats/series.js'
+import {FactsOfParts, type TraceFacts, type TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
+import {RoutingFacts, trafficParts} from './traffic.js'
 
-export interface SimulateRequest {
-  readonly trace: Trace
+export type PartResults = FinishedPart & RequestResults & Pick<RunResult, 'isOpen'>
+
+export interface SimulatorRequest {
   readonly deployment: Deployment
   /** Closed loop: so many clients take the rows in order. */
   readonly concurrency?: number | undefined
@@ -32,148 +36,276 @@ export interface SimulateRequest {
   /** Gaps between the tokens of each request, ns, as it leaves. */
   readonly onGaps?: ((row: number, gaps: readonly number[]) => void) | undefined
   readonly onProgress?: ((left: number) => void) | undefined
+  /** Told of the rows of the trace in order, part by part, once what became of them is known; read it at once. */
+  readonly onPart?: ((results: PartResults) => void) | undefined
 }
 
-export interface Simulation {
-  readonly run: RunResult & {readonly trace: Trace}
+export interface SimulateRequest extends SimulatorRequest {
+  readonly trace: Trace
+}
+
+export interface SimulatedRun {
+  readonly facts: TraceFacts
   readonly summary: Summary
-  /** What the engines held and did over time. */
-  readonly series: Series
+  readonly engines: RunResult['engines']
+  /** Gaps of the requests behind the warm-up; absent where there is none. */
+  readonly gaps: RunResult['gaps']
   /** Power over time, where it is known what the devices draw. */
   readonly power: PowerSeries | undefined
+  /** What the engines held and did over time. */
+  readonly series: Series
   /** Seconds that the engines took, without reading and writing. */
   readonly engineSeconds: number
 }
 
-/** @throws Problem CHECK_FAILED (exit 3) with `check`, FLAG_CONFLICT for an SLO that cannot be scored */
+export interface Simulation extends SimulatedRun {
+  readonly run: RunResult & {readonly trace: Trace}
+}
+
+/**
+ * Simulates a trace that comes in parts, and sums up what became of it. Memory follows the requests in flight.
+ * @throws Problem CHECK_FAILED (exit 3) with `check`, FLAG_CONFLICT for an SLO that cannot be scored
+ */
+export class Simulator {
+  readonly #request: SimulatorRequest
+  readonly #gaps: GapRecorder
+  readonly #summary: SummaryBuilder
+  readonly #check: RunCheck | undefined
+  readonly #facts = new FactsOfParts()
+  readonly #identity = new PartedIdentity()
+  readonly #routing = new RoutingFacts()
+  readonly #served = new ServedRequests()
+  #replayer: Replayer | undefined
+  #hasPrefixes = false
+  /** ms: in all of the replay, and of these in the sinks of its results. */
+  #replayMs = 0
+  #sinkMs = 0
+
+  constructor(request: SimulatorRequest) {
+    const {slo, warmup, deployment} = request
+    this.#request = request
+    this.#gaps = new GapRecorder(request)
+    this.#summary = new SummaryBuilder({slo, warmup, price: deployment.price})
+    this.#check = request.check ? new RunCheck() : undefined
+  }
+
+  /** Takes the next part and simulates as far as it reaches. */
+  feed(part: TracePart): void {
+    const {trace} = part
+    const from = this.#facts.length
+    this.#facts.add(trace)
+    this.#hasPrefixes ||= trace.prefix !== undefined
+    const startedAt = performance.now()
+    this.#identity.add(from, from + trace.length, trace.prefix)
+    this.#routing.add(from, trace)
+    this.#replayer ??= this.#replayerOf(part)
+    this.#replayer.feed(part)
+    this.#replayMs += performance.now() - startedAt
+  }
+
+  /** The end, behind the last part. */
+  finish(): SimulatedRun {
+    const {engines, busy, series} = this.#replayer!.finish()
+    this.#check?.finish(engines)
+    const gaps = this.#gaps.afterWarmup()
+    const summary = this.#summary.finish({engines, prefixIdentity: this.#hasPrefixes, gaps})
+    const {power: plan} = this.#request.deployment
+    const account = plan && accountEnergy({plan, busy, totals: engines, ...this.#served})
+    return {
+      facts: this.#facts.facts(),
+      summary: {...summary, ...(account && {energy: account.energy})},
+      engines,
+      gaps,
+      power: account?.series,
+      series,
+      engineSeconds: (this.#replayMs - this.#sinkMs) / 1000,
+    }
+  }
+
+  #replayerOf({trace, place}: TracePart): Replayer {
+    const {concurrency, onProgress} = this.#request
+    const gaps = this.#gaps
+    const prefixesOf = (size: number): PrefixIdentity =>
+      place === 'last' && trace.prefix
+        ? prefixIdentity(trace.prefix, size)
+        : this.#identity.at(size)
+    return new Replayer({
+      workload: concurrency === undefined ? openLoop(trace) : closedLoop(trace, concurrency),
+      simulation: simulationOf(
+        this.#request,
+        {gaps, routing: this.#routing},
+        place === 'last' && !trace.prefix ? undefined : prefixesOf,
+      ),
+      ...(gaps.isNeeded
+        ? {
+            onArrive: (row: number, now: number) => gaps.arrive(row, now),
+            onLeave: (row: number, slot: number, outcome: OutcomeOfRow) =>
+              gaps.leave(row, slot, outcome),
+          }
+        : {}),
+      ...(onProgress ? {onProgress} : {}),
+      onPart: (finished) => this.#take(finished),
+    })
+  }
+
+  /** Hands the results of a part on. */
+  #take(part: FinishedPart): void {
+    const startedAt = performance.now()
+    const {thinkTime} = part.trace
+    const isClosed = this.#request.concurrency !== undefined
+    const results = {
+      ...part,
+      largestGap: this.#gaps.takeLargest(part),
+      // Not rows of a closed loop, nor turns that waited for the one before.
+      isOpen: (row: number) =>
+        !isClosed && (thinkTime === undefined || Number.isNaN(thinkTime[row]!)),
+    }
+    this.#served.add(part)
+    this.#check?.add(results)
+    this.#summary.add(results)
+    this.#request.onPart?.(results)
+    this.#identity.dropOldest()
+    this.#routing.dropOldest()
+    this.#sinkMs += performance.now() - startedAt
+  }
+}
+
+/** A trace that is there as a whole. @throws as Simulator does */
 export function simulate(request: SimulateRequest): Simulation {
-  const {trace, deployment, slo, warmup} = request
-  const workload =
-    request.concurrency === undefined ? openLoop(trace) : closedLoop(trace, request.concurrency)
-  const gaps = new GapRecorder(request)
-  const startedAt = performance.now()
-  const result = replay({
-    trace,
-    workload,
-    simulation: simulationOf(deployment, trace, gaps, request.onStep),
-    onArrive: (row) => gaps.arrive(row),
-    onLeave: (row, slot, outcomes) => gaps.leave(row, slot, outcomes),
-    ...(request.onProgress ? {onProgress: request.onProgress} : {}),
+  const {trace} = request
+  let results: PartResults | undefined
+  const simulator = new Simulator({
+    ...request,
+    onPart: (part) => {
+      results = part
+      request.onPart?.(part)
+    },
   })
-  const engineSeconds = (performance.now() - startedAt) / 1000
-  const run = {
-    trace,
-    ...result,
-    prefixIdentity: trace.prefix !== undefined,
-    isOpen: openRows(request),
-    ...gaps.recorded(),
+  simulator.feed({trace, place: 'last'})
+  const simulated = simulator.finish()
+  const {engines, gaps} = simulated
+  const {outcomes, largestGap, isOpen} = results!
+  const prefixIdentity = trace.prefix !== undefined
+  return {
+    ...simulated,
+    run: {trace, outcomes, engines, prefixIdentity, isOpen, largestGap, gaps},
   }
-  if (request.check) checkRun(run)
-  const account = energyOf(trace, deployment, result)
-  const summary = {
-    ...summarise(run, {slo, warmup, price: deployment.price}),
-    ...(account && {energy: account.energy}),
-  }
-  return {run, summary, series: result.series, power: account?.series, engineSeconds}
-}
-
-function energyOf(
-  trace: Trace,
-  {power: plan}: Deployment,
-  {outcomes, busy, engines: totals}: Replay,
-): EnergyAccount | undefined {
-  if (plan === undefined) return undefined
-  const served = {requests: 0, inputTokens: 0, outputTokens: 0}
-  const window = {from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY}
-  for (let row = 0; row < outcomes.length; row++) {
-    window.from = Math.min(window.from, outcomes.arrivedAt[row]!)
-    if (outcomes.status[row] !== status.completed) continue
-    window.to = Math.max(window.to, outcomes.finishedAt[row]!)
-    served.requests++
-    served.inputTokens += trace.inputTokens[row]!
-    served.outputTokens += outcomes.producedTokens[row]!
-  }
-  return accountEnergy({plan, busy, totals, window, served})
-}
-
-/** Rows that came by themselves: not those of a closed loop, nor turns that waited for the one before. */
-function openRows({trace, concurrency}: SimulateRequest): (row: number) => boolean {
-  const {thinkTime} = trace
-  if (concurrency !== undefined) return () => false
-  return (row) => thinkTime === undefined || Number.isNaN(thinkTime[row]!)
 }
 
 function simulationOf(
-  deployment: Deployment,
-  trace: Trace,
-  gaps: GapRecorder,
-  onStep: SimulateRequest['onStep'],
+  {deployment, onStep}: SimulatorRequest,
+  seams: {readonly gaps: GapRecorder; readonly routing: RoutingFacts},
+  prefixes: SimulationConfig['prefixes'],
 ): Omit<SimulationConfig, 'coupling'> {
-  const {prefix} = trace
   const isCompat = deployment.request.compat !== undefined
   return {
     replicas: deployment.replicas,
-    router: routers[deployment.request.router]!(),
+    ...trafficParts(deployment.traffic, deployment.request, seams.routing),
     ...(isCompat ? {clock: pollingClock(defaults.logIntervalNs)} : {}),
-    ...(prefix === undefined ? {} : {prefixes: (size: number) => prefixIdentity(prefix, size)}),
+    ...(prefixes === undefined ? {} : {prefixes}),
     listener: (instance, requests) => ({
-      ...gaps.listener(instance),
+      ...seams.gaps.listener(instance),
       ...(isCompat ? lastChunkQueueing(requests) : {}),
     }),
     ...(onStep ? {onStep} : {}),
   }
 }
 
+/** What the energy of a run was spent on, and when. */
+class ServedRequests {
+  readonly served = {requests: 0, inputTokens: 0, outputTokens: 0}
+  readonly window = {from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY}
+
+  add({trace, outcomes}: FinishedPart): void {
+    const {served, window} = this
+    for (let row = 0; row < outcomes.length; row++) {
+      window.from = Math.min(window.from, outcomes.arrivedAt[row]!)
+      if (outcomes.status[row] !== status.completed) continue
+      window.to = Math.max(window.to, outcomes.finishedAt[row]!)
+      served.requests++
+      served.inputTokens += trace.inputTokens[row]!
+      served.outputTokens += outcomes.producedTokens[row]!
+    }
+  }
+}
+
 /** Gaps per request, where somebody needs more than the pooled ones of all requests. */
 class GapRecorder {
-  readonly #request: SimulateRequest
-  readonly #isNeeded: boolean
+  readonly isNeeded: boolean
+  readonly #request: SimulatorRequest
   readonly #timelines: TokenTimeline[] = []
   readonly #pooled = new Samples()
-  readonly #largest: Float64Array | undefined
-  /** Row that arrived first, and the rows that a warm-up by number leaves out. */
-  #first = -1
+  /** Largest gap of each row, by the first row of its part. */
+  readonly #largest = new Map<number, Float64Array>()
+  /** Row that arrived first, when it did, and the rows that a warm-up by number leaves out. */
+  #firstRow = -1
+  #firstAt = Number.NaN
   readonly #warming = new Set<number>()
 
-  constructor(request: SimulateRequest) {
-    const {slo, warmup, onGaps, trace} = request
+  constructor(request: SimulatorRequest) {
+    const {slo, warmup, onGaps} = request
     this.#request = request
-    this.#isNeeded = onGaps !== undefined || warmup !== undefined || slo?.itl !== undefined
-    this.#largest = slo?.itl === undefined ? undefined : new Float64Array(trace.length)
+    this.isNeeded = onGaps !== undefined || warmup !== undefined || slo?.itl !== undefined
   }
 
   listener(instance: number): EngineListener {
-    if (!this.#isNeeded) return {}
+    if (!this.isNeeded) return {}
     this.#timelines[instance] = new TokenTimeline()
     return this.#timelines[instance].listener
   }
 
-  arrive(row: number): void {
-    if (this.#first < 0) this.#first = row
+  arrive(row: number, now: number): void {
+    if (this.#firstRow < 0) {
+      this.#firstRow = row
+      this.#firstAt = now
+    }
     const {warmup} = this.#request
     if (warmup?.kind === 'requests' && this.#warming.size < warmup.count) this.#warming.add(row)
   }
 
-  leave(row: number, slot: number, outcomes: Outcomes): void {
-    if (!this.#isNeeded) return
-    const gaps = this.#timelines[outcomes.instance[row]!]!.takeGaps(slot)
+  leave(row: number, slot: number, {outcomes, at}: OutcomeOfRow): void {
+    const gaps = this.#timelines[outcomes.instance[at]!]!.takeGaps(
+      slot,
+      this.#firstTokenAt(at, outcomes),
+    )
     this.#request.onGaps?.(row, gaps)
-    let largest = 0
-    for (const gap of gaps) if (gap > largest) largest = gap
-    if (this.#largest) this.#largest[row] = largest
-    if (this.#countsAfterWarmup(row, outcomes)) for (const gap of gaps) this.#pooled.add(gap, 1)
+    if (this.#request.slo?.itl !== undefined) {
+      let largest = 0
+      for (const gap of gaps) if (gap > largest) largest = gap
+      const base = row - at
+      let column = this.#largest.get(base)
+      if (column === undefined) {
+        column = new Float64Array(outcomes.length)
+        this.#largest.set(base, column)
+      }
+      column[at] = largest
+    }
+    if (this.#countsAfterWarmup(row, outcomes.arrivedAt[at]!))
+      for (const gap of gaps) this.#pooled.add(gap, 1)
   }
 
-  #countsAfterWarmup(row: number, {arrivedAt}: Outcomes): boolean {
+  /** Under --compat the first token of a request may come from another engine than the rest. */
+  #firstTokenAt(at: number, {firstTokenAt}: Outcomes): number {
+    const {compat} = this.#request.deployment.request
+    return compat === undefined ? Number.NaN : firstTokenAt[at]!
+  }
+
+  #countsAfterWarmup(row: number, arrivedAt: number): boolean {
     const {warmup} = this.#request
     if (warmup?.kind === 'requests') return !this.#warming.has(row)
-    return warmup === undefined || arrivedAt[row]! - arrivedAt[this.#first]! >= warmup.ns
+    return warmup === undefined || arrivedAt - this.#firstAt >= warmup.ns
   }
 
-  recorded(): Pick<RunResult, 'gaps' | 'largestGap'> {
-    return {
-      ...(this.#request.warmup === undefined ? {} : {gaps: this.#pooled.settled()}),
-      ...(this.#largest === undefined ? {} : {largestGap: this.#largest}),
-    }
+  /** The largest gap of each row of a part that is done; undefined where nobody asked. */
+  takeLargest({base, outcomes}: {base: number; outcomes: Outcomes}): Float64Array | undefined {
+    if (this.#request.slo?.itl === undefined) return undefined
+    const column = this.#largest.get(base) ?? new Float64Array(outcomes.length)
+    this.#largest.delete(base)
+    return column
+  }
+
+  /** Gaps of the requests behind the warm-up; undefined where there is none. */
+  afterWarmup(): RunResult['gaps'] {
+    return this.#request.warmup === undefined ? undefined : this.#pooled.settled()
   }
 }

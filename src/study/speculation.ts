@@ -66,6 +66,13 @@ export function settleSpeculation(
       {suggestions: [`--tp ${instance.tp * instance.pp}`]},
     )
   }
+  if (instance.role !== undefined) {
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--num-speculative-tokens and ${instance.role} instances: drafts of requests that move are not modelled.`,
+      {suggestions: ['Leave --num-speculative-tokens out.']},
+    )
+  }
   const numGpuBlocks = draft ? blocksBeside(draft, settled, instance) : settled.config.numGpuBlocks
   const room = numGpuBlocks * settled.config.blockSize
   return {

@@ -3,6 +3,7 @@ import {Problem} from '../errors.js'
 import {blockTokens, idsOfGroups, type PrefixLevel} from './block-ids.js'
 import type {Draft} from './draft.js'
 import {GrowingFloats, GrowingInts, GrowingLabels} from './growing.js'
+import {NeedsWholeTrace} from './parts.js'
 import {PrefixBuilder} from './prefix-builder.js'
 import {selectRows} from './select.js'
 import type {TimeParts} from './time-parts.js'
@@ -19,53 +20,67 @@ interface FileRange {
 
 type Mutable<T> = {-readonly [K in keyof T]: T[K]}
 
+/** What is known of the rows since the builder was made, or since a part was cut off. */
+class Rows {
+  readonly arrived = new GrowingFloats()
+  readonly input = new GrowingInts()
+  readonly output = new GrowingInts()
+  readonly lines = new GrowingFloats()
+  readonly models = new GrowingLabels()
+  readonly sessions = new GrowingLabels()
+  readonly groups = new GrowingLabels()
+  readonly groupTokens = new GrowingLabels()
+  readonly prefix = new PrefixBuilder()
+  readonly turns = new GrowingInts()
+  readonly priorities = new GrowingInts()
+  readonly predicted = new GrowingInts()
+  readonly thinks = new Map<number, number>()
+  readonly cancels = new Map<number, number>()
+  readonly ids = new Map<string, number>()
+  readonly extra = new Map<string, string[]>()
+}
+
 export class TraceBuilder {
-  readonly #arrived = new GrowingFloats()
-  readonly #input = new GrowingInts()
-  readonly #output = new GrowingInts()
-  readonly #lines = new GrowingFloats()
-  readonly #models = new GrowingLabels()
-  readonly #sessions = new GrowingLabels()
-  readonly #groups = new GrowingLabels()
-  readonly #groupTokens = new GrowingLabels()
-  readonly #prefix = new PrefixBuilder()
-  readonly #turns = new GrowingInts()
-  readonly #priorities = new GrowingInts()
-  readonly #predicted = new GrowingInts()
-  readonly #thinks = new Map<number, number>()
-  readonly #cancels = new Map<number, number>()
-  readonly #ids = new Map<string, number>()
-  readonly #extra = new Map<string, string[]>()
-  readonly #files: FileRange[] = []
+  #rows = new Rows()
+  #files: FileRange[] = []
+  #filesBegun = 0
   readonly #notes = new Set<string>()
   readonly #formats = new Set<string>()
   #origin: number | undefined
+  /** Of the first arrival, where times are calendar times: what they count from. */
+  #firstAt = Number.NaN
+  /** Of the row before. */
+  #latest = Number.NEGATIVE_INFINITY
+  #isInOrder = true
   #keepFileOrderIds = false
+  /** What the parts that were cut off have in common; undefined before the first. */
+  #kindOfParts: string | undefined
 
   get length(): number {
-    return this.#arrived.length
+    return this.#rows.arrived.length
   }
 
   /** How many files were begun before the present one. */
   get fileIndex(): number {
-    return this.#files.length - 1
+    return this.#filesBegun - 1
   }
 
   /** Says from which file the next rows come. */
   beginFile(name: string, format: string): void {
     this.#files.push({name, from: this.length, calendar: undefined})
+    this.#filesBegun++
     this.#formats.add(format)
   }
 
   /** A name that no session has yet. */
   freeSessionName(): string {
-    let n = this.#sessions.size
-    while (this.#sessions.has(`session_${n}`)) n++
+    let n = this.#rows.sessions.size
+    while (this.#rows.sessions.has(`session_${n}`)) n++
     return `session_${n}`
   }
 
   hasSession(name: string): boolean {
-    return this.#sessions.has(name)
+    return this.#rows.sessions.has(name)
   }
 
   note(sentence: string): void {
@@ -79,32 +94,37 @@ export class TraceBuilder {
 
   /** A row of nothing but a time and two lengths. */
   addPlain(arrival: TimeParts, input: number, output: number, line: number): void {
-    this.#lines.push(line)
-    this.#arrived.push(this.#nanoseconds(arrival))
-    this.#input.push(input)
-    this.#output.push(output)
+    const rows = this.#rows
+    rows.lines.push(line)
+    const at = this.#nanoseconds(arrival)
+    if (at < this.#latest) this.#isInOrder = false
+    this.#latest = at
+    rows.arrived.push(at)
+    rows.input.push(input)
+    rows.output.push(output)
   }
 
   add(draft: Draft, line: number): void {
     const row = this.length
     this.addPlain(draft.arrival, draft.input, draft.output, line)
     if (draft.id !== undefined) this.#addId(draft.id, row)
-    if (draft.model !== undefined) this.#models.set(row, draft.model)
-    if (draft.session !== undefined) this.#sessions.set(row, draft.session)
-    if (draft.turn !== undefined) this.#setInt(this.#turns, draft.turn, -1)
-    if (draft.priority !== undefined) this.#setInt(this.#priorities, draft.priority, 0)
-    if (draft.predicted !== undefined) this.#setInt(this.#predicted, draft.predicted, 0)
-    if (draft.think !== undefined) this.#thinks.set(row, draft.think)
-    if (!Number.isNaN(draft.cancel.seconds)) this.#cancels.set(row, this.#nanoseconds(draft.cancel))
+    if (draft.model !== undefined) this.#rows.models.set(row, draft.model)
+    if (draft.session !== undefined) this.#rows.sessions.set(row, draft.session)
+    if (draft.turn !== undefined) this.#setInt(this.#rows.turns, draft.turn, -1)
+    if (draft.priority !== undefined) this.#setInt(this.#rows.priorities, draft.priority, 0)
+    if (draft.predicted !== undefined) this.#setInt(this.#rows.predicted, draft.predicted, 0)
+    if (draft.think !== undefined) this.#rows.thinks.set(row, draft.think)
+    if (!Number.isNaN(draft.cancel.seconds))
+      this.#rows.cancels.set(row, this.#nanoseconds(draft.cancel))
     this.#addPrefix(draft, row)
   }
 
   /** Keeps a column that means nothing to us; call after `add` of its row. */
   addExtra(name: string, value: string): void {
-    let column = this.#extra.get(name)
+    let column = this.#rows.extra.get(name)
     if (column === undefined) {
       column = []
-      this.#extra.set(name, column)
+      this.#rows.extra.set(name, column)
     }
     while (column.length < this.length - 1) column.push('')
     column.push(value)
@@ -116,7 +136,7 @@ export class TraceBuilder {
   }
 
   #addId(id: string, row: number): void {
-    const before = this.#ids.get(id)
+    const before = this.#rows.ids.get(id)
     if (before !== undefined) {
       throw new Problem(
         'TRACE_DUPLICATE_ID',
@@ -124,19 +144,24 @@ export class TraceBuilder {
         {suggestions: ['rename one of them', 'leave the request_id column out']},
       )
     }
-    this.#ids.set(id, row)
+    this.#rows.ids.set(id, row)
   }
 
   #addPrefix(draft: Draft, row: number): void {
     if (draft.group !== undefined && draft.groupTokens !== undefined) {
-      this.#groups.set(row, draft.group)
-      this.#groupTokens.set(row, draft.groupTokens)
+      this.#rows.groups.set(row, draft.group)
+      this.#rows.groupTokens.set(row, draft.groupTokens)
     }
     if (draft.span > 0)
-      this.#prefix.set(row, draft.span, draft.ids, draft.known ?? draft.ids.length * draft.span)
+      this.#rows.prefix.set(
+        row,
+        draft.span,
+        draft.ids,
+        draft.known ?? draft.ids.length * draft.span,
+      )
     else if (draft.group !== undefined && draft.groupTokens !== undefined) {
       const levels = prefixLevels(draft.group, draft.groupTokens)
-      this.#prefix.set(row, blockTokens, idsOfGroups(levels), levels.at(-1)!.tokens)
+      this.#rows.prefix.set(row, blockTokens, idsOfGroups(levels), levels.at(-1)!.tokens)
     }
   }
 
@@ -148,7 +173,7 @@ export class TraceBuilder {
     if (file.calendar !== calendar) {
       throw new Problem(
         'TRACE_BAD_VALUE',
-        `${file.name}:${this.#lines.at(this.#lines.length - 1)}: a time of ${time.seconds} s follows ${calendar ? 'times counted from a start' : 'calendar times'}; a file must hold one kind.`,
+        `${file.name}:${this.#rows.lines.at(this.#rows.lines.length - 1)}: a time of ${time.seconds} s follows ${calendar ? 'times counted from a start' : 'calendar times'}; a file must hold one kind.`,
       )
     }
     if (calendar) this.#origin ??= time.seconds
@@ -160,23 +185,56 @@ export class TraceBuilder {
   }
 
   #place(row: number): string {
-    return `${this.#fileOf(row).name}:${this.#lines.at(row)}`
+    return `${this.#fileOf(row).name}:${this.#rows.lines.at(row)}`
   }
 
-  /** The trace of all rows. Rows out of order are sorted, stably, with a note. */
+  /** What makes the rows more than a stretch of a longer trace; undefined: they may be cut off. */
+  #boundBy(): string | undefined {
+    const {sessions, thinks, ids} = this.#rows
+    if (!this.#isInOrder) return 'a row that is earlier than the one before it'
+    if (sessions.size > 0 || thinks.size > 0) return 'sessions'
+    if (ids.size > 0) return 'request ids'
+    return this.#kindOfParts !== undefined && this.#kindOfParts !== this.#kind()
+      ? 'columns that the rows before do not have'
+      : undefined
+  }
+
+  #kind(): string {
+    const {models, priorities, prefix} = this.#rows
+    return [models.size > 0, priorities.length > 0, prefix.spanTokens].join()
+  }
+
+  /**
+   * Cuts off all rows so far as a part of the trace, if they may stand alone; undefined if not.
+   * @throws NeedsWholeTrace where they may not, and parts were cut off before
+   */
+  cut(): Trace | undefined {
+    const bound = this.#boundBy()
+    if (bound === undefined) {
+      this.#kindOfParts ??= this.#kind()
+      const part = this.finish()
+      this.#rows = new Rows()
+      this.#files = this.#files.slice(-1).map((file) => ({...file, from: 0}))
+      return part
+    }
+    if (this.#kindOfParts === undefined) return undefined
+    throw new NeedsWholeTrace(bound)
+  }
+
+  /** The trace of all rows (since the last cut). Rows out of order are sorted, stably, with a note. */
   finish(): Trace {
     const length = this.length
-    const arrivedAt = this.#arrived.toArray()
-    const cancelledAt = this.#sparse(this.#cancels)
+    const arrivedAt = this.#rows.arrived.toArray()
+    const cancelledAt = this.#sparse(this.#rows.cancels)
     this.#toStart(arrivedAt, cancelledAt)
-    const thinkTime = this.#sparse(this.#thinks)
-    const session = this.#sessions.finish(length)
+    const thinkTime = this.#sparse(this.#rows.thinks)
+    const session = this.#rows.sessions.finish(length)
     const keys = this.#releaseTurns(arrivedAt, thinkTime, session)
     const trace: Mutable<Trace> = {
       length,
       arrivedAt,
-      inputTokens: this.#input.toArray(),
-      outputTokens: this.#output.toArray(),
+      inputTokens: this.#rows.input.toArray(),
+      outputTokens: this.#rows.output.toArray(),
       notes: [],
       format: [...this.#formats].join('+'),
     }
@@ -187,7 +245,7 @@ export class TraceBuilder {
     const order = sortedOrder(keys)
     if (order) {
       this.note('rows were not in order of arrival and have been sorted.')
-      if (this.#keepFileOrderIds && this.#ids.size === 0)
+      if (this.#keepFileOrderIds && this.#rows.ids.size === 0)
         trace.requestId = Array.from({length}, (_, row) => String(row))
     }
     this.#checkTurns(trace, order)
@@ -197,37 +255,37 @@ export class TraceBuilder {
 
   #finishColumns(trace: Mutable<Trace>): void {
     const {length} = this
-    const model = this.#models.finish(length)
+    const model = this.#rows.models.finish(length)
     if (model) trace.model = model
-    const prefix = this.#prefix.finish(length)
+    const prefix = this.#rows.prefix.finish(length)
     if (prefix) trace.prefix = prefix
-    const group = this.#groups.finish(length)
-    const reach = this.#groupTokens.finish(length)
+    const group = this.#rows.groups.finish(length)
+    const reach = this.#rows.groupTokens.finish(length)
     if (group && reach) Object.assign(trace, {prefixGroup: group, prefixTokens: reach})
     const columns = [
-      ['turn', this.#turns, -1],
-      ['priority', this.#priorities, 0],
-      ['predictedOutputTokens', this.#predicted, 0],
+      ['turn', this.#rows.turns, -1],
+      ['priority', this.#rows.priorities, 0],
+      ['predictedOutputTokens', this.#rows.predicted, 0],
     ] as const
     for (const [name, column, absent] of columns) {
       if (column.length === 0) continue
       column.padTo(length, absent)
       trace[name] = column.toArray()
     }
-    if (this.#ids.size > 0) trace.requestId = this.#allIds()
-    if (this.#extra.size === 0) return
-    for (const column of this.#extra.values()) while (column.length < length) column.push('')
-    trace.extra = this.#extra
+    if (this.#rows.ids.size > 0) trace.requestId = this.#allIds()
+    if (this.#rows.extra.size === 0) return
+    for (const column of this.#rows.extra.values()) while (column.length < length) column.push('')
+    trace.extra = this.#rows.extra
   }
 
   /** Explicit ids, and the row number (made unique) where a file has none. */
   #allIds(): string[] {
     const ids = new Array<string>(this.length).fill('')
-    for (const [id, row] of this.#ids) ids[row] = id
+    for (const [id, row] of this.#rows.ids) ids[row] = id
     for (const [row, id] of ids.entries()) {
       if (id !== '') continue
       let own = String(row)
-      while (this.#ids.has(own)) own = `row-${own}`
+      while (this.#rows.ids.has(own)) own = `row-${own}`
       ids[row] = own
     }
     return ids
@@ -244,7 +302,7 @@ export class TraceBuilder {
   #toStart(arrivedAt: Float64Array, cancelledAt: Float64Array | undefined): void {
     if (this.#origin === undefined) return
     const ends = this.#files.map((_, i) => this.#files[i + 1]?.from ?? this.length)
-    let first = Number.POSITIVE_INFINITY
+    let first = Number.isNaN(this.#firstAt) ? Number.POSITIVE_INFINITY : this.#firstAt
     const eachRow = (visit: (row: number) => void): void => {
       for (const [i, file] of this.#files.entries()) {
         if (file.calendar) for (let row = file.from; row < ends[i]!; row++) visit(row)
@@ -253,6 +311,7 @@ export class TraceBuilder {
     eachRow((row) => {
       if (arrivedAt[row]! < first) first = arrivedAt[row]!
     })
+    this.#firstAt = first
     eachRow((row) => {
       arrivedAt[row] = arrivedAt[row]! - first
       if (cancelledAt) cancelledAt[row] = cancelledAt[row]! - first

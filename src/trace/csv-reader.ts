@@ -1,4 +1,4 @@
-/** CSV of any kind into a builder: the scanner while it can, csv-parse from there on. */
+/** CSV of any kind into a builder: the scanner while it can, csv-parse from the first quote on. */
 import {Readable} from 'node:stream'
 import {Problem} from '../errors.js'
 import {type BoundColumn, bindColumns, type Cell} from './csv-columns.js'
@@ -6,6 +6,7 @@ import {placeOfCell, textFrom} from './csv-place.js'
 import {CsvScanner} from './csv-scan.js'
 import {clearDraft, emptyDraft} from './draft.js'
 import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
+import {partRows} from './parts.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
 import type {UnitDigits} from './time-parts.js'
@@ -62,20 +63,23 @@ function trimmed(text: string): string {
   return first <= 32 || text.charCodeAt(text.length - 1) <= 32 ? text.trim() : text
 }
 
-/** Reads the rows of `source` into the builder of `context`. */
-export async function readCsv(
+/** Reads the rows of `source` into the builder of `context`, and pauses now and then. */
+export async function* readCsv(
   source: Source,
   {header, format}: {readonly header: CsvHeader; readonly format: CsvFormat},
   context: ReadContext,
   way: CsvWay = 'fastest',
-): Promise<void> {
+): AsyncGenerator<void> {
   const columns = bindColumns(context.file, header, format.columns, context.mapping)
   const failed = format.failed ?? context.failed
-  const general = new GeneralReader(columns, {header, format, failed}, context)
+  const general = new GeneralReader(columns, {header, format, failed, way}, context)
   const layout = {delimiter: header.delimiter, line: header.line + 1}
   const scans = way === 'fastest' && !header.quoted && CsvScanner.canRead(columns, format.extras)
   const lines = source.lines(header.bodyOffset, context.torn)
-  if (!scans) return general.read(lines, layout.line)
+  if (!scans) {
+    yield* general.read(lines, layout.line)
+    return
+  }
   const scanner = new CsvScanner(columns, layout, context.builder)
   for (;;) {
     const {value, done} = await lines.next()
@@ -83,8 +87,10 @@ export async function readCsv(
     const stopped = scanner.scan(value)
     if (stopped < value.to) {
       const rest = {...value, from: stopped}
-      return general.read(followedBy(rest, lines), scanner.line)
+      yield* general.read(followedBy(rest, lines), scanner.line)
+      return
     }
+    yield
   }
 }
 
@@ -97,9 +103,13 @@ interface RowRules {
   readonly header: CsvHeader
   readonly format: CsvFormat
   readonly failed: Cell['failed']
+  readonly way: CsvWay
 }
 
-/** csv-parse, with our rules for every row. */
+const quote = 34
+
+/** Rows as cells of text, with our rules for every row. Split at delimiters while there are no quotes, as most files
+ * have none and csv-parse takes several times as long. */
 class GeneralReader {
   readonly #columns: readonly BoundColumn[]
   readonly #rules: RowRules
@@ -115,7 +125,45 @@ class GeneralReader {
     this.#cell = new MovingCell(context.file, rules.header.delimiter, rules.failed)
   }
 
-  async read(lines: AsyncIterable<Lines>, firstLine: number): Promise<void> {
+  async *read(lines: AsyncIterable<Lines>, firstLine: number): AsyncGenerator<void> {
+    this.#cell.line = firstLine
+    const blocks = lines[Symbol.asyncIterator]()
+    for (;;) {
+      const {value, done} = await blocks.next()
+      if (done) break
+      if (
+        this.#rules.way === 'general' ||
+        value.bytes.subarray(value.from, value.to).includes(quote)
+      ) {
+        const rest = {[Symbol.asyncIterator]: () => blocks}
+        yield* this.#parse(followedBy(value, rest), this.#cell.line)
+        break
+      }
+      this.#split(value)
+      yield
+    }
+    if (this.#dropped > 0) {
+      this.#context.builder.note(
+        `${this.#context.file}: ${this.#dropped} rows without output tokens (failed requests) were left out.`,
+      )
+    }
+  }
+
+  /** Lines without a quote: a delimiter always ends a cell, and a line a row. */
+  #split({bytes, from, to}: Lines): void {
+    const {delimiter} = this.#rules.header
+    for (let start = from; start < to; ) {
+      const newline = bytes.indexOf(10, start)
+      const end = newline >= 0 && newline < to ? newline : to
+      const last = end > start && bytes[end - 1] === 13 ? end - 1 : end
+      const text = bytes.toString('utf8', start, last)
+      if (trimmed(text) !== '') this.#row(text.split(delimiter))
+      this.#cell.line++
+      start = end + 1
+    }
+  }
+
+  async *#parse(lines: AsyncIterable<Lines>, firstLine: number): AsyncGenerator<void> {
     const {parse} = await import('csv-parse')
     const {delimiter} = this.#rules.header
     // No `info`, `raw` or `trim`: each makes csv-parse several times slower, and none is needed.
@@ -127,20 +175,15 @@ class GeneralReader {
     const bytes = Readable.from(copies(lines))
     bytes.on('error', (error) => parser.destroy(error))
     bytes.pipe(parser)
-    this.#cell.line = firstLine
     try {
       for await (const record of parser as AsyncIterable<readonly string[]>) {
         if (record.length > 1 || trimmed(record[0]!) !== '') this.#row(record)
         this.#cell.line++
         for (const cell of record) this.#cell.line += lineBreaks(cell)
+        if (this.#context.builder.length >= partRows) yield
       }
     } catch (error) {
       throw this.#translated(error, firstLine)
-    }
-    if (this.#dropped > 0) {
-      this.#context.builder.note(
-        `${this.#context.file}: ${this.#dropped} rows without output tokens (failed requests) were left out.`,
-      )
     }
   }
 

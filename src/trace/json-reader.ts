@@ -36,12 +36,12 @@ class LineRow implements JsonRow {
   }
 }
 
-/** Reads every line of `source` with `format`. */
-export async function readJsonLines(
+/** Reads every line of `source` with `format`, and pauses now and then. */
+export async function* readJsonLines(
   source: Source,
   format: JsonLinesFormat,
   context: ReadContext,
-): Promise<void> {
+): AsyncGenerator<void> {
   const take = format.reader(context)
   let line = 0
   for await (const {bytes, from, to} of source.lines(0, context.torn)) {
@@ -55,6 +55,7 @@ export async function readJsonLines(
       if (text.trim() !== '')
         take(new LineRow(context.file, line, parseLine(text, `${context.file}:${line}`, ended)))
     }
+    yield
   }
 }
 

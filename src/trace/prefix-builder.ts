@@ -12,6 +12,11 @@ export class PrefixBuilder {
   readonly #known = new GrowingInts()
   #common = 0
 
+  /** Tokens per span that all rows so far can be counted in; 0: none has identity. */
+  get spanTokens(): number {
+    return this.#common
+  }
+
   /** Sets the identity of `row`, which must lie after every row set before. */
   set(row: number, span: number, ids: readonly number[], known: number): void {
     this.#pad(row)

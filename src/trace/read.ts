@@ -7,10 +7,11 @@ import type {FailedRows, Head, ReadContext, TraceFormat} from './formats/format.
 import {llmsimCsv} from './formats/llmsim-csv.js'
 import {formatNames, formatOf, traceFormats} from './formats/registry.js'
 import {readJson, readJsonLines} from './json-reader.js'
+import {NeedsWholeTrace, partRows, type TracePart} from './parts.js'
 import {sniff} from './sniff.js'
 import {Source, type TornTail, traceFiles} from './source.js'
 import type {Trace} from './trace.js'
-import {type TransformOptions, transformTrace} from './transform.js'
+import {isTransformed, type TransformOptions, transformTrace} from './transform.js'
 
 export interface ReadOptions extends TransformOptions {
   /** Name of a format; sniffed from the content when absent. */
@@ -33,16 +34,80 @@ export async function readTrace(
   paths: readonly string[],
   options: ReadOptions = {},
 ): Promise<Trace> {
-  const forced = options.format === undefined ? undefined : formatNamed(options.format)
   const builder = new TraceBuilder()
+  for await (const _ of readFiles(paths, builder, options)) {
+    // The whole of it is wanted.
+  }
+  return transformTrace(builder.finish(), options)
+}
+
+/**
+ * The same trace as it comes, in parts of `partRows` rows or some more, so that memory need not hold all of it. A short
+ * trace is one part; so is one that only makes sense as a whole (sessions, ids, rows out of order, a transformation).
+ * @throws NeedsWholeTrace when that turns out after the first part
+ */
+export async function* readTraceParts(
+  paths: readonly string[],
+  options: ReadOptions = {},
+): AsyncGenerator<TracePart> {
+  if (isTransformed(options)) {
+    yield {trace: await readTrace(paths, options), place: 'last'}
+    return
+  }
+  let isGiven = false
+  try {
+    for await (const part of cutParts(paths, options)) {
+      isGiven = true
+      yield part
+    }
+    return
+  } catch (error) {
+    if (!(error instanceof NeedsWholeTrace) || isGiven) throw error
+  }
+  yield {trace: await readTrace(paths, options), place: 'last'}
+}
+
+async function* cutParts(
+  paths: readonly string[],
+  options: ReadOptions,
+): AsyncGenerator<TracePart> {
+  const builder = new TraceBuilder()
+  // A part is given once a row follows it: the last one must be told from the others.
+  let held: Trace | undefined
+  for await (const _ of readFiles(paths, builder, options)) {
+    if (builder.length < partRows) continue
+    const part = builder.cut()
+    if (part === undefined) continue
+    if (held !== undefined) yield {trace: held, place: 'more follows'}
+    held = part
+  }
+  if (held === undefined) {
+    yield {trace: builder.finish(), place: 'last'}
+    return
+  }
+  const rest = builder.length > 0 ? builder.cut() : undefined
+  yield {trace: held, place: rest === undefined ? 'last' : 'more follows'}
+  if (rest !== undefined) yield {trace: rest, place: 'last'}
+}
+
+async function* readFiles(
+  paths: readonly string[],
+  builder: TraceBuilder,
+  options: ReadOptions,
+): AsyncGenerator<void> {
+  const forced = options.format === undefined ? undefined : formatNamed(options.format)
   const files = await traceFiles(paths)
   for (const file of files) {
-    const before = builder.length
-    await readFile(file, forced, builder, options)
-    if (builder.length === before) throw empty(file)
+    let rows = 0
+    let before = builder.length
+    for await (const _ of readFile(file, forced, builder, options)) {
+      rows += builder.length - before
+      yield
+      before = builder.length
+    }
+    if (rows + builder.length - before === 0) throw empty(file)
   }
   if (files.length === 0) throw new Problem('TRACE_NOT_FOUND', 'No trace was named.')
-  return transformTrace(builder.finish(), options)
 }
 
 function formatNamed(name: string): TraceFormat {
@@ -60,12 +125,12 @@ const empty = (file: string): Problem =>
     suggestions: ['see whether the file was written to its end'],
   })
 
-async function readFile(
+async function* readFile(
   file: string,
   forced: TraceFormat | undefined,
   builder: TraceBuilder,
   options: ReadOptions,
-): Promise<void> {
+): AsyncGenerator<void> {
   const source = await Source.open(file)
   try {
     const head = sniff(file, source.head)
@@ -86,8 +151,8 @@ async function readFile(
         `${file}: --columns maps the columns of CSV files, and this one is ${format.name}: ${format.looks}.`,
       )
     if (format.kind === 'csv' && head.kind === 'csv')
-      await readCsv(source, {header: head.header, format}, context, options.csvWay)
-    else if (format.kind === 'jsonl') await readJsonLines(source, format, context)
+      yield* readCsv(source, {header: head.header, format}, context, options.csvWay)
+    else if (format.kind === 'jsonl') yield* readJsonLines(source, format, context)
     else if (format.kind === 'json') await readJson(source, format, context)
   } finally {
     await source.close()

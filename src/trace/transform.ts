@@ -17,6 +17,10 @@ export interface TransformOptions {
   readonly rate?: number
 }
 
+/** Whether anything is asked for. */
+export const isTransformed = ({from, to, limit, timeScale, rate}: TransformOptions): boolean =>
+  [from, to, limit, timeScale, rate].some((value) => value !== undefined)
+
 const check = (flag: string, value: number | undefined, zero: 'may-be-zero' | 'positive'): void => {
   if (value === undefined) return
   if (Number.isFinite(value) && (value > 0 || (zero === 'may-be-zero' && value === 0))) return

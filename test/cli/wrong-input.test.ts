@@ -225,10 +225,40 @@ const ofHardware: readonly Wrong[] = [
     tries: /pcie/,
   },
   {
-    with: '--hardware H100 --model mixtral-8x7b --npu 2 --dp 2',
+    with: '--hardware H100 --model mixtral-8x7b --npu 8 --dp 2 --pp 2',
     code: 'NOT_BUILT',
-    says: /--dp 2: data-parallel ranks of a model with experts/,
-    tries: /--instances 2/,
+    says: /--dp 2 with --pp 2: data-parallel ranks of a model with experts/,
+    tries: /instead of --pp/,
+  },
+  {
+    with: '--hardware H100 --model mixtral-8x7b --npu 4 --dp 2 --ep 2',
+    code: 'PARALLELISM_INVALID',
+    says: /--ep 2: the experts of 2 data-parallel ranks with tp 2 are spread over all 4/,
+    tries: /--ep 4/,
+  },
+  {
+    with: '--hardware H100 --prefill 2',
+    code: 'FLAG_CONFLICT',
+    says: /--prefill needs --decode/,
+    tries: /--decode 1/,
+  },
+  {
+    with: '--hardware H100 --prefill 2 --decode 1 --instances 4',
+    code: 'FLAG_CONFLICT',
+    says: /--instances 4: --prefill and --decode are 2 \+ 1 = 3/,
+    tries: /Leave --instances out/,
+  },
+  {
+    with: '--hardware H100 --decode-router nearest',
+    code: 'FLAG_BAD_VALUE',
+    says: /--decode-router: there is no router "nearest"/,
+    tries: /--decode-router least-requests/,
+  },
+  {
+    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3',
+    code: 'FLAG_CONFLICT',
+    says: /--num-speculative-tokens and prefill instances/,
+    tries: /Leave --num-speculative-tokens out/,
   },
   {
     with: '--hardware H100 --npu 2 --ep 2',

@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {routers} from '#llmsim/cluster/router.js'
+import {plainSeams, type Router, routers} from '#llmsim/cluster/router.js'
 import type {EngineView} from '#llmsim/engine/engine-config.js'
 
 const view = (running: number, waiting: number, maxNumSeqs = 100): EngineView => ({
@@ -8,12 +8,14 @@ const view = (running: number, waiting: number, maxNumSeqs = 100): EngineView =>
   maxNumSeqs,
   freeBlocks: 10,
   totalBlocks: 10,
+  cachedTokens: () => 0,
 })
 const request = {row: 0, inputTokens: 5}
 const idle = [view(0, 0), view(0, 0), view(0, 0)]
 
 describe('routers', () => {
-  for (const [name, make] of Object.entries(routers)) {
+  const dice = ['random', 'power-of-two']
+  for (const [name, make] of Object.entries(routers).filter(([name]) => !dice.includes(name))) {
     it(`${name} spreads requests evenly over engines that are alike`, () => {
       const router = make()
       expect(router.name).equal(name)
@@ -48,5 +50,78 @@ describe('routers', () => {
     expect(router.pick(request, [view(9, 0), view(1, 0), view(9, 0)])).equal(1)
     expect(router.pick(request, [view(1, 0), view(1, 0), view(1, 0)])).equal(2)
     expect(router.pick(request, [view(1, 0), view(1, 0), view(1, 0)])).equal(0)
+  })
+})
+
+describe('routers with dice', () => {
+  const engines = Array.from({length: 8}, () => view(0, 0))
+  const picks = (router: Router) => Array.from({length: 8000}, () => router.pick(request, engines))
+
+  for (const name of ['random', 'power-of-two'])
+    it(`${name} reaches all engines about equally often, the same way for the same seed`, () => {
+      const make = (seed: number) => routers[name]!({...plainSeams, seed})
+      const first = picks(make(1))
+      for (let at = 0; at < 8; at++)
+        expect(first.filter((pick) => pick === at).length).within(850, 1150)
+      expect(picks(make(1))).deep.equal(first)
+      expect(picks(make(2))).not.deep.equal(first)
+    })
+
+  it('power-of-two takes the less loaded of two', () => {
+    const router = routers['power-of-two']!()
+    const crowded = [view(50, 9), view(1, 0)]
+    expect(Array.from({length: 20}, () => router.pick(request, crowded))).deep.equal(
+      new Array(20).fill(1),
+    )
+  })
+})
+
+describe('routers that look at caches and keys', () => {
+  const holding = (cached: number, waiting = 0, freeBlocks = 10) => ({
+    ...view(0, waiting),
+    freeBlocks,
+    cachedTokens: () => cached,
+  })
+  const prompt = {row: 0, inputTokens: 100}
+
+  it('least-kv goes where the largest share of blocks is free', () => {
+    const engines = [holding(0, 0, 2), holding(0, 0, 7), holding(0, 0, 5)]
+    expect(routers['least-kv']!().pick(prompt, engines)).equal(1)
+  })
+
+  it('prefix-cache goes where most of the prompt is cached, else where least waits', () => {
+    const router = routers['prefix-cache']!()
+    expect(router.pick(prompt, [holding(16), holding(64, 30), holding(32)])).equal(1)
+    expect(router.pick(prompt, [holding(0, 3), holding(0, 1), holding(0, 2)])).equal(1)
+  })
+
+  it('weighted lets a long queue outweigh a cached prefix', () => {
+    const engines = [holding(50, 20), holding(0, 0)]
+    const pick = (prefix: number) =>
+      routers.weighted!({...plainSeams, weights: {prefix, queue: 2, kv: 2}}).pick(prompt, engines)
+    expect([pick(1), pick(9)]).deep.equal([1, 0])
+  })
+
+  it('prefix-affinity keeps prompts that begin alike together until the engine is loaded', () => {
+    const router = routers['prefix-affinity']!({...plainSeams, prefixOf: (row) => row % 5})
+    const engines = Array.from({length: 4}, () => view(0, 0))
+    const homeOf = (row: number) => router.pick({row, inputTokens: 9}, engines)
+    for (let row = 0; row < 20; row++) expect(homeOf(row)).equal(homeOf(row % 5))
+    const home = homeOf(3)
+    engines[home] = view(9, 0)
+    expect(homeOf(3)).not.equal(home)
+  })
+
+  it('prefix-affinity spreads what nobody knows like least-requests', () => {
+    const router = routers['prefix-affinity']!()
+    const engines = [view(3, 0), view(0, 0)]
+    expect(router.pick(prompt, engines)).equal(1)
+  })
+
+  it('session-sticky stays where a session began, however loaded', () => {
+    const router = routers['session-sticky']!({...plainSeams, sessionOf: (row) => row % 2})
+    const first = router.pick({row: 0, inputTokens: 9}, [view(0, 0), view(5, 0)])
+    expect(first).equal(0)
+    expect(router.pick({row: 2, inputTokens: 9}, [view(90, 90), view(0, 0)])).equal(0)
   })
 })

@@ -2,8 +2,7 @@ import {expect} from 'chai'
 import fc from 'fast-check'
 import {fairRates, onePortEach, SharedLinks, type Way} from '#llmsim/cluster/shared-links.js'
 
-const ports = (engines: number, gbPerS = 10, latencyNs = 100) =>
-  new SharedLinks(onePortEach(engines, {gbPerS, latencyNs}))
+const ports = (gbPerS = 10, latencyNs = 100) => new SharedLinks(onePortEach({gbPerS, latencyNs}))
 
 /** Every arrival, in order. */
 const runDry = (network: SharedLinks): (readonly [id: number, at: number])[] => {
@@ -15,7 +14,7 @@ const runDry = (network: SharedLinks): (readonly [id: number, at: number])[] => 
 
 describe('shared links', () => {
   it('alone: bytes at the rate of the slowest link, then the latency', () => {
-    const network = ports(2)
+    const network = ports()
     network.startTransfer(0, 1, 1000, 50)
     expect(runDry(network)).deep.equal([[0, 50 + 100 + 100]])
     expect(network.aloneNs(0, 1, 1000)).equal(200)
@@ -23,7 +22,7 @@ describe('shared links', () => {
   })
 
   it('two from one port share it; the second has it alone once the first is sent', () => {
-    const network = ports(3)
+    const network = ports()
     network.startTransfer(0, 1, 1000, 0)
     network.startTransfer(0, 2, 2000, 0)
     // 5 bytes per ns each: the first until 200; the second then has 1000 bytes left, at 10.
@@ -34,7 +33,7 @@ describe('shared links', () => {
   })
 
   it('both directions of a port are independent, and so are other ports', () => {
-    const network = ports(4)
+    const network = ports()
     network.startTransfer(0, 1, 1000, 0)
     network.startTransfer(1, 0, 1000, 0)
     network.startTransfer(2, 3, 1000, 0)
@@ -43,7 +42,7 @@ describe('shared links', () => {
 
   it('what one cannot use, others get: max-min, not equal parts', () => {
     // Engine 2 receives from 0 and 1, engine 1 sends to 2, 3 and 4: links 0→2 may use what 1→2 leaves.
-    const network = ports(5, 12)
+    const network = ports(12)
     const wide = network.startTransfer(0, 2, 1e6, 0)
     const narrow = [2, 3, 4].map((to) => network.startTransfer(1, to, 1e6, 0))
     expect(narrow.map((id) => network.rateOf(id))).deep.equal([4, 4, 4])
@@ -51,7 +50,7 @@ describe('shared links', () => {
   })
 
   it('a cancelled transfer leaves its part to the others at once, and never arrives', () => {
-    const network = ports(3)
+    const network = ports()
     const gone = network.startTransfer(0, 1, 1e6, 0)
     network.startTransfer(0, 2, 1000, 0)
     network.cancel(gone, 100)
@@ -60,7 +59,7 @@ describe('shared links', () => {
   })
 
   it('nothing to send still takes its latency, and at least a nanosecond', () => {
-    const network = ports(2, 10, 0)
+    const network = ports(10, 0)
     network.startTransfer(0, 1, 0, 7)
     expect(runDry(network)).deep.equal([[0, 8]])
   })
@@ -79,7 +78,7 @@ describe('shared links', () => {
     fc.assert(
       fc.property(transfers, (unordered) => {
         const list = unordered.toSorted((a, b) => a.at - b.at)
-        const network = ports(4)
+        const network = ports()
         const arrivals = new Map<number, number>()
         for (const {from, to, bytes, at} of list) {
           for (let next = network.nextEventAt(); next < at; next = network.nextEventAt())
@@ -109,7 +108,7 @@ describe('shared links', () => {
       fc.property(transfers, fc.integer({min: 1, max: 400}), (unordered, every) => {
         const list = unordered.toSorted((a, b) => a.at - b.at)
         const run = (looks: boolean): [number, number][] => {
-          const network = ports(4)
+          const network = ports()
           const arrivals: [number, number][] = []
           let waiting = 0
           for (
@@ -141,7 +140,7 @@ describe('shared links', () => {
     const capacities = fc.array(fc.integer({min: 1, max: 100}), {minLength: 5, maxLength: 5})
     fc.assert(
       fc.property(capacities, fc.array(way, {minLength: 1, maxLength: 10}), (links, ways) => {
-        const rates = fairRates(links, ways)
+        const rates = fairRates((link) => links[link]!, ways)
         const on = (link: number) =>
           rates.filter((_, i) => ways[i]!.links.some((crossed) => crossed.link === link))
         const sum = (link: number) => on(link).reduce((all, rate) => all + rate, 0)

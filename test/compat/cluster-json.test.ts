@@ -22,6 +22,7 @@ describe('a cluster file', () => {
         hostMemory: {bandwidthGb: 50, latencyNs: 7},
         tp: 1,
         pp: 1,
+        role: undefined,
         ep: undefined,
         settings: {},
       },
@@ -250,7 +251,6 @@ describe('a wrong cluster file', () => {
   })
 
   const unbuilt: readonly (readonly [key: string, value: unknown, says: string])[] = [
-    ['pd_type', 'prefill', 'prefill/decode disaggregation'],
     ['dp_group', 'A', 'a data-parallel group'],
     ['placement', {default: {weights: 'cxl:0'}}, '"placement"'],
     ['enable_local_offloading', true, '"enable_local_offloading"'],

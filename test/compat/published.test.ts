@@ -93,6 +93,9 @@ describe("LLMServingSim's published examples", () => {
     ['power', 'power_instance'],
     ['moe', 'moe_single_instance'],
     ['multi', 'multi_instance'],
+    ['pd', 'pd_instance'],
+    ['pp', 'pp_instance'],
+    ['tp_pp', 'tp_pp_instance'],
   ] as const
   for (const [name, config] of examples) {
     const cluster = `${clusters}/single_node_${config}.json`
@@ -101,6 +104,24 @@ describe("LLMServingSim's published examples", () => {
       expectEqual(await runCompat(example, inData(cluster)), result)
     })
   }
+})
+
+describe("LLMServingSim's published examples that differ, and where", () => {
+  // Times of steps are equal: the first request is alone in the system until the second is noticed.
+  published(
+    'example_moe_pp_run.csv: first tokens and gaps before somebody else is noticed',
+    [perf, example, `${clusters}/single_node_moe_pp_instance.json`],
+    async () => {
+      const run = await runCompat(example, inData(`${clusters}/single_node_moe_pp_instance.json`))
+      const theirs = readPublished('llmservingsim/outputs/example_moe_pp_run.csv').get(0)!
+      const ours = run.rows.get(0)!
+      expect([ours.ttft, ours.gaps[0]]).deep.equal([19_237_456, 7_935_860])
+      expect([theirs.ttft, theirs.gaps[0]]).deep.equal([19_237_456, 7_935_860])
+      expect(ours.gaps.slice(0, 36)).deep.equal(theirs.gaps.slice(0, 36))
+      // A request that is noticed one ring step later joins another batch: 144 ns at that batch, and nothing after.
+      expect(Math.abs(ours.end - theirs.end)).within(1, 200)
+    },
+  )
 })
 
 /** The cluster of one instance, changed and written to a folder of its own. */

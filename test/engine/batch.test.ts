@@ -18,6 +18,7 @@ describe('Batch', () => {
       prefills: 2,
       prefillTokens: 14,
       prefillContext: 6,
+      prefillContextMax: 6,
       // 1 + … + 10, and 7 + 8 + 9 + 10.
       prefillWork: 55 + 34,
       decodes: 4,

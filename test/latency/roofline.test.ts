@@ -38,6 +38,7 @@ const anyShape: fc.Arbitrary<BatchShape> = fc
     prefills: fc.nat(64),
     prefillTokens: fc.nat(8192),
     prefillContext: fc.nat(2_000_000),
+    prefillContextMax: fc.nat(131_072),
     prefillWork: fc.nat(2_000_000_000),
     decodes: fc.nat(1024),
     decodeContext: fc.nat(20_000_000),
@@ -170,7 +171,7 @@ describe('roofline', () => {
     // 13.6 µs is the floor; 8 KiB on PCIe without peer-to-peer cost a little more.
     expect(allReduce / 65 / 1000).to.be.within(13.6, 18)
     const h100 = await on('H100', llama70b, {parallelism: {tp: 8, ep: 1}})
-    expect(h100.partsOf(decodes(1, 10)).allReduce / 161 / 1000).to.be.within(4.7, 5.2)
+    expect(h100.partsOf(decodes(1, 10)).allReduce / 161 / 1000).to.be.within(4.6, 5.5)
     expect((await on('H100', llama8b)).partsOf(decodes(64, 10)).allReduce).to.equal(0)
   })
 
@@ -228,8 +229,8 @@ describe('roofline', () => {
       expect(await time(name, 'fp8'), `${name} fp8`).to.be.below(await time(name))
       expect(await time(name, 'w4a16'), `${name} w4a16`).to.be.below(await time(name, 'fp8'))
     }
-    // With fp8 units the arithmetic gets faster too; without, only the weights shrink.
-    expect(await prefill('H100', 'fp8')).to.be.below(0.8 * (await prefill('H100')))
+    // With fp8 units the arithmetic gets faster too, if by less than their peak; without, only the weights shrink.
+    expect(await prefill('H100', 'fp8')).to.be.below(0.9 * (await prefill('H100')))
     expect(await prefill('A100', 'fp8')).to.be.above(await prefill('A100'))
     const weightOnly = await on('A100', llama8b, {dtype: 'fp8'})
     expect(weightOnly.notes.join(' ')).to.include('A100 has no fp8 units')

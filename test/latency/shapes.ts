@@ -14,6 +14,7 @@ export const shapeOf = ({chunks = [], contexts = []}: Batch): BatchShape => {
     shape.prefills += 1
     shape.prefillTokens += n
     shape.prefillContext += c
+    shape.prefillContextMax = Math.max(shape.prefillContextMax, c)
     shape.prefillWork += n * (c + (n + 1) / 2)
   }
   shape.decodes = contexts.length

@@ -12,7 +12,7 @@ import {
 } from './case-spec.js'
 
 /** Mostly the first, now and then the others. */
-const mostly = <T>(weight: number, usual: fc.Arbitrary<T>, ...rare: fc.Arbitrary<T>[]) =>
+export const mostly = <T>(weight: number, usual: fc.Arbitrary<T>, ...rare: fc.Arbitrary<T>[]) =>
   fc.oneof({weight, arbitrary: usual}, ...rare.map((arbitrary) => ({weight: 1, arbitrary})))
 
 const content: fc.Arbitrary<Content> = fc.oneof(
@@ -36,7 +36,7 @@ const leaving: fc.Arbitrary<Leaving> = mostly(
   fc.constantFrom<Leaving>('at finish', 'after finish', 'in decode', 'at a step end'),
 )
 
-const request = (cancels: boolean): fc.Arbitrary<RequestSpec> =>
+export const request = (cancels: boolean): fc.Arbitrary<RequestSpec> =>
   fc.record({
     gap: fc.oneof(
       fc.constant(0),
@@ -59,6 +59,7 @@ const fields: readonly (keyof BatchShape)[] = [
   'prefills',
   'prefillTokens',
   'prefillContext',
+  'prefillContextMax',
   'prefillWork',
   'decodes',
   'decodeContext',
@@ -82,7 +83,7 @@ export const stepTimeSpecs: fc.Arbitrary<StepTimeSpec> = fc.record({
   bend: fc.constantFrom('none', 'stairs', 'roofline'),
 })
 
-const engineConfigs: fc.Arbitrary<CaseSpec['config']> = fc
+export const engineConfigs: fc.Arbitrary<CaseSpec['config']> = fc
   .record({
     blockSize: fc.constantFrom(1, 2, 4, 16),
     /** Tokens that the pool holds, about; a request of 16 + 10 should often just fit. */
@@ -113,9 +114,9 @@ const engineConfigs: fc.Arbitrary<CaseSpec['config']> = fc
     maxNumBatchedTokens: config.maxNumBatchedTokens + (config.enableChunkedPrefill ? 0 : 20),
   }))
 
-const noPipeline = {stages: 1, skew: 0, hop: 0}
+export const noPipeline = {stages: 1, skew: 0, hop: 0}
 
-const pipelines: fc.Arbitrary<CaseSpec['pipeline']> = fc.record({
+export const pipelines: fc.Arbitrary<CaseSpec['pipeline']> = fc.record({
   stages: fc.integer({min: 2, max: 4}),
   skew: mostly(2, fc.constant(0), fc.integer({min: 1, max: 12})),
   hop: fc.constantFrom(0, 0, 1, 3),

@@ -125,7 +125,11 @@ export const stepTimeOf = ({base, weights, bend}: StepTimeSpec): StepTime => {
   }
 }
 
-const traceOf = (spec: CaseSpec): Trace => {
+export const traceOf = (
+  spec: Pick<CaseSpec, 'requests' | 'spanTokens' | 'prefixes' | 'predictions'> & {
+    readonly config: {readonly blockSize: number}
+  },
+): Trace => {
   const {requests} = spec
   const texts = textsOf(requests)
   let clock = 0

@@ -63,7 +63,22 @@ export interface Request {
   hasDrafts: boolean
   /** Whether a batch in flight holds a token of it. */
   awaitsToken: boolean
+  /** Where the KV of its prompt comes from, until it has its first seat. */
+  origin: Origin
+  /** Whether its blocks stay when it finishes. */
+  keeps: boolean
   readonly result: RequestResult
+}
+
+export type Origin = 'here' | 'elsewhere' | 'arrived'
+
+/** How a request comes to an engine that shares the work with others. */
+export interface Coming {
+  /** It only runs the prompt, for one token, and keeps its blocks. */
+  readonly isPrompt?: boolean
+  readonly origin?: Origin
+  /** Its first token came from elsewhere at this time. */
+  readonly firstTokenAt?: number
 }
 
 export interface Pick {
@@ -114,12 +129,15 @@ export class ReferenceEngine {
     this.results = Array.from({length: trace.length}, freshResult)
   }
 
-  enqueue(row: number): void {
+  /** Requests whose blocks were taken for KV that is elsewhere, with the tokens that were here already. */
+  readonly pulls: {request: Request; cached: number}[] = []
+
+  enqueue(row: number, coming: Coming = {}): void {
     const trace = this.#trace
     const input = trace.inputTokens[row]!
-    const total = input + trace.outputTokens[row]!
+    const total = input + (coming.isPrompt ? 1 : trace.outputTokens[row]!)
     const result = this.results[row]!
-    const reason = this.#rejection(total)
+    const reason = this.rejection(total)
     if (reason !== undefined) {
       result.status = 'rejected'
       result.reason = reason
@@ -130,7 +148,13 @@ export class ReferenceEngine {
     const arrival = this.requests.size
     const state = {preempted: 0, computed: 0, reached: input, blocks: [], entered: 0}
     const fresh = {lastTokenAt: Number.NaN, awaitsToken: false, hasDrafts: false}
-    const request = {row, input, total, key, arrival, ...state, ...fresh, result}
+    const come = {origin: coming.origin ?? ('here' as const), keeps: coming.isPrompt ?? false}
+    const request: Request = {row, input, total, key, arrival, ...state, ...fresh, ...come, result}
+    if (coming.firstTokenAt !== undefined) {
+      request.reached += 1
+      request.lastTokenAt = result.firstTokenAt = coming.firstTokenAt
+      result.producedTokens = 1
+    }
     this.requests.set(row, request)
     this.waiting.push(request)
   }
@@ -175,6 +199,11 @@ export class ReferenceEngine {
       if (request.input + result.producedTokens < request.total) continue
       result.status = 'completed'
       result.finishedAt = now
+      if (request.keeps && this.running.includes(request)) {
+        this.running = this.running.filter((other) => other !== request)
+        continue
+      }
+      request.keeps = false
       this.#remove(request)
     }
   }
@@ -209,7 +238,7 @@ export class ReferenceEngine {
     return Math.min(speculation.tokens, maxModelLen - 1 - request.reached)
   }
 
-  #rejection(total: number): Rejection | undefined {
+  rejection(total: number): Rejection | undefined {
     const config = this.#config
     if (total > config.maxModelLen) return 'model-length'
     const drafts = config.speculation?.tokens ?? 0
@@ -249,6 +278,20 @@ export class ReferenceEngine {
   #admitWaiting(picks: Pick[], now: number): void {
     while (this.waiting.length > 0 && this.#budget(picks) > 0) {
       const request = this.waiting.sort(byTurn)[0]!
+      if (request.origin === 'elsewhere') {
+        if (!this.#pull(request)) return
+        continue
+      }
+      if (request.origin === 'arrived') {
+        if (this.running.length >= this.#config.maxNumSeqs) return
+        this.waiting.shift()
+        this.running.push(request)
+        request.origin = 'here'
+        request.computed = request.reached - 1
+        if (Number.isNaN(request.result.scheduledAt)) request.result.scheduledAt = now
+        this.#pick(request, 1, picks)
+        continue
+      }
       const hits = this.#hits(request)
       const computed = hits.length * this.#config.blockSize
       const wanted = this.#cutLong(request.reached - computed)
@@ -261,6 +304,45 @@ export class ReferenceEngine {
       this.#admit(request, hits, now)
       this.#pick(request, tokens, picks)
     }
+  }
+
+  /** Takes the blocks for KV that another engine has. False: there are not enough. */
+  #pull(request: Request): boolean {
+    if (this.running.length >= this.#config.maxNumSeqs) return false
+    const hits = this.#hits(request)
+    if (this.#blocksFor(request, request.reached, hits) > this.pool.free.length) return false
+    this.waiting.shift()
+    for (const block of hits) this.pool.hold(block)
+    request.blocks = [...hits]
+    request.entered = hits.length
+    while (request.blocks.length * this.#config.blockSize < request.reached)
+      request.blocks.push(this.pool.take())
+    this.pulls.push({request, cached: hits.length * this.#config.blockSize})
+    return true
+  }
+
+  /** The KV of a request that was pulled is there. */
+  arrived(row: number): void {
+    const request = this.requests.get(row)!
+    request.origin = 'arrived'
+    request.computed = request.reached - 1
+    this.#enterFull(request)
+    this.waiting.push(request)
+  }
+
+  /** Blocks that a finished request kept go back. */
+  release(row: number): void {
+    this.#remove(this.requests.get(row)!)
+  }
+
+  /** Tokens of a prompt that the cache holds. */
+  cachedTokens(row: number): number {
+    const {enablePrefixCaching, blockSize} = this.#config
+    if (!enablePrefixCaching) return 0
+    const full = Math.floor((this.#trace.inputTokens[row]! - 1) / blockSize)
+    const names = Array.from({length: full}, (_, k) => this.#identity({row} as Request, k))
+    const shared = names.map((name) => (name?.startsWith('own') ? undefined : name))
+    return this.pool.lookUp(shared).length * blockSize
   }
 
   /** What keeps the head of the queue out. */
@@ -418,9 +500,13 @@ const keyView = (trace: Trace, row: number): KeyView => {
   }
 }
 
-/** Order of waiting: key; preempted before fresh, the latest preemption first; arrival. */
+/** Order of waiting: whose KV arrived, by arrival; key; preempted before fresh, the latest preemption first; arrival. */
 const byTurn = (a: Request, b: Request): number =>
-  a.key - b.key || b.preempted - a.preempted || a.arrival - b.arrival
+  Number(b.origin === 'arrived') - Number(a.origin === 'arrived') ||
+  (a.origin === 'arrived' ? a.arrival - b.arrival : 0) ||
+  a.key - b.key ||
+  b.preempted - a.preempted ||
+  a.arrival - b.arrival
 
 /** The sums over a batch, from its picks. */
 export const shapeOf = (picks: readonly Pick[]): BatchShape => {
@@ -435,6 +521,7 @@ export const shapeOf = (picks: readonly Pick[]): BatchShape => {
     prefills: chunks.length,
     prefillTokens: sum(chunks.map((chunk) => chunk.tokens)),
     prefillContext: sum(chunks.map((chunk) => chunk.context)),
+    prefillContextMax: Math.max(0, ...chunks.map((chunk) => chunk.context)),
     prefillWork: sum(chunks.map(({tokens: n, context: c}) => n * (c + (n + 1) / 2))),
     decodes: contexts.length,
     decodeContext: sum(contexts),

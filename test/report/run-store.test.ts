@@ -10,7 +10,7 @@ import {
   nsOfSeconds,
   secondsText,
 } from '#llmsim/report/decimals.js'
-import {StepsFile, writeItl, writeRequests} from '#llmsim/report/request-files.js'
+import {RequestsFile, StepsFile, writeItl} from '#llmsim/report/request-files.js'
 import {
   createRunFolder,
   listRuns,
@@ -231,7 +231,9 @@ describe('runs on disk', () => {
       {arrived: 1, scheduled: 2, first: 3, finished: 4.5, output: 9, produced: 2, status: 3},
     ])
     const path = join(root, 'rounded.csv')
-    writeRequests(path, run)
+    const file = new RequestsFile(path)
+    file.add(run)
+    file.close()
     const rows = readFileSync(path, 'utf8').trimEnd().split('\n').slice(1)
     assert.deepEqual(rows, [
       '0,0,0.000000000,10,4,0,0.000000,0.000001,0.000003,0.000012,0.000000012,0,completed',

@@ -30,6 +30,8 @@ export interface Collectives {
   dispatch(tokens: number): Ns
   /** After them. */
   combine(tokens: number): Ns
+  /** Moments inside, as the lengths between them, where somebody looks there; absent: each is one piece. */
+  pieces?(kind: 'allReduce' | 'dispatch' | 'combine', tokens: number): readonly Ns[]
 }
 
 /** The kernels and collectives of a step one after the other, ns each. */
@@ -109,18 +111,18 @@ export class ProfileTimes {
   nodes(shape: BatchShape): StepNodes {
     const {paddedTokens: tokens, sequences} = shape
     const dense = (layers: readonly string[]) => layers.map((name) => this.#denseAt(name, tokens))
-    const reduced = this.#collectives.allReduce(tokens)
+    const reduced = this.#piecesOf('allReduce', tokens)
     return {
       before: dense(this.#prologue),
       block: [
         ...dense(beforeAttention),
         this.#attentionTime(shape),
         ...dense(afterAttention.slice(0, 1)),
-        reduced,
+        ...reduced,
         ...dense(afterAttention.slice(1)),
         ...(this.#request.experts === undefined
-          ? [...dense(denseMlp), reduced]
-          : this.#expertNodes(tokens)),
+          ? [...dense(denseMlp), ...reduced]
+          : this.#expertPieces(tokens)),
       ],
       layers: this.#request.layers,
       after: [
@@ -128,6 +130,26 @@ export class ProfileTimes {
         ...this.#head.map((layer) => this.#perSequenceAt(layer, sequences)),
       ],
     }
+  }
+
+  #piecesOf(kind: 'allReduce' | 'dispatch' | 'combine', tokens: number): readonly Ns[] {
+    return this.#collectives.pieces?.(kind, tokens) ?? [this.#collectives[kind](tokens)]
+  }
+
+  #expertPieces(tokens: number): readonly Ns[] {
+    const nodes = this.#expertNodes(tokens)
+    if (nodes.length < 3) return nodes
+    const inTurn = [
+      ...this.#piecesOf('dispatch', tokens),
+      nodes[1]!,
+      ...this.#piecesOf('combine', tokens),
+    ]
+    if (this.#collectives.pieces === undefined) return inTurn
+    // Where somebody looks inside: the experts of a second rank do not wait for what is dispatched.
+    let end = 0
+    const ends = inTurn.map((piece) => (end += piece))
+    const seen = [...ends, nodes[1]!].sort((a, b) => a - b)
+    return seen.map((at, i) => at - (seen[i - 1] ?? 0))
   }
 
   #tokenPart(tokens: number): Ns {

@@ -1,0 +1,114 @@
+/** A document read key by key, so that a fault knows its place. */
+/** A key path into the document, and the rule that its value breaks. */
+export class SchemaFault extends Error {
+  readonly path: readonly string[]
+  constructor(path: readonly string[], rule: string) {
+    super(rule)
+    this.path = path
+  }
+}
+
+type Fields = Record<string, unknown>
+
+/** One map of the document, read key by key; a key that nobody asked for is a fault. */
+export class Section {
+  readonly path: readonly string[]
+  readonly #fields: Fields
+
+  constructor(value: unknown, path: readonly string[], known: readonly string[] | null) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new SchemaFault(path, `must be a map of keys, but is ${shown(value)}`)
+    this.#fields = value as Fields
+    this.path = path
+    for (const key of this.keys()) {
+      if (known && !known.includes(key))
+        throw new SchemaFault([...path, key], `is not a known key; known are ${known.join(', ')}`)
+    }
+  }
+
+  keys(): string[] {
+    return Object.keys(this.#fields)
+  }
+
+  has(key: string): boolean {
+    return this.#fields[key] !== undefined && this.#fields[key] !== null
+  }
+
+  get(key: string): unknown {
+    return this.#fields[key]
+  }
+
+  fault(key: string, rule: string): SchemaFault {
+    if (!this.has(key)) {
+      const name = [...this.path, key].join('.')
+      return new SchemaFault(this.path, `lacks the key ${name}, which ${rule}`)
+    }
+    return new SchemaFault([...this.path, key], `${rule}, but is ${shown(this.get(key))}`)
+  }
+
+  text(key: string): string {
+    const value = this.get(key)
+    if (typeof value !== 'string' || value.trim() === '') throw this.fault(key, 'must be a text')
+    return value
+  }
+
+  /** A number above 0 and at most `most`. */
+  positive(key: string, most = Number.MAX_VALUE): number {
+    const value = this.get(key)
+    if (typeof value !== 'number' || !(value > 0 && value <= most)) {
+      const bound = most === Number.MAX_VALUE ? '' : ` and at most ${most}`
+      throw this.fault(key, `must be a number above 0${bound}`)
+    }
+    return value
+  }
+
+  notNegative(key: string): number {
+    const value = this.get(key)
+    if (typeof value !== 'number' || !(value >= 0 && value < Number.POSITIVE_INFINITY))
+      throw this.fault(key, 'must be a number of at least 0')
+    return value
+  }
+
+  finite(key: string): number {
+    const value = this.get(key)
+    if (typeof value !== 'number' || !Number.isFinite(value))
+      throw this.fault(key, 'must be a number')
+    return value
+  }
+
+  truth(key: string): boolean {
+    const value = this.get(key)
+    if (typeof value !== 'boolean') throw this.fault(key, 'must be true or false')
+    return value
+  }
+
+  oneOf<T extends string>(key: string, values: readonly T[]): T {
+    const value = this.get(key)
+    if (!values.includes(value as T)) throw this.fault(key, `must be one of ${values.join(', ')}`)
+    return value as T
+  }
+
+  texts(key: string): string[] {
+    if (!this.has(key)) return []
+    const value = this.get(key)
+    if (!Array.isArray(value) || value.some((item) => typeof item !== 'string'))
+      throw this.fault(key, 'must be a list of texts')
+    return value as string[]
+  }
+
+  positives(key: string): number[] {
+    const value = this.get(key)
+    const good = (item: unknown) => typeof item === 'number' && item > 0 && Number.isFinite(item)
+    if (!Array.isArray(value) || value.length === 0 || !value.every(good))
+      throw this.fault(key, 'must be a list of numbers above 0')
+    return value as number[]
+  }
+
+  section(key: string, known: readonly string[] | null): Section {
+    if (!this.has(key)) throw this.fault(key, 'must be a map of keys')
+    return new Section(this.get(key), [...this.path, key], known)
+  }
+}
+
+const shown = (value: unknown): string =>
+  value === undefined || value === null ? 'empty' : JSON.stringify(value)

@@ -1,0 +1,203 @@
+/**
+ * Prefill and decode on different engines. A request has two slots: the one that the client knows, which decodes, and
+ * one that runs the prompt for a single token. When the prompt is done its blocks stay; the request queues at the
+ * decode engine like any other, takes blocks there, pulls the KV, and is then computed on from its last token.
+ */
+import {origin, type RequestPool} from '../engine/request-pool.js'
+import type {Ns} from '../latency/step-time.js'
+import type {Network} from './network.js'
+import type {OnRejected, Replica} from './replica.js'
+
+export interface HandOffRules {
+  /**
+   * Whose token the client sees first. `decode`: the last token of the prompt is computed again where the request
+   * decodes (vLLM). `prefill`: the token of the prefill engine counts (LLMServingSim).
+   */
+  readonly firstToken: 'decode' | 'prefill'
+  /** `at the end`: nothing is sent before the prompt is done. `by layer`: what the link carries meanwhile is there. */
+  readonly stream: 'at the end' | 'by layer'
+  /** `in the step`: the prompt's last step includes the transfer, and the KV is there when it ends (LLMServingSim). */
+  readonly transfer?: 'over the network' | 'in the step'
+}
+
+/** Where a request is computed. */
+export interface Legs {
+  readonly prefill: number
+  readonly decode: number
+}
+
+export interface HandOffParts {
+  readonly requests: RequestPool
+  readonly replicas: readonly Replica[]
+  readonly network: Network
+  readonly rules: HandOffRules
+  /** Bytes of the KV of one token of a replica, over all its devices; and its layers. */
+  readonly kvOf: (instance: number) => {readonly bytesPerToken: number; readonly layers: number}
+}
+
+interface HandOff extends Legs {
+  /** The slots. */
+  readonly client: number
+  readonly prompt: number
+  stage: 'prefill' | 'queue' | 'transfer'
+  transfer: number
+  /** Since when KV could be sent. */
+  readyFrom: Ns
+}
+
+export class HandOffs {
+  readonly #parts: HandOffParts
+  readonly #byClient = new Map<number, HandOff>()
+  readonly #byPrompt = new Map<number, HandOff>()
+  readonly #byTransfer = new Map<number, HandOff>()
+
+  constructor(parts: HandOffParts) {
+    this.#parts = parts
+  }
+
+  /** Starts the prompt of a request elsewhere. Its slot must be filled. */
+  begin(client: number, legs: Legs, now: Ns, onRejected: OnRejected): void {
+    const {requests, replicas} = this.#parts
+    const prompt = requests.take()
+    requests.row[prompt] = requests.row[client]!
+    requests.input[prompt] = requests.input[client]!
+    requests.total[prompt] = requests.input[client]! + 1
+    requests.priority[prompt] = requests.priority[client]!
+    requests.predicted[prompt] = requests.predicted[client]!
+    requests.arrivedAt[prompt] = requests.arrivedAt[client]!
+    requests.keeps[prompt] = 1
+    const made = {stage: 'prefill' as const, transfer: -1, readyFrom: now}
+    const handOff: HandOff = {...legs, client, prompt, ...made}
+    this.#byClient.set(client, handOff)
+    this.#byPrompt.set(prompt, handOff)
+    replicas[legs.decode]!.expected++
+    replicas[legs.prefill]!.arrive(prompt, now, onRejected)
+  }
+
+  /** Whether a slot only runs a prompt for another. */
+  isPrompt(slot: number): boolean {
+    return this.#byPrompt.has(slot)
+  }
+
+  /** The prompt's engine turned it away. Returns the slot that the client knows. */
+  refused(prompt: number): number {
+    const handOff = this.#byPrompt.get(prompt)!
+    this.#parts.replicas[handOff.decode]!.expected--
+    this.#forgetPrompt(handOff)
+    this.#byClient.delete(handOff.client)
+    return handOff.client
+  }
+
+  /** The prompt is done: the request goes to its decode engine. Returns that engine's number. */
+  prefilled(prompt: number, now: Ns, onRejected: OnRejected): number {
+    const {requests, replicas, rules} = this.#parts
+    const handOff = this.#byPrompt.get(prompt)!
+    const {client, decode} = handOff
+    const replica = replicas[decode]!
+    replica.expected--
+    handOff.stage = 'queue'
+    handOff.readyFrom = requests.scheduledAt[prompt]!
+    this.#tell(handOff)
+    if (rules.firstToken === 'prefill') {
+      requests.firstTokenAt[client] = now
+      requests.lastTokenAt[client] = now
+      requests.reached[client] = requests.input[client]! + 1
+    }
+    // Preempted with its token in flight: its KV is gone, so the decode engine starts anew.
+    const isKept = requests.keeps[prompt] === 1
+    if (isKept && rules.transfer === 'in the step') {
+      requests.origin[client] = origin.copied
+      this.#letGo(handOff, now)
+    } else if (isKept) requests.origin[client] = origin.elsewhere
+    else this.#end(handOff)
+    replica.arrive(client, now, onRejected)
+    return decode
+  }
+
+  /** The KV of requests for which an engine just took blocks sets out. */
+  pull(instance: number): void {
+    const {requests, replicas, network, kvOf, rules} = this.#parts
+    const {pulls, pulledAt: now} = replicas[instance]!.engine
+    if (pulls.length === 0) return
+    for (const client of pulls) {
+      const handOff = this.#byClient.get(client)!
+      const {bytesPerToken, layers} = kvOf(handOff.prefill)
+      const known = requests.pulled[client]!
+      const bytes = (requests.input[client]! - known) * bytesPerToken
+      const alone = network.aloneNs(handOff.prefill, instance, bytes)
+      const sent = rules.stream === 'by layer' ? (now - handOff.readyFrom) / alone : 0
+      const left = Math.max(1 / layers, 1 - sent)
+      handOff.stage = 'transfer'
+      handOff.transfer = network.startTransfer(handOff.prefill, instance, bytes * left, now)
+      this.#byTransfer.set(handOff.transfer, handOff)
+    }
+    pulls.length = 0
+  }
+
+  /** Transfers that end by `now`: the decode engine has the KV, the prefill engine its blocks back. */
+  deliver(now: Ns, touched: (instance: number) => void): void {
+    const {network, replicas} = this.#parts
+    if (network.nextEventAt() > now) return
+    for (const transfer of network.advanceTo(now)) {
+      const handOff = this.#byTransfer.get(transfer)
+      if (handOff === undefined) continue
+      const {client, decode, prefill} = handOff
+      replicas[decode]!.engine.arrived(client)
+      replicas[decode]!.wake(now)
+      this.#letGo(handOff, now)
+      touched(decode)
+      touched(prefill)
+    }
+  }
+
+  /** The request was turned away at its decode engine, or its client left. Returns the engine that held its prompt. */
+  drop(client: number, now: Ns): number | undefined {
+    const handOff = this.#byClient.get(client)
+    if (handOff === undefined) return undefined
+    const {prefill, decode, prompt, stage} = handOff
+    if (stage === 'prefill') {
+      this.#tell(handOff)
+      this.#parts.replicas[decode]!.expected--
+      this.#parts.replicas[prefill]!.cancel(prompt)
+      // Others may wait for its blocks although no batch runs: those of finished prompts are still held.
+      this.#parts.replicas[prefill]!.wake(now)
+      this.#end(handOff)
+    } else {
+      if (stage === 'transfer') this.#parts.network.cancel(handOff.transfer, now)
+      this.#letGo(handOff, now)
+    }
+    return prefill
+  }
+
+  /** Whether the decode engine has not heard of the request yet. */
+  isPrefilling(client: number): boolean {
+    return this.#byClient.get(client)?.stage === 'prefill'
+  }
+
+  /** What became of the prompt is what became of the request so far. */
+  #tell({client, prompt}: HandOff): void {
+    const {requests} = this.#parts
+    requests.scheduledAt[client] = requests.scheduledAt[prompt]!
+    requests.cached[client] = requests.cached[prompt]!
+    requests.preemptions[client] = requests.preemptions[prompt]!
+  }
+
+  #letGo(handOff: HandOff, now: Ns): void {
+    const replica = this.#parts.replicas[handOff.prefill]!
+    replica.engine.release(handOff.prompt)
+    replica.wake(now)
+    this.#end(handOff)
+  }
+
+  #end(handOff: HandOff): void {
+    this.#byClient.delete(handOff.client)
+    this.#byTransfer.delete(handOff.transfer)
+    this.#forgetPrompt(handOff)
+  }
+
+  #forgetPrompt({prompt, prefill}: HandOff): void {
+    this.#byPrompt.delete(prompt)
+    this.#parts.replicas[prefill]!.forget(prompt)
+    this.#parts.requests.give(prompt)
+  }
+}

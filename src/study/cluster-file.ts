@@ -1,0 +1,244 @@
+/** `--cluster FILE.yaml`: instances, routing, hand-off and admission in one file. docs/cluster.md. */
+import {readFileSync} from 'node:fs'
+import {isMap, isNode, isScalar, isSeq, LineCounter, parseDocument} from 'yaml'
+import {z} from 'zod'
+import {weightFormats} from '../catalogue/weight-format.js'
+import {routers} from '../cluster/router.js'
+import {Problem} from '../errors.js'
+
+const size = z.int().min(1)
+const share = z.number().gt(0).max(1)
+const positive = z.number().positive()
+
+/** vLLM's flag names, with underscores. */
+const engine = z
+  .strictObject({
+    max_num_seqs: size,
+    max_num_batched_tokens: size,
+    max_model_len: size,
+    block_size: size,
+    num_gpu_blocks_override: size,
+    long_prefill_token_threshold: z.int().min(0),
+    gpu_memory_utilization: share,
+    enable_prefix_caching: z.boolean(),
+    enable_chunked_prefill: z.boolean(),
+    scheduler_reserve_full_isl: z.boolean(),
+    async_scheduling: z.boolean(),
+    dtype: z.enum(weightFormats),
+    kv_cache_dtype: z.enum(['auto', 'fp8']),
+  })
+  .partial()
+
+const kind = {
+  model: z.string().min(1).optional(),
+  hardware: z.string().min(1).optional(),
+  link: z.string().min(1).optional(),
+  engine: engine.optional(),
+}
+
+const instance = z.strictObject({
+  ...kind,
+  count: size.default(1),
+  role: z.enum(['prefill', 'decode']).optional(),
+  tp: size.default(1),
+  pp: size.default(1),
+  dp: size.default(1),
+  ep: size.optional(),
+})
+
+const routerName = z.enum(Object.keys(routers) as [string, ...string[]])
+const router = z.union([
+  routerName.transform((name) => ({name, weights: undefined})),
+  z.strictObject({
+    name: routerName,
+    weights: z
+      .strictObject({
+        prefix: z.number().min(0),
+        queue: z.number().min(0),
+        kv: z.number().min(0),
+      })
+      .optional(),
+  }),
+])
+
+const admission = z.strictObject({
+  name: z.string().min(1),
+  up_to_priority: z.int(),
+  max_waiting: z.int().min(0).optional(),
+  requests_per_s: positive.optional(),
+  tokens_per_s: positive.optional(),
+  burst: positive.optional(),
+})
+
+const schema = z
+  .strictObject({
+    ...kind,
+    instances: z.array(instance).min(1),
+    router: router.optional(),
+    decode_router: router.optional(),
+    router_view_age_ms: z.number().min(0).optional(),
+    hand_off: z
+      .strictObject({
+        stream: z.enum(['at the end', 'by layer']).optional(),
+        stay_below: z.int().min(0).optional(),
+      })
+      .optional(),
+    network: z
+      .strictObject({bandwidth_gb_s: positive, latency_us: z.number().min(0).default(10)})
+      .optional(),
+    admission: z.array(admission).min(1).optional(),
+  })
+  .superRefine((file, context) => {
+    const roles = new Set(file.instances.map(({role}) => role))
+    const fault = (path: (string | number)[], message: string) =>
+      context.addIssue({code: 'custom', path, message})
+    if (roles.has('decode') && roles.size === 1)
+      fault(['instances'], 'has decode instances only: nobody runs the prompts')
+    if (roles.has('prefill') && !roles.has('decode'))
+      fault(['instances'], 'has prefill instances and none with role: decode')
+    for (const [i, instance] of file.instances.entries()) {
+      if (instance.hardware === undefined && file.hardware === undefined)
+        fault(['instances', i], 'lacks the key hardware, here or at the top of the file')
+    }
+    for (const [i, {requests_per_s, tokens_per_s, burst}] of (file.admission ?? []).entries()) {
+      const rates = [requests_per_s, tokens_per_s].filter((rate) => rate !== undefined).length
+      if (rates > 1) fault(['admission', i], 'has two rates: requests_per_s or tokens_per_s')
+      if (rates === 0 && burst !== undefined)
+        fault(['admission', i, 'burst'], 'needs requests_per_s or tokens_per_s')
+    }
+  })
+
+export type ClusterYaml = z.infer<typeof schema>
+export type InstanceYaml = ClusterYaml['instances'][number]
+
+/** @throws Problem CLUSTER_BAD_FILE with file:line:column, the path, and the rule */
+export function readClusterYaml(path: string): ClusterYaml {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    const message = `${path}: there is no such file, or it cannot be read.`
+    throw new Problem('CLUSTER_BAD_FILE', message, {cause})
+  }
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, {lineCounter, prettyErrors: false})
+  const placeAt = (offset: number) => {
+    const {line, col} = lineCounter.linePos(offset)
+    return `${path}:${Math.max(1, line)}:${Math.max(1, col)}`
+  }
+  const [error] = document.errors
+  if (error) {
+    const message = error.message.split('\n')[0]!.replace(/\.$/, '')
+    throw new Problem('CLUSTER_BAD_FILE', `${placeAt(error.pos[0])}: not YAML: ${message}.`)
+  }
+  const given: unknown = document.toJS()
+  const result = schema.safeParse(given)
+  if (result.success) return result.data
+  const {path: keys, message, suggestions, at} = faultOf(result.error.issues[0]!, given)
+  const where = keys.length === 0 ? 'the file' : shown(keys)
+  throw new Problem(
+    'CLUSTER_BAD_FILE',
+    `${placeAt(offsetOf(document.contents, keys, at))}: ${where} ${message}.`,
+    {suggestions},
+  )
+}
+
+type Issue = z.core.$ZodIssue
+
+interface Fault {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+  readonly suggestions: readonly string[]
+  /** Which end of the last key is wrong. */
+  readonly at?: 'key' | 'value'
+}
+
+/** zod's finding in the words of this program. */
+function faultOf(issue: Issue, given: unknown): Fault {
+  const {path} = issue
+  const plain = (message: string, suggestions: readonly string[] = []) => ({
+    path,
+    message,
+    suggestions,
+  })
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return {
+        path: [...path, issue.keys[0]!],
+        at: 'key',
+        message: 'is not a known key',
+        suggestions: [`Known: ${keysAt(path).join(', ')}`],
+      }
+    case 'invalid_type':
+      return plain(
+        valueAt(given, path) === undefined ? missing(issue) : `must be ${article(issue.expected)}`,
+      )
+    case 'invalid_value':
+      return plain(`must be one of ${issue.values.map(String).join(', ')}`)
+    case 'invalid_union': {
+      const names = Object.keys(routers).join(', ')
+      return plain('must be the name of a router, or a map with its name', [`Routers: ${names}`])
+    }
+    case 'too_small':
+      return plain(issue.origin === 'array' ? 'must not be empty' : `must be ${bound(issue)}`)
+    case 'too_big':
+      return plain(`must be at most ${issue.maximum}`)
+    default:
+      return plain(issue.message)
+  }
+}
+
+const valueAt = (given: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], given)
+
+const missing = (issue: Issue & {expected?: string}): string =>
+  `is missing; it must be ${article(issue.expected ?? 'value')}`
+const bound = ({minimum, inclusive}: {minimum: number | bigint; inclusive?: boolean}): string =>
+  inclusive === false ? `above ${minimum}` : `at least ${minimum}`
+const words: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  number: 'a number',
+  string: 'a text',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a map',
+}
+const article = (type: string): string => words[type] ?? `a ${type}`
+
+function keysAt(path: readonly PropertyKey[]): string[] {
+  const last = path.filter((key) => typeof key === 'string').at(-1)
+  if (last === 'engine') return Object.keys(engine.shape)
+  if (last === 'instances') return Object.keys(instance.shape)
+  if (last === 'admission') return Object.keys(admission.shape)
+  if (last === 'hand_off') return ['stream', 'stay_below']
+  if (last === 'network') return ['bandwidth_gb_s', 'latency_us']
+  return Object.keys(schema.shape)
+}
+
+const shown = (path: readonly PropertyKey[]): string =>
+  path.reduce<string>((text, key) => {
+    if (typeof key === 'number') return `${text}[${key}]`
+    return text === '' ? String(key) : `${text}.${String(key)}`
+  }, '')
+
+/** Where the value at a path stands, or the nearest thing around it that the file has. */
+function offsetOf(
+  contents: unknown,
+  path: readonly PropertyKey[],
+  at: Fault['at'] = 'value',
+): number {
+  let node: unknown = contents
+  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
+  for (const [depth, key] of path.entries()) {
+    if (isSeq(node)) node = node.items[Number(key)]
+    else if (isMap(node)) {
+      const pair = node.items.find(({key: name}) => isScalar(name) && String(name.value) === key)
+      if (pair === undefined) break
+      if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset
+      node = pair.value
+    } else break
+    if (at === 'key' && depth === path.length - 1) break
+    if (isNode(node) && node.range && node.range[0] !== node.range[1]) offset = node.range[0]
+  }
+  return offset
+}

@@ -1,0 +1,112 @@
+/** From a cluster file of ours to the engines that it places. */
+import {linkOf, loadHardware} from '../catalogue/hardware.js'
+import {loadModel} from '../catalogue/models.js'
+import {Problem} from '../errors.js'
+import {type ClusterYaml, type InstanceYaml, readClusterYaml} from './cluster-file.js'
+import type {Instance, Placement} from './instance.js'
+import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
+import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
+
+/** The engines and the traffic that a file describes. */
+export async function placeYaml(request: RunRequest, path: string): Promise<Placement> {
+  const file = readClusterYaml(path)
+  const instances: Placed[] = []
+  const notes = new Set<string>()
+  let group = 0
+  let npu = 0
+  for (const [i, given] of file.instances.entries()) {
+    const {instance, dp} = await yamlInstance(request, file, given).catch((error: unknown) => {
+      if (!(error instanceof Problem)) throw error
+      const {code, message, suggestions} = error
+      throw new Problem(code, `${path}: instances[${i}]: ${message}`, {cause: error, suggestions})
+    })
+    for (const note of instance.found.notes) notes.add(note)
+    for (let copy = 0; copy < given.count; copy++) {
+      instances.push(...ranksOf(instance, dp, group++))
+      npu += instance.tp * instance.pp * dp
+    }
+  }
+  const {tp, pp, ep} = instances[0]!.instance
+  return {
+    instances,
+    layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
+    traffic: trafficOf(file),
+    notes: [...notes],
+  }
+}
+
+async function yamlInstance(
+  request: RunRequest,
+  file: ClusterYaml,
+  given: InstanceYaml,
+): Promise<{instance: Instance; dp: number}> {
+  const hardware = await loadHardware(given.hardware ?? file.hardware!)
+  const found = await loadModel(given.model ?? file.model ?? request.model)
+  const settings = {
+    ...request.engine,
+    ...settingsOf({...file.engine, ...given.engine}),
+  }
+  const model = inFormat(found.model, settings.dtype)
+  const {tp, pp, dp, role} = given
+  const ep = expertDegree(model, {tp, pp, dp, ep: given.ep})
+  const link = linkOf(hardware, given.link ?? file.link ?? request.link)
+  const hardwareName = hardware.id
+  const instance = {hardwareName, hardware, link, found, model, tp, pp, ep, role, settings}
+  return {instance: {...instance, machine: undefined}, dp}
+}
+
+function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
+  const named: EngineSettings = {
+    maxNumSeqs: given.max_num_seqs,
+    maxNumBatchedTokens: given.max_num_batched_tokens,
+    maxModelLen: given.max_model_len,
+    blockSize: given.block_size,
+    numGpuBlocksOverride: given.num_gpu_blocks_override,
+    longPrefillTokenThreshold: given.long_prefill_token_threshold,
+    gpuMemoryUtilization: given.gpu_memory_utilization,
+    enablePrefixCaching: given.enable_prefix_caching,
+    enableChunkedPrefill: given.enable_chunked_prefill,
+    reserveFullPrompt: given.scheduler_reserve_full_isl,
+    asyncScheduling: given.async_scheduling,
+    dtype: given.dtype,
+    kvCacheDtype: given.kv_cache_dtype,
+  }
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
+}
+
+function trafficOf(file: ClusterYaml): FileTraffic {
+  const {router, decode_router, router_view_age_ms, hand_off, network, admission} = file
+  return {
+    router: router?.name,
+    weights: router?.weights,
+    decodeRouter: decode_router?.name,
+    viewAgeMs: router_view_age_ms,
+    stream: hand_off?.stream,
+    stayBelow: hand_off?.stay_below,
+    network: network && {
+      bandwidthGbS: network.bandwidth_gb_s,
+      latencyUs: network.latency_us,
+    },
+    admission: admission?.map(({name, up_to_priority, max_waiting, ...rates}) => ({
+      name,
+      upToPriority: up_to_priority,
+      ...(max_waiting === undefined ? {} : {maxWaiting: max_waiting}),
+      ...rateOf(rates),
+    })),
+  }
+}
+
+function rateOf({
+  requests_per_s: requests,
+  tokens_per_s: tokens,
+  burst,
+}: {
+  requests_per_s?: number | undefined
+  tokens_per_s?: number | undefined
+  burst?: number | undefined
+}) {
+  const perSecond = requests ?? tokens
+  if (perSecond === undefined) return {}
+  const of: 'requests' | 'tokens' = requests === undefined ? 'tokens' : 'requests'
+  return {rate: {of, perSecond, burst: burst ?? Math.max(1, perSecond)}}
+}

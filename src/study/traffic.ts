@@ -1,0 +1,137 @@
+/** Routing, hand-off and admission of a deployment: flag, cluster file, or default; and the parts that they make. */
+
+import type {SimulationConfig} from '../cluster/cluster.js'
+import {gateOf} from '../cluster/gate.js'
+import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
+import {onePortEach, SharedLinks} from '../cluster/shared-links.js'
+import type {Trace} from '../trace/trace.js'
+import type {FileTraffic, RunRequest, TrafficRequest} from './run-request.js'
+
+export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter'>> & {
+  readonly router: string
+  readonly decodeRouter: string
+  readonly admission: NonNullable<TrafficRequest['admission']>
+}
+
+/** One port of 400 Gb/s; latency of an RDMA read with its rendezvous. */
+const defaultNetwork = {bandwidthGbS: 50, latencyUs: 10}
+
+/** What a flag says goes before what the cluster file says. */
+export function settleTraffic(
+  {router, traffic = {}}: RunRequest,
+  file: FileTraffic | undefined,
+): Traffic {
+  const chosen = router ?? file?.router ?? 'least-requests'
+  return {
+    router: chosen,
+    decodeRouter: traffic.decodeRouter ?? file?.decodeRouter ?? 'least-requests',
+    viewAgeMs: traffic.viewAgeMs ?? file?.viewAgeMs ?? 0,
+    stream: traffic.stream ?? file?.stream ?? 'at the end',
+    stayBelow: traffic.stayBelow ?? file?.stayBelow ?? 0,
+    network: traffic.network ?? file?.network ?? defaultNetwork,
+    weights: traffic.weights ?? file?.weights ?? defaultWeights,
+    admission: traffic.admission ?? file?.admission ?? [],
+  }
+}
+
+type TrafficParts = Pick<
+  SimulationConfig,
+  'router' | 'decodeRouter' | 'handOff' | 'network' | 'gate' | 'viewAgeNs'
+>
+
+/** What a simulation takes. `facts` absent: nothing is known of prefixes and sessions. */
+export function trafficParts(
+  traffic: Traffic,
+  {seed, compat}: Pick<RunRequest, 'seed' | 'compat'>,
+  facts: RoutingFacts = new RoutingFacts(),
+): TrafficParts {
+  const seams = {
+    seed,
+    prefixOf: (row: number) => facts.prefixOf(row),
+    sessionOf: (row: number) => facts.sessionOf(row),
+    weights: traffic.weights!,
+  }
+  const {bandwidthGbS, latencyUs} = traffic.network!
+  return {
+    router: routers[traffic.router]!(seams),
+    decodeRouter: routers[traffic.decodeRouter]!({...seams, seed: seed + 1}),
+    handOff: {
+      firstToken: compat === undefined ? 'decode' : 'prefill',
+      transfer: compat === undefined ? 'over the network' : 'in the step',
+      stream: traffic.stream!,
+      stayBelow: traffic.stayBelow!,
+    },
+    network: new SharedLinks(
+      onePortEach({gbPerS: bandwidthGbS, latencyNs: Math.round(latencyUs * 1000)}),
+    ),
+    ...(traffic.admission.length > 0 ? {gate: gateOf(traffic.admission)} : {}),
+    viewAgeNs: Math.round(traffic.viewAgeMs! * 1e6),
+  }
+}
+
+interface PartFacts {
+  readonly from: number
+  readonly to: number
+  readonly prefixOf: RouterSeams['prefixOf']
+  readonly sessionOf: RouterSeams['sessionOf']
+}
+
+/** What routers may ask about the rows of a trace that comes in parts; rows count through all parts. */
+export class RoutingFacts {
+  readonly #parts: PartFacts[] = []
+  /** Sessions keep their number from part to part. */
+  readonly #sessions = new Map<string, number>()
+
+  add(from: number, trace: Trace): void {
+    const to = from + trace.length
+    const sessionOf = sessionsOf(trace, this.#sessions)
+    this.#parts.push({from, to, prefixOf: prefixOf(trace), sessionOf})
+  }
+
+  /** The rows of the oldest part have all left. */
+  dropOldest(): void {
+    this.#parts.shift()
+  }
+
+  prefixOf(row: number): number | undefined {
+    const part = this.#partOf(row)
+    return part?.prefixOf(row - part.from)
+  }
+
+  sessionOf(row: number): number | undefined {
+    const part = this.#partOf(row)
+    return part?.sessionOf(row - part.from)
+  }
+
+  #partOf(row: number): PartFacts | undefined {
+    return this.#parts.findLast(({from, to}) => row >= from && row < to)
+  }
+}
+
+/** Tokens at the start of a prompt by which prefix-affinity tells requests apart. */
+const affinityTokens = 256
+
+/** Prompts that begin with the same 256 tokens (or as many as are known) share a number. */
+function prefixOf(trace: Trace): RouterSeams['prefixOf'] {
+  const {prefix} = trace
+  if (prefix === undefined) return () => undefined
+  const {spanTokens, offsets, ids, knownTokens} = prefix
+  const most = Math.max(1, Math.floor(affinityTokens / spanTokens))
+  return (row) => {
+    const spans = Math.min(most, Math.floor(knownTokens[row]! / spanTokens))
+    return spans === 0 ? undefined : ids[offsets[row]! + spans - 1]
+  }
+}
+
+function sessionsOf({session}: Trace, numbers: Map<string, number>): RouterSeams['sessionOf'] {
+  if (session === undefined) return () => undefined
+  const numberOf = session.names.map((name) => {
+    const number = numbers.get(name) ?? numbers.size
+    numbers.set(name, number)
+    return number
+  })
+  return (row) => {
+    const code = session.codes[row]!
+    return code < 0 ? undefined : numberOf[code]
+  }
+}

@@ -1,0 +1,62 @@
+/** A trace as it comes: whole, or in parts of consecutive rows. */
+import type {Trace} from './trace.js'
+
+export interface TracePart {
+  readonly trace: Trace
+  /** Whether it is the end of the trace, or all of it; else more rows follow, none of them earlier. */
+  readonly place: 'last' | 'more follows'
+}
+
+/**
+ * Thrown when, after parts of a trace were given, a row comes that only makes sense in a trace that is read as a
+ * whole: one earlier than those before it, a session, an id. The trace must be read anew with `readTrace`.
+ */
+export class NeedsWholeTrace extends Error {}
+
+/** Rows after which a part may end. Parts of this size stay in the caches of a processor. */
+export const partRows = 32_768
+
+/** What stands in the head of a run of a trace. */
+export interface TraceFacts {
+  readonly length: number
+  readonly format: string
+  readonly notes: readonly string[]
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+/** Adds up what the parts of a trace say of themselves. */
+export class FactsOfParts {
+  /** Rows so far. */
+  length = 0
+  #inputTokens = 0
+  #outputTokens = 0
+  readonly #formats = new Set<string>()
+  readonly #notes = new Set<string>()
+
+  add({length, inputTokens, outputTokens, format, notes}: Trace): void {
+    this.length += length
+    for (let row = 0; row < length; row++) {
+      this.#inputTokens += inputTokens[row]!
+      this.#outputTokens += outputTokens[row]!
+    }
+    for (const name of format.split('+')) this.#formats.add(name)
+    for (const note of notes) this.#notes.add(note)
+  }
+
+  facts(): TraceFacts {
+    return {
+      length: this.length,
+      format: [...this.#formats].join('+'),
+      notes: [...this.#notes],
+      inputTokens: this.#inputTokens,
+      outputTokens: this.#outputTokens,
+    }
+  }
+}
+
+export function factsOf(trace: Trace): TraceFacts {
+  const facts = new FactsOfParts()
+  facts.add(trace)
+  return facts.facts()
+}

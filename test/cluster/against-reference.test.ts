@@ -1,0 +1,43 @@
+/** The cluster of src/ held to the plain one of test/reference, on random topologies. */
+import {expect} from 'chai'
+import fc from 'fast-check'
+import {buildCluster, clusterSpecs} from '../reference/cluster-spec.js'
+import {runReferenceCluster} from '../reference/reference-cluster.js'
+import {differenceIn} from './difference.js'
+
+const soak = process.env.LLMSIM_SOAK === '1'
+const numRuns = soak ? 10_000 : 300
+const seed = soak ? Number(process.env.LLMSIM_SEED ?? Date.now() % 2 ** 31) : 1
+
+describe('the cluster is the reference cluster', function () {
+  this.timeout(soak ? 3_600_000 : 60_000)
+
+  for (const detail of ['every step', 'skipping'] as const)
+    it(`${detail}: no request is lost, no block leaks, nobody waits for ever (seed ${seed})`, () => {
+      const property = fc.property(clusterSpecs, (spec) => {
+        const difference = differenceIn(buildCluster(spec), detail)
+        if (difference !== undefined) throw new Error(difference)
+      })
+      fc.assert(property, {numRuns, seed})
+    })
+
+  it('visits every corner', () => {
+    const visits = new Map<string, number>()
+    for (const spec of fc.sample(clusterSpecs, {numRuns: 300, seed: 1}))
+      for (const corner of runReferenceCluster(buildCluster(spec)).corners)
+        visits.set(corner, (visits.get(corner) ?? 0) + 1)
+    for (const corner of [
+      'transfer',
+      'transfer of a part',
+      'stays',
+      'nothing kept',
+      'cancelled in prefill',
+      'cancelled in queue',
+      'cancelled in transfer',
+      'cancelled in decode',
+      'pass of all',
+      'pass with an idle rank',
+    ])
+      expect(visits.get(corner) ?? 0, corner).at.least(1)
+  })
+})

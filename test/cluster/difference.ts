@@ -1,0 +1,96 @@
+/** One random cluster through src/ and through the reference: the first difference as a sentence. */
+import {OwnLinks} from '#llmsim/cluster/network.js'
+import {replay} from '#llmsim/cluster/replay.js'
+import {routers} from '#llmsim/cluster/router.js'
+import {TokenTimeline} from '#llmsim/cluster/token-timeline.js'
+import {policies} from '#llmsim/engine/policy.js'
+import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import type {StepTime} from '#llmsim/latency/step-time.js'
+import {statusNames} from '#llmsim/stats/outcomes.js'
+import {
+  type ClusterRow,
+  type ReferenceClusterCase,
+  type ReferenceMember,
+  runReferenceCluster,
+} from '../reference/reference-cluster.js'
+
+const atLeastOne =
+  (time: StepTime): StepTime =>
+  (shape) =>
+    Math.max(1, time(shape))
+
+const replicaOf = ({config, stepTime, pipeline, role, group}: ReferenceMember) => ({
+  engine: {
+    ...config,
+    numGpuBlocks: config.blocks,
+    policy: policies.find(({name}) => name === config.policy)!,
+  },
+  stepTime: atLeastOne(stepTime),
+  ...(pipeline && {pipeline: {...pipeline, stages: pipeline.stages.map(atLeastOne)}}),
+  role,
+  group,
+  kv: {bytesPerToken: 1, layers: 1},
+})
+
+const runFast = (given: ReferenceClusterCase, detail: 'every step' | 'skipping') => {
+  const {trace, members, router, firstToken, stayBelow, transfer} = given
+  const gaps: number[][] = []
+  const timelines = members.map(() => new TokenTimeline())
+  const result = replay({
+    trace,
+    simulation: {
+      replicas: members.map(replicaOf),
+      router: routers[router]!(),
+      decodeRouter: routers[router]!(),
+      handOff: {firstToken, stream: 'at the end', stayBelow},
+      network: new OwnLinks((_from, _to, bytes) => transfer(bytes)),
+      listener: (instance) => timelines[instance]!.listener,
+      prefixes: (size) => prefixIdentity(trace.prefix!, size),
+      ...(detail === 'every step' ? {onStep: () => {}} : {}),
+    },
+    onLeave: (row, slot, {outcomes: {instance}, at}) => {
+      gaps[row] = timelines[instance[at]!]!.takeGaps(slot)
+    },
+  })
+  return {...result, gaps}
+}
+
+const compared = ['scheduledAt', 'firstTokenAt', 'finishedAt', 'producedTokens'] as const
+
+/** The first difference, or undefined. */
+export const differenceIn = (given: ReferenceClusterCase, detail: 'every step' | 'skipping') => {
+  const reference = runReferenceCluster(given)
+  const {outcomes, engines, gaps} = runFast(given, detail)
+  const tell = (place: string, got: unknown, wanted: unknown) =>
+    Object.is(got, wanted) ? undefined : `${place}: ${got}, the reference says ${wanted}`
+  const inRow = (wanted: ClusterRow | undefined, row: number) => {
+    if (wanted === undefined) return `row ${row} never ends in the reference`
+    const place = (name: string) => `row ${row} ${name}`
+    const shown = given.firstToken === 'prefill' ? wanted.gaps.slice(1) : wanted.gaps
+    return (
+      tell(place('status'), statusNames[outcomes.status[row]!], wanted.status) ??
+      tell(place('instance'), outcomes.instance[row], wanted.instance) ??
+      compared
+        .map((name) => tell(place(name), outcomes[name][row], wanted[name]))
+        .find((difference) => difference !== undefined) ??
+      tell(place('cached'), outcomes.cachedTokens[row], wanted.cachedTokens) ??
+      tell(place('preemptions'), outcomes.preemptions[row], wanted.preemptions) ??
+      tell(place('gaps'), gaps[row]?.join(), shown.join())
+    )
+  }
+  return (
+    reference.rows.map(inRow).find((difference) => difference !== undefined) ??
+    engines
+      .map(
+        ({steps, freeBlocksAtEnd, blocks}, i) =>
+          tell(`steps of ${i}`, steps, reference.steps[i]) ??
+          tell(`free blocks of ${i}`, freeBlocksAtEnd, blocks),
+      )
+      .find((difference) => difference !== undefined) ??
+    reference.freeBlocksAtEnd
+      .map((free, i) =>
+        tell(`reference: free blocks of ${i}`, free, given.members[i]!.config.blocks),
+      )
+      .find((difference) => difference !== undefined)
+  )
+}

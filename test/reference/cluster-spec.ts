@@ -1,0 +1,146 @@
+/** Random clusters as plain data: topologies, roles, ranks that are tied together, sessions, clients that leave. */
+import fc from 'fast-check'
+import type {BatchShape, StepTime} from '#llmsim/latency/step-time.js'
+import type {Trace} from '#llmsim/trace/trace.js'
+import {
+  engineConfigs,
+  mostly,
+  noPipeline,
+  pipelines,
+  request,
+  stepTimeSpecs,
+} from './arbitraries.js'
+import {
+  type CaseSpec,
+  type RequestSpec,
+  type StepTimeSpec,
+  stepTimeOf,
+  traceOf,
+} from './case-spec.js'
+import type {ReferenceClusterCase, ReferenceMember} from './reference-cluster.js'
+import type {ReferenceConfig} from './reference-engine.js'
+
+interface MemberSpec {
+  readonly config: Omit<ReferenceConfig, 'policy'>
+  readonly policy: 'fcfs' | 'priority' | 'sjf'
+  readonly stepTime: StepTimeSpec
+  readonly pipeline: CaseSpec['pipeline']
+}
+
+interface ClientSpec {
+  readonly request: RequestSpec
+  /** −1: none. */
+  readonly session: number
+  /** −1: its own arrival. */
+  readonly think: number
+  /** ns after its arrival at which it leaves; −1: never. */
+  readonly leaves: number
+}
+
+export interface ClusterSpec {
+  readonly clients: readonly ClientSpec[]
+  readonly spanTokens: number
+  readonly members: readonly MemberSpec[]
+  readonly topology: 'alike' | 'prefill and decode' | 'ranks' | 'ranks and others'
+  /** Which of the members prefill, where they share the work. */
+  readonly prefills: number
+  readonly router: ReferenceClusterCase['router']
+  readonly firstToken: ReferenceClusterCase['firstToken']
+  readonly stayBelow: number
+  readonly link: {readonly latency: number; readonly perToken: number}
+}
+
+const members: fc.Arbitrary<MemberSpec> = fc.record({
+  config: engineConfigs,
+  policy: fc.constantFrom('fcfs', 'priority', 'sjf'),
+  stepTime: stepTimeSpecs,
+  pipeline: mostly(3, fc.constant(noPipeline), pipelines),
+})
+
+const clients: fc.Arbitrary<ClientSpec> = fc.record({
+  request: request(false),
+  session: mostly(2, fc.constant(-1), fc.integer({min: 0, max: 3})),
+  think: fc.constantFrom(-1, 0, 0, 5, 60, 400),
+  leaves: mostly(6, fc.constant(-1), fc.nat(400), fc.nat(40)),
+})
+
+export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
+  clients: fc.array(clients, {minLength: 1, maxLength: 30, size: 'max'}),
+  spanTokens: fc.constantFrom(2, 4, 8),
+  members: fc.array(members, {minLength: 2, maxLength: 5, size: 'max'}),
+  topology: fc.constantFrom(
+    'alike',
+    'prefill and decode',
+    'prefill and decode',
+    'ranks',
+    'ranks and others',
+  ),
+  prefills: fc.integer({min: 1, max: 4}),
+  router: fc.constantFrom('round-robin', 'least-requests'),
+  firstToken: mostly(3, fc.constant('decode' as const), fc.constant('prefill' as const)),
+  stayBelow: mostly(2, fc.constant(0), fc.integer({min: 1, max: 20})),
+  link: fc.record({latency: fc.constantFrom(1, 10, 50), perToken: fc.constantFrom(0, 1, 10)}),
+})
+
+export const buildCluster = (spec: ClusterSpec): ReferenceClusterCase => {
+  const {topology, link, router, firstToken} = spec
+  const made = spec.members.map((member, i) => memberOf(spec, member, i))
+  const isShared = topology === 'prefill and decode'
+  return {
+    trace: clusterTrace(spec, isShared && firstToken === 'prefill' ? 2 : 1),
+    members: made,
+    router,
+    firstToken: isShared ? firstToken : 'decode',
+    stayBelow: isShared && firstToken === 'decode' ? spec.stayBelow : 0,
+    transfer: (tokens) => link.latency + link.perToken * tokens,
+  }
+}
+
+const memberOf = (spec: ClusterSpec, member: MemberSpec, i: number): ReferenceMember => {
+  const {topology, members: all} = spec
+  const isRank = topology === 'ranks' || (topology === 'ranks and others' && i > 0)
+  const {stages, skew, hop} = isRank ? noPipeline : member.pipeline
+  const stepTime = stepTimeOf(member.stepTime)
+  const prefills = Math.min(spec.prefills, all.length - 1)
+  const depth = stages > 1 ? stages : member.config.depth
+  return {
+    config: {...member.config, depth, stages, policy: member.policy},
+    stepTime,
+    ...(stages > 1 && {
+      pipeline: {
+        stages: Array.from(
+          {length: stages},
+          (_, stage): StepTime =>
+            (shape) =>
+              stepTime(shape) + stage * skew,
+        ),
+        hop: (shape: BatchShape) => hop * shape.tokens,
+      },
+    }),
+    ...(isRank && {group: 0}),
+    ...(topology === 'prefill and decode' && {role: i < prefills ? 'prefill' : 'decode'}),
+  }
+}
+
+const clusterTrace = (spec: ClusterSpec, leastOutput: number): Trace => {
+  const {clients: all, spanTokens} = spec
+  const requests = all.map(({request: given}) => given)
+  const config = {blockSize: spanTokens}
+  const trace = traceOf({requests, spanTokens, prefixes: true, predictions: true, config})
+  const hasBefore = (row: number) =>
+    all.slice(0, row).some(({session}) => session >= 0 && session === all[row]!.session)
+  return {
+    ...trace,
+    outputTokens: trace.outputTokens.map((output) => Math.max(output, leastOutput)),
+    session: {
+      codes: Int32Array.from(all, ({session}) => session),
+      names: ['a', 'b', 'c', 'd'],
+    },
+    thinkTime: Float64Array.from(all, ({think}, row) =>
+      think >= 0 && hasBefore(row) ? think : Number.NaN,
+    ),
+    cancelledAt: Float64Array.from(all, ({leaves}, row) =>
+      leaves < 0 ? Number.NaN : trace.arrivedAt[row]! + leaves,
+    ),
+  }
+}

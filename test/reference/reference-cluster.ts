@@ -1,0 +1,366 @@
+/**
+ * Several reference engines and one clock, in the plainest form: every list an array, everything looked at at every
+ * instant. docs/cluster.md and docs/scheduler.md are what it follows.
+ */
+import type {BatchShape, StepTime} from '#llmsim/latency/step-time.js'
+import type {Trace} from '#llmsim/trace/trace.js'
+import {type Pick, type ReferenceConfig, ReferenceEngine, shapeOf} from './reference-engine.js'
+import type {RequestResult} from './result.js'
+
+export interface ReferenceMember {
+  readonly config: ReferenceConfig
+  readonly stepTime: StepTime
+  readonly pipeline?: {readonly stages: readonly StepTime[]; readonly hop: StepTime}
+  readonly role?: 'prefill' | 'decode'
+  readonly group?: number
+}
+
+export interface ReferenceClusterCase {
+  readonly trace: Trace
+  readonly members: readonly ReferenceMember[]
+  readonly router: 'round-robin' | 'least-requests'
+  readonly firstToken: 'decode' | 'prefill'
+  /** Prompts with at most so many tokens that are not cached where they decode stay there. */
+  readonly stayBelow: number
+  /** ns of a transfer of so many tokens. */
+  readonly transfer: (tokens: number) => number
+}
+
+export interface ClusterRow extends Omit<RequestResult, 'reason'> {
+  instance: number
+  isRejected: boolean
+}
+
+export interface ReferenceClusterResult {
+  readonly rows: readonly ClusterRow[]
+  readonly freeBlocksAtEnd: readonly number[]
+  readonly steps: readonly number[]
+  readonly corners: ReadonlySet<string>
+}
+
+interface Running {
+  readonly picks: readonly Pick[]
+  readonly shape: BatchShape
+  end: number
+}
+
+interface Member extends ReferenceMember {
+  readonly instance: number
+  readonly engine: ReferenceEngine
+  readonly batches: Running[]
+  readonly freeAt: number[]
+  expected: number
+  heldUntil: number
+  steps: number
+}
+
+type Stage = 'prefill' | 'queue' | 'transfer' | 'decode'
+
+interface Journey {
+  readonly row: number
+  readonly arrivedAt: number
+  readonly prefill: Member | undefined
+  readonly decode: Member
+  stage: Stage
+}
+
+interface Transfer {
+  readonly journey: Journey
+  readonly end: number
+  readonly number: number
+}
+
+const never = Number.POSITIVE_INFINITY
+
+class ReferenceCluster {
+  readonly #given: ReferenceClusterCase
+  readonly #members: readonly Member[]
+  readonly #journeys = new Map<number, Journey>()
+  readonly #left = new Map<number, ClusterRow>()
+  readonly #arrivals: {time: number; row: number}[] = []
+  readonly #cancels: {time: number; row: number}[] = []
+  #transfers: Transfer[] = []
+  #transferCount = 0
+  readonly #starts = {entrance: 0, decode: 0}
+  readonly #corners = new Set<string>()
+
+  constructor(given: ReferenceClusterCase) {
+    this.#given = given
+    this.#members = given.members.map((member, instance) => ({
+      ...member,
+      instance,
+      engine: new ReferenceEngine(given.trace, member.config),
+      batches: [],
+      freeAt: (member.pipeline?.stages ?? [member.stepTime]).map(() => 0),
+      expected: 0,
+      heldUntil: -1,
+      steps: 0,
+    }))
+    for (let row = 0; row < given.trace.length; row++)
+      if (this.#previous(row) === undefined)
+        this.#arrivals.push({time: given.trace.arrivedAt[row]!, row})
+  }
+
+  run(): ReferenceClusterResult {
+    for (let instants = 0; ; instants++) {
+      const now = this.#next()
+      if (now === never) break
+      if (instants > 200_000) throw new Error('the run does not end')
+      this.#happen(now)
+    }
+    const rows = Array.from({length: this.#given.trace.length}, (_, row) => this.#left.get(row)!)
+    return {
+      rows,
+      freeBlocksAtEnd: this.#members.map(({engine}) => engine.pool.free.length),
+      steps: this.#members.map(({steps}) => steps),
+      corners: this.#corners,
+    }
+  }
+
+  #next(): number {
+    return Math.min(
+      ...this.#arrivals.map(({time}) => time),
+      ...this.#cancels.map(({time}) => time),
+      ...this.#transfers.map(({end}) => end),
+      ...this.#members.map(({batches}) => batches[0]?.end ?? never),
+      never,
+    )
+  }
+
+  #happen(now: number): void {
+    this.#deliver(now)
+    const prefilled: Journey[] = []
+    const ended = new Set<Member>()
+    for (const member of this.#members) {
+      if (member.batches[0]?.end !== now) continue
+      ended.add(member)
+      const {picks} = member.batches.shift()!
+      member.engine.complete(picks, now)
+      for (const {request} of picks) {
+        if (request.result.status !== 'completed') continue
+        const journey = this.#journeys.get(request.row)
+        if (journey === undefined) continue
+        if (journey.stage === 'prefill') {
+          if (!prefilled.includes(journey)) prefilled.push(journey)
+        } else if (journey.decode === member) this.#leave(journey, now, 'completed')
+      }
+    }
+    this.#deliver(now)
+    for (const journey of prefilled)
+      if (this.#journeys.has(journey.row)) this.#handOver(journey, now)
+    this.#endTransfers(now)
+    for (const member of this.#members) {
+      // An engine that is held by a pass of its group finds out when that ends.
+      if (now < member.heldUntil) continue
+      if (ended.has(member) || member.batches.length === 0) this.#plan(member, now)
+      for (const {request, cached} of member.engine.pulls.splice(0)) {
+        const journey = this.#journeys.get(request.row)!
+        journey.stage = 'transfer'
+        const tokens = request.input - cached
+        const end = now + Math.max(1, this.#given.transfer(tokens))
+        this.#transfers.push({journey, end, number: this.#transferCount++})
+        this.#corners.add('transfer')
+        if (cached > 0) this.#corners.add('transfer of a part')
+      }
+    }
+    for (const group of new Set(this.#members.map((member) => member.group)))
+      if (group !== undefined) this.#startPass(group, now)
+  }
+
+  #deliver(now: number): void {
+    const inOrder = (a: {time: number; row: number}, b: {time: number; row: number}) =>
+      a.time - b.time || a.row - b.row
+    for (;;) {
+      this.#arrivals.sort(inOrder)
+      this.#cancels.sort(inOrder)
+      if (this.#arrivals[0]?.time === now) this.#submit(this.#arrivals.shift()!.row, now)
+      else if (this.#cancels[0]?.time === now) this.#cancel(this.#cancels.shift()!.row, now)
+      else return
+    }
+  }
+
+  #submit(row: number, now: number): void {
+    const {trace, stayBelow} = this.#given
+    const cancelledAt = trace.cancelledAt?.[row] ?? Number.NaN
+    if (!Number.isNaN(cancelledAt)) this.#cancels.push({row, time: Math.max(now, cancelledAt)})
+    const decoders = this.#members.filter(({role}) => role === 'decode')
+    const decode = this.#route(decoders, 'decode')
+    if (decode !== undefined && stayBelow > 0) {
+      const uncached = trace.inputTokens[row]! - decode.engine.cachedTokens(row)
+      if (uncached <= stayBelow) {
+        this.#corners.add('stays')
+        this.#begin({row, arrivedAt: now, prefill: undefined, decode, stage: 'decode'}, now)
+        return
+      }
+    }
+    const entrances = this.#members.filter(({role}) => role !== 'decode')
+    const entrance = this.#route(entrances, 'entrance')!
+    if (decode === undefined)
+      this.#begin({row, arrivedAt: now, prefill: undefined, decode: entrance, stage: 'decode'}, now)
+    else this.#begin({row, arrivedAt: now, prefill: entrance, decode, stage: 'prefill'}, now)
+  }
+
+  #begin(journey: Journey, now: number): void {
+    const {row, prefill, decode} = journey
+    this.#journeys.set(row, journey)
+    const {inputTokens, outputTokens} = this.#given.trace
+    if (prefill && decode.engine.rejection(inputTokens[row]! + outputTokens[row]!) !== undefined) {
+      this.#leave(journey, now, 'rejected')
+      return
+    }
+    const first = prefill ?? decode
+    if (prefill) decode.expected += 1
+    first.engine.enqueue(row, {isPrompt: prefill !== undefined})
+    if (first.engine.results[row]!.status !== 'rejected') return
+    if (prefill) decode.expected -= 1
+    this.#leave(journey, now, 'rejected')
+  }
+
+  #handOver(journey: Journey, now: number): void {
+    const {row, prefill, decode} = journey
+    const request = prefill!.engine.requests.get(row)!
+    decode.expected -= 1
+    journey.stage = 'queue'
+    if (!request.keeps) {
+      this.#corners.add('nothing kept')
+      journey.stage = 'decode'
+    }
+    const first = this.#given.firstToken === 'prefill' ? {firstTokenAt: now} : {}
+    const isOver = first.firstTokenAt !== undefined && this.#given.trace.outputTokens[row] === 1
+    if (isOver) throw new Error('one token and the first comes from the prefill: not asked for')
+    decode.engine.enqueue(row, {...first, origin: request.keeps ? 'elsewhere' : 'here'})
+  }
+
+  #endTransfers(now: number): void {
+    this.#transfers.sort((a, b) => a.end - b.end || a.number - b.number)
+    while (this.#transfers[0]?.end === now) {
+      const {journey} = this.#transfers.shift()!
+      journey.stage = 'decode'
+      journey.decode.engine.arrived(journey.row)
+      journey.prefill!.engine.release(journey.row)
+    }
+  }
+
+  #cancel(row: number, now: number): void {
+    const journey = this.#journeys.get(row)
+    if (journey === undefined) return
+    const {prefill, decode, stage} = journey
+    this.#corners.add(`cancelled in ${stage}`)
+    if (stage === 'prefill') decode.expected -= 1
+    if (stage === 'prefill') prefill!.engine.cancel(row)
+    else decode.engine.cancel(row)
+    if (stage === 'queue' || stage === 'transfer') prefill!.engine.release(row)
+    this.#transfers = this.#transfers.filter((transfer) => transfer.journey !== journey)
+    this.#leave(journey, now, 'cancelled')
+  }
+
+  #leave(journey: Journey, now: number, status: 'completed' | 'rejected' | 'cancelled'): void {
+    const {row, prefill, decode, stage} = journey
+    this.#journeys.delete(row)
+    const own = decode.engine.results[row]!
+    const prompt = prefill?.engine.results[row]
+    const isHanded = prompt !== undefined && stage !== 'prefill'
+    this.#left.set(row, {
+      ...own,
+      status,
+      instance: decode.instance,
+      isRejected: status === 'rejected',
+      scheduledAt: prompt?.scheduledAt ?? own.scheduledAt,
+      cachedTokens: prompt?.cachedTokens ?? own.cachedTokens,
+      preemptions: own.preemptions + (prompt?.preemptions ?? 0),
+      producedTokens: prompt !== undefined && !isHanded ? 0 : own.producedTokens,
+    })
+    const {thinkTime} = this.#given.trace
+    for (let next = row + 1; next < this.#given.trace.length; next++)
+      if (this.#previous(next) === row)
+        this.#arrivals.push({row: next, time: now + thinkTime![next]!})
+  }
+
+  /** The turn that a row waits for. */
+  #previous(row: number): number | undefined {
+    const {session, thinkTime} = this.#given.trace
+    const code = session?.codes[row] ?? -1
+    if (code < 0 || Number.isNaN(thinkTime?.[row] ?? Number.NaN)) return undefined
+    for (let before = row - 1; before >= 0; before--)
+      if (session!.codes[before] === code) return before
+    return undefined
+  }
+
+  #route(among: readonly Member[], kind: 'entrance' | 'decode'): Member | undefined {
+    if (among.length <= 1) return among[0]
+    const start = this.#starts[kind]
+    const inTurn = among.map((_, i) => among[(start + i) % among.length]!)
+    let chosen = inTurn[0]!
+    const load = ({engine, expected, config}: Member) =>
+      (4 * (engine.waiting.length + expected) + engine.running.length) / config.maxNumSeqs
+    if (this.#given.router === 'least-requests')
+      for (const member of inTurn) if (load(member) < load(chosen)) chosen = member
+    this.#starts[kind] = (among.indexOf(chosen) + 1) % among.length
+    return chosen
+  }
+
+  #plan(member: Member, now: number): void {
+    const {engine, batches, config} = member
+    while (batches.length < config.depth) {
+      const made = engine.plan(now)
+      if (made.picks.length === 0) {
+        if (made.preempted > 0 && batches.length === 0) continue
+        return
+      }
+      const shape = shapeOf(made.picks)
+      const end = member.group === undefined ? this.#timed(member, shape, now) : never
+      batches.push({picks: made.picks, shape, end})
+      member.steps += 1
+    }
+  }
+
+  #timed(member: Member, shape: BatchShape, now: number): number {
+    const {freeAt, pipeline, stepTime} = member
+    let end = Math.max(now, freeAt[0]!)
+    for (const [stage, time] of (pipeline?.stages ?? [stepTime]).entries()) {
+      if (stage > 0) end = Math.max(end + pipeline!.hop({...shape}), freeAt[stage]!)
+      end += Math.max(1, time({...shape}))
+      freeAt[stage] = end
+    }
+    return end
+  }
+
+  /** All ranks run a pass together, as long as the slowest takes with all padded to the largest. */
+  #startPass(group: number, now: number): void {
+    const ranks = this.#members.filter((member) => member.group === group)
+    if (ranks.some(({batches, heldUntil}) => now < heldUntil || (batches[0]?.end ?? never) < never))
+      return
+    const waiting = ranks.flatMap(({batches}) => batches.slice(0, 1))
+    if (waiting.length === 0) return
+    const padded = Math.max(...waiting.map(({shape}) => shape.tokens))
+    const lengths = ranks.map(({batches, stepTime}) => {
+      const shape = batches[0]?.shape ?? nothing
+      return Math.max(1, stepTime({...shape, paddedTokens: padded}))
+    })
+    const end = now + Math.max(...lengths)
+    this.#corners.add(waiting.length < ranks.length ? 'pass with an idle rank' : 'pass of all')
+    for (const rank of ranks) {
+      if (rank.batches[0]) rank.batches[0].end = end
+      else rank.heldUntil = end
+    }
+  }
+}
+
+/** One token of no request. */
+const nothing: BatchShape = {
+  tokens: 1,
+  sequences: 1,
+  prefills: 0,
+  prefillTokens: 0,
+  prefillContext: 0,
+  prefillContextMax: 0,
+  prefillWork: 0,
+  decodes: 1,
+  decodeContext: 1,
+  decodeContextMin: 1,
+  decodeContextMax: 1,
+  paddedTokens: 1,
+}
+
+export const runReferenceCluster = (given: ReferenceClusterCase): ReferenceClusterResult =>
+  new ReferenceCluster(given).run()

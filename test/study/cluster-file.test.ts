@@ -1,0 +1,180 @@
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {expect} from 'chai'
+import {Problem} from '#llmsim/errors.js'
+import {readClusterYaml} from '#llmsim/study/cluster-file.js'
+import {llmsim} from '../support/cli.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'llmsim-cluster-'))
+after(() => rmSync(folder, {recursive: true}))
+
+let files = 0
+const fileOf = (text: string): string => {
+  const path = join(folder, `cluster-${++files}.yaml`)
+  writeFileSync(path, text)
+  return path
+}
+
+const whole = `model: meta-llama/Llama-3.1-8B-Instruct
+hardware: H100
+engine: {max_num_seqs: 256}
+instances:
+  - {role: prefill, count: 2, tp: 2}
+  - role: decode
+    count: 3
+    hardware: A100
+    engine:
+      block_size: 32
+router: prefix-affinity
+decode_router: {name: weighted, weights: {prefix: 1, queue: 2, kv: 3}}
+router_view_age_ms: 100
+hand_off: {stream: by layer, stay_below: 64}
+network: {bandwidth_gb_s: 25}
+admission:
+  - {name: urgent, up_to_priority: 0, requests_per_s: 100}
+  - {name: others, up_to_priority: 9, max_waiting: 50}
+`
+
+const faultIn = (text: string) => {
+  const path = fileOf(text)
+  try {
+    readClusterYaml(path)
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    expect(error.code).equal('CLUSTER_BAD_FILE')
+    return error.message.replace(`${path}:`, '')
+  }
+  throw new Error('nothing was thrown')
+}
+
+describe('a cluster file of ours', () => {
+  it('is read whole, with defaults', () => {
+    const file = readClusterYaml(fileOf(whole))
+    expect(file.instances.map(({count, tp, dp, role}) => [count, tp, dp, role])).deep.equal([
+      [2, 2, 1, 'prefill'],
+      [3, 1, 1, 'decode'],
+    ])
+    expect(file.network).deep.equal({bandwidth_gb_s: 25, latency_us: 10})
+    expect(file.router).deep.equal({name: 'prefix-affinity', weights: undefined})
+  })
+
+  const faults: readonly (readonly [change: string, to: string, says: string])[] = [
+    ['tp: 2', 'tpp: 2', '5:31: instances[0].tpp is not a known key.'],
+    ['tp: 2', 'tp: two', '5:35: instances[0].tp must be a number.'],
+    ['count: 3', 'count: 0', '7:12: instances[1].count must be at least 1.'],
+    ['role: decode', 'role: dekode', '6:11: instances[1].role must be one of prefill, decode.'],
+    [
+      'block_size: 32',
+      'block_size: 1.5',
+      '10:19: instances[1].engine.block_size must be a whole number.',
+    ],
+    [
+      'router: prefix-affinity',
+      'router: nearest',
+      '11:9: router must be the name of a router, or a map with its name.',
+    ],
+    [
+      'stream: by layer',
+      'stream: slowly',
+      '14:20: hand_off.stream must be one of at the end, by layer.',
+    ],
+    ['bandwidth_gb_s: 25', 'bandwidth_gb_s: 0', '15:27: network.bandwidth_gb_s must be above 0.'],
+    [
+      'requests_per_s: 100',
+      'burst: 5',
+      '17:46: admission[0].burst needs requests_per_s or tokens_per_s.',
+    ],
+    [
+      'hardware: H100\n',
+      '',
+      '4:5: instances[0] lacks the key hardware, here or at the top of the file.',
+    ],
+    ['instances:', 'instances', '4:1: not YAML: Implicit keys need to be on a single line.'],
+  ]
+  for (const [change, to, says] of faults)
+    it(`says where it is wrong: ${to || 'no hardware'}`, () => {
+      expect(whole.includes(change)).equal(true)
+      expect(faultIn(whole.replace(change, to))).equal(says)
+    })
+
+  it('needs both roles, or none', () => {
+    const [prefill, decode] = ['prefill', 'decode'].map(
+      (role) => `hardware: H100\ninstances:\n  - role: ${role}\n`,
+    )
+    expect(faultIn(prefill!)).include('instances has prefill instances and none with role: decode')
+    expect(faultIn(decode!)).include('has decode instances only: nobody runs the prompts')
+  })
+
+  it('runs, is checked, and says what it was', async () => {
+    const argv = ['traces/chat.csv', '--cluster', fileOf(whole), '--no-save', '--check', '--json']
+    const {stdout, exitCode, error} = await llmsim('simulate', ...argv)
+    expect(exitCode, error?.message ?? stdout).equal(0)
+    const {config, summary} = JSON.parse(stdout)
+    expect(config.engines).length(5)
+    expect(config.traffic).include({router: 'prefix-affinity', viewAgeMs: 100, stayBelow: 64})
+    expect(summary.requests.completed).equal(300)
+  }).timeout(60_000)
+
+  it('names the instance whose hardware does not exist', async () => {
+    const path = fileOf(whole.replace('A100', 'A1000'))
+    const {error} = await llmsim('simulate', 'traces/chat.csv', '--cluster', path, '--no-save')
+    expect(error?.message).include(
+      `${path}: instances[1]: --hardware: there is no accelerator "A1000"`,
+    )
+  })
+})
+
+describe('short forms of a cluster', () => {
+  const summaryOf = async (...flags: string[]) => {
+    const argv = [
+      'traces/chat.csv',
+      '--hardware',
+      'H100',
+      ...flags,
+      '--no-save',
+      '--check',
+      '--json',
+    ]
+    const {stdout, exitCode, error} = await llmsim('simulate', ...argv)
+    expect(exitCode, error?.message ?? stdout).equal(0)
+    return JSON.parse(stdout)
+  }
+
+  it('--prefill 1 --decode 2: KV arrives later over a slower network', async () => {
+    const fast = await summaryOf('--prefill', '1', '--decode', '2')
+    const slow = await summaryOf('--prefill', '1', '--decode', '2', '--network-bandwidth', '1')
+    expect(fast.config.layout).include({npu: 3, instances: 3})
+    expect(slow.summary.ttft_ms.mean).above(fast.summary.ttft_ms.mean + 10)
+    const layered = await summaryOf(
+      ...['--prefill', '1', '--decode', '2', '--network-bandwidth', '1', '--kv-stream', 'layer'],
+    )
+    expect(layered.summary.ttft_ms.mean).below(slow.summary.ttft_ms.mean)
+  }).timeout(60_000)
+
+  it('--decode-stay-below a longer prompt than any: nothing moves', async () => {
+    const stays = await summaryOf(
+      '--prefill',
+      '1',
+      '--decode',
+      '1',
+      '--decode-stay-below',
+      '100000',
+    )
+    const alone = await summaryOf('--npu', '1')
+    expect(stays.summary.ttft_ms).deep.equal(alone.summary.ttft_ms)
+  }).timeout(60_000)
+
+  it('--dp: ranks of a model with experts make their passes together', async () => {
+    const {config, summary} = await summaryOf(
+      '--model',
+      'Qwen/Qwen3-30B-A3B',
+      '--dp',
+      '2',
+      '--npu',
+      '2',
+    )
+    expect(config.engines.map(({ep}: {ep: number}) => ep)).deep.equal([2, 2])
+    expect(summary.requests.completed).equal(300)
+  }).timeout(60_000)
+})
