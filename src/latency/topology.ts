@@ -41,6 +41,16 @@ export interface CollectiveTime {
   readonly by: Algorithm
 }
 
+/** One hop of a ring with NCCL's LL128 protocol, from the constants of its tuning model (2.17–2.19): NVLink, PCIe, network. */
+export const hopNs: Readonly<Record<LinkKind, number>> = {
+  nvlink: 1900,
+  'nvlink-bridge': 1900,
+  ici: 1900,
+  pcie: 2500,
+  fabric: 4000,
+  ethernet: 4000,
+}
+
 /** Bytes per ns that one device has of its port while all of them send. */
 const rateOf = ({gbPerS, devicesPerPort}: Dimension): number => gbPerS / devicesPerPort
 
