@@ -57,7 +57,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'trace-flags.ts'],
+  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'memory-flags.ts', 'trace-flags.ts'],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'batch.ts',
@@ -81,6 +81,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'profile/profile.ts',
     'roofline.ts',
     'step-time.ts',
+    'weight-stream.ts',
   ],
   report: [
     'calibration-page.ts',
@@ -114,6 +115,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'run-request.ts',
     'simulate.ts',
     'speculation.ts',
+    'weight-offload.ts',
   ],
   trace: [
     'block-ids.ts',

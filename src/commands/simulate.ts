@@ -2,6 +2,7 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {extraFlags, speculationOf} from '../command-flags/extra-flags.js'
+import {memoryFlags, weightOffloadOf} from '../command-flags/memory-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {progressOn} from '../report/progress.js'
@@ -36,6 +37,7 @@ export default class Simulate extends BaseCommand {
     }),
     ...engineFlags,
     ...extraFlags,
+    ...memoryFlags,
     ...traceFlags,
     concurrency: Flags.integer({
       helpGroup: 'TRACE',
@@ -100,6 +102,7 @@ export default class Simulate extends BaseCommand {
       requests: devices.map((device) => ({
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
+        offload: weightOffloadOf(flags),
       })),
       concurrency: flags.concurrency,
       slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),

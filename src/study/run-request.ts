@@ -5,6 +5,7 @@ import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
 import type {LayoutRequest} from './layout.js'
 import type {SpeculationRequest} from './speculation.js'
+import type {WeightOffloadRequest} from './weight-offload.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
 export type LatencySource = (typeof latencySources)[number]
@@ -47,6 +48,8 @@ export interface RunRequest {
   readonly frontEnd: 'http' | 'in-process' | 'none'
   readonly seed: number
   readonly speculation?: SpeculationRequest | undefined
+  /** Weights outside of the devices. */
+  readonly offload?: WeightOffloadRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined
 }
