@@ -57,7 +57,13 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'token-timeline.ts',
     'workload.ts',
   ],
-  'command-flags': ['engine-flags.ts', 'extra-flags.ts', 'memory-flags.ts', 'trace-flags.ts'],
+  'command-flags': [
+    'engine-flags.ts',
+    'extra-flags.ts',
+    'memory-flags.ts',
+    'rate-search.ts',
+    'trace-flags.ts',
+  ],
   compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
   engine: [
     'batch.ts',
@@ -94,6 +100,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'model-card.ts',
     'power-file.ts',
     'progress.ts',
+    'rate-table.ts',
     'report-formats.ts',
     'report.ts',
     'request-files.ts',
@@ -108,6 +115,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   stats: ['busy-spans.ts', 'outcomes.ts', 'percentiles.ts', 'samples.ts', 'series.ts'],
   study: [
+    'find-rate.ts',
+    'rate-job.ts',
     'deployment.ts',
     'job.ts',
     'run-many.ts',
@@ -126,6 +135,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'read.ts',
     'samplers.ts',
     'trace.ts',
+    'transform.ts',
     'write.ts',
   ],
 }

@@ -21,6 +21,7 @@ export default class Simulate extends BaseCommand {
     '<%= config.bin %> <%= command.id %> traces/chat.csv --hardware RTX4090,A100,H100 --slo ttft=500ms,tpot=50ms',
     '<%= config.bin %> <%= command.id %> traces/code.csv --hardware H100 --model Qwen/Qwen3-32B --policy sjf',
     '<%= config.bin %> <%= command.id %> traces/chat.csv --hardware L40S --concurrency 32 --json',
+    '<%= config.bin %> <%= command.id %> traces/code.csv --hardware A100,H100 --find-rate --slo ttft=2s,tpot=80ms',
   ]
   static override args = {
     trace: Args.string({
@@ -54,6 +55,10 @@ export default class Simulate extends BaseCommand {
       helpGroup: 'OUTPUT',
       helpValue: '60s|500',
       summary: 'Leave out the first 60 s, or the first 500 requests.',
+    }),
+    'find-rate': Flags.boolean({
+      helpGroup: 'OUTPUT',
+      summary: 'Search the largest request rate at which 99 % meet --slo.',
     }),
     out: Flags.string({
       helpGroup: 'OUTPUT',
@@ -95,8 +100,7 @@ export default class Simulate extends BaseCommand {
     const {args, flags} = await this.parse(Simulate)
     if (flags.out !== undefined && !flags.save) throw outWithoutRun()
     const devices = flags.hardware === undefined ? [undefined] : devicesOf(flags.hardware)
-    const progress = await progressOn(process.stderr)
-    const result = await runJob({
+    const input = {
       traces: args.trace,
       readOptions: readOptionsOf(flags),
       requests: devices.map((device) => ({
@@ -104,6 +108,17 @@ export default class Simulate extends BaseCommand {
         speculation: speculationOf(flags),
         offload: weightOffloadOf(flags),
       })),
+    }
+    if (flags['find-rate']) {
+      const {ratesAsJson, ratesAsText, searchRate} = await import('../command-flags/rate-search.js')
+      const found = await searchRate(flags, {...input, tell: (line) => this.logToStderr(line)})
+      if (this.jsonEnabled()) return ratesAsJson(found, (performance.now() - startedAt) / 1000)
+      this.log(await ratesAsText(found, await styleFor(process.stdout, process.env)))
+      return undefined
+    }
+    const progress = await progressOn(process.stderr)
+    const result = await runJob({
+      ...input,
       concurrency: flags.concurrency,
       slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
       warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),

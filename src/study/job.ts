@@ -108,7 +108,7 @@ function optionsOf(job: Job): RunOptions {
 }
 
 /** All of them before the first is simulated: a mistake in the last name must not cost the runs before it. */
-async function deployAll(job: Job): Promise<(Deployment | Misfit)[]> {
+export async function deployAll(job: Pick<Job, 'requests'>): Promise<(Deployment | Misfit)[]> {
   const plans: (Deployment | Misfit)[] = []
   const seen = new Set<string>()
   for (const request of job.requests) {
@@ -126,7 +126,8 @@ async function deployAll(job: Job): Promise<(Deployment | Misfit)[]> {
   return plans
 }
 
-interface Misfit {
+/** A device of a comparison that cannot run the model. */
+export interface Misfit {
   readonly device: string
   readonly reason: string
 }
@@ -151,5 +152,5 @@ function checkComparison(job: Job): void {
 }
 
 /** File names without folders: a run must not depend on where its input lies. */
-const nameOf = (paths: readonly string[]): string =>
+export const nameOf = (paths: readonly string[]): string =>
   paths.map((path) => path.split(/[/\\]/).filter(Boolean).at(-1) ?? path).join('+')

@@ -1,0 +1,131 @@
+/** The largest rate that still meets the SLOs: bracketed by whole simulations, and told when there is none. */
+import {expect} from 'chai'
+import {parseSlo} from '#llmsim/report/slo.js'
+import {deploy} from '#llmsim/study/deployment.js'
+import {findRate} from '#llmsim/study/find-rate.js'
+import {simulate} from '#llmsim/study/simulate.js'
+import {parseArrivals} from '#llmsim/trace/arrivals.js'
+import {generateTrace} from '#llmsim/trace/generate.js'
+import {parseDistribution} from '#llmsim/trace/samplers.js'
+import type {Trace} from '#llmsim/trace/trace.js'
+import {toRate} from '#llmsim/trace/transform.js'
+import {problemOf} from '../catalogue/problem.js'
+import {llmsim} from '../support/cli.js'
+
+const on = (hardware: string) =>
+  deploy({
+    model: 'meta-llama/Llama-3.1-8B-Instruct',
+    hardware,
+    layout: {},
+    engine: {},
+    latency: 'auto',
+    policy: 'fcfs',
+    router: 'least-requests',
+    frontEnd: 'http',
+    seed: 0,
+  })
+
+describe('find-rate', () => {
+  let trace: Trace
+  before(async () => {
+    trace = await generateTrace({
+      requests: 400,
+      rate: 4,
+      seed: 7,
+      arrivals: parseArrivals('poisson', 'arrivals'),
+      input: parseDistribution('lognormal:mean=500,cv=1', 'input'),
+      output: parseDistribution('lognormal:mean=120,cv=1', 'output'),
+    })
+  })
+
+  const slo = parseSlo('ttft=300ms,tpot=25ms')
+  const share = 0.99
+
+  it('holds at the rate that it finds, and not one per cent above', async () => {
+    const deployment = await on('H100')
+    const {rate, summary, probes, limit} = findRate({trace, deployment, slo, share})
+    const attainment = (at: number) =>
+      simulate({trace: toRate(trace, at), deployment, slo}).summary.goodput!.attainment!
+    expect(rate).a('number').above(4)
+    expect(attainment(rate!)).equal(summary.goodput!.attainment).at.least(share)
+    const above = probes.filter((probe) => probe.rate > rate!).sort((a, b) => a.rate - b.rate)[0]!
+    expect(above.holds).equal(false)
+    expect(above.rate / rate!).within(1, 1.0101)
+    expect(limit).a('string').not.equal('')
+  })
+
+  it('is larger on faster hardware and under looser bounds', async () => {
+    const rateOf = async (hardware: string, bounds = slo) =>
+      findRate({trace, deployment: await on(hardware), slo: bounds, share}).rate!
+    expect(await rateOf('H100')).above(await rateOf('L40S'))
+    expect(await rateOf('H100', parseSlo('ttft=300ms,tpot=40ms'))).above(await rateOf('H100'))
+  })
+
+  it('says when even a lonely request misses', async () => {
+    const found = findRate({trace, deployment: await on('L40S'), slo: parseSlo('tpot=1ms'), share})
+    expect(found.rate).equal(null)
+    expect(found.caveat).match(/even at .* nearly alone, only 0\.\d % meet/)
+  })
+
+  it('tells every probe, and makes the same ones each time', async () => {
+    const run = async () => {
+      const told: number[] = []
+      const onProbe = ({rate}: {rate: number}) => told.push(rate)
+      const {probes} = findRate({trace, deployment: await on('H100'), slo, share, onProbe})
+      expect(told).deep.equal(probes.map(({rate}) => rate))
+      return probes
+    }
+    expect(await run()).deep.equal(await run())
+  })
+
+  it('refuses a trace without a rate', async () => {
+    const deployment = await on('H100')
+    const burst = {...trace, arrivedAt: new Float64Array(trace.length)}
+    const problem = await problemOf(() => findRate({trace: burst, deployment, slo, share}))
+    expect([problem.code, problem.message.includes('no rate to change')]).deep.equal([
+      'FLAG_CONFLICT',
+      true,
+    ])
+  })
+})
+
+describe('simulate --find-rate', () => {
+  const command = ['simulate', 'traces/code.csv', '--limit', '100', '--find-rate']
+
+  it('prints a row for each device and what limits it', async () => {
+    const flags = ['--hardware', 'A100,H100,T4', '--slo', 'ttft=2s,tpot=80ms']
+    const {stdout, stderr} = await llmsim(...command, ...flags)
+    for (const line of stdout.split('\n')) expect(line.length, line).at.most(80)
+    expect(stdout)
+      .match(/^A100 +\d/m)
+      .match(/^H100 +\d/m)
+      .match(/T4: .*does not fit/)
+    expect(stdout.replaceAll(/\s+/g, ' ')).include(
+      '99 % of the requests meet TTFT ≤ 2000 ms, TPOT ≤ 80 ms',
+    )
+    expect(stderr).match(/H100: [\d.]+ req\/s, [\d.]+ % within/)
+  })
+
+  it('prints one JSON value', async () => {
+    const flags = ['--hardware', 'H100', '--slo', 'ttft=2s', '--json']
+    const {stdout} = await llmsim(...command, ...flags)
+    const {find_rate: found, config, summary} = JSON.parse(stdout)
+    expect(found.requests_per_s).above(0)
+    expect(found).include({share: 0.99})
+    expect(config.engines).length(1)
+    expect(summary.goodput.attainment).at.least(0.99)
+  })
+
+  const wrong: [string[], RegExp][] = [
+    [[], /--find-rate needs --slo/],
+    [['--slo', 'ttft=1s', '--rate', '3'], /--find-rate and --rate/],
+    [['--slo', 'ttft=1s', '--concurrency', '3'], /--find-rate and --concurrency/],
+    [['--slo', 'ttft=1s', '--steps', 'x.csv'], /--find-rate and --steps/],
+  ]
+  for (const [flags, message] of wrong)
+    it(`refuses ${flags.join(' ') || 'no SLO'}`, async () => {
+      const {error} = await llmsim(...command, '--hardware', 'H100', ...flags)
+      expect(error?.message).match(message)
+      expect(error?.oclif?.exit).equal(2)
+    })
+})
