@@ -81,6 +81,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'fit/attention-fit.ts',
     'fit/collective-fit.ts',
     'fit/gemm-fit.ts',
+    'fit/moe-fit.ts',
     'host.ts',
     'point-to-point.ts',
     'precision.ts',

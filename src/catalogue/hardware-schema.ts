@@ -93,23 +93,26 @@ const kernelsFrom = (file: Section): Kernels => {
       decodeAttention: null,
       prefillAttention: null,
       mixedAttention: null,
-      moe: null,
+      moe: {},
     }
   const section = file.section('kernels', kernelNames)
-  const gemm: {[Class in GemmClass]?: GemmCoefficients & Fit} = {}
-  if (section.has('gemm')) {
-    const byClass = section.section('gemm', gemmClasses)
-    for (const name of gemmClasses) {
-      if (byClass.has(name)) gemm[name] = gemmFrom(byClass, name)
-    }
-  }
   return {
-    gemm,
+    gemm: byClassFrom(section, 'gemm'),
     decodeAttention: section.has('decode_attention') ? decodeFrom(section) : null,
     prefillAttention: section.has('prefill_attention') ? prefillFrom(section) : null,
     mixedAttention: section.has('mixed_attention') ? mixedFrom(section) : null,
-    moe: section.has('moe') ? gemmFrom(section, 'moe') : null,
+    moe: byClassFrom(section, 'moe'),
   }
+}
+
+const byClassFrom = (parent: Section, key: 'gemm' | 'moe'): Kernels['gemm'] => {
+  const fits: {[Class in GemmClass]?: GemmCoefficients & Fit} = {}
+  if (!parent.has(key)) return fits
+  const byClass = parent.section(key, gemmClasses)
+  for (const name of gemmClasses) {
+    if (byClass.has(name)) fits[name] = gemmFrom(byClass, name)
+  }
+  return fits
 }
 
 // An efficiency above 1 is not physical: a card that beats its datasheet has the wrong datasheet.

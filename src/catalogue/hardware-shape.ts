@@ -116,7 +116,7 @@ export interface Kernels {
   readonly prefillAttention: (PrefillAttentionCoefficients & Fit) | null
   readonly mixedAttention: (MixedAttentionCoefficients & Fit) | null
   /** Fused experts, same law as a GEMM, bytes by the distinct-expert law. */
-  readonly moe: (GemmCoefficients & Fit) | null
+  readonly moe: {readonly [Class in GemmClass]?: GemmCoefficients & Fit}
 }
 
 export const collectiveKinds = ['all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all'] as const

@@ -216,10 +216,9 @@ const releaseZeroAttention = (path: string, sizes: RankSizes): AttentionSample[]
       ...attentionOf(sizes),
       prefills: prefill ? batch! : 0,
       chunk: prefill ? chunk! : 0,
-      // The GPU tables count what the cache holds after the step, and for the whole batch: 64 decodes of
-      // "32 tokens" take no time at all, and 512 tokens behind 2048 would beat the peak.
-      cached: prefill ? (inNs ? cached! : cached! - chunk!) : 0,
+      cached: prefill ? cached! : 0,
       decodes: prefill ? 0 : batch!,
+      // The GPU tables give the cache of the whole batch: 64 decodes of "32 tokens" take no time at all.
       context: prefill ? 0 : inNs ? cached! : Math.floor(cached! / batch!),
       timeUs: time(row, prefill ? 'prefill' : 'decode'),
     }

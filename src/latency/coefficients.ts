@@ -21,7 +21,7 @@ export interface Coefficients {
   readonly prefillAttention: Chosen<PrefillAttentionCoefficients>
   readonly mixedAttention: Chosen<MixedAttentionCoefficients | null>
   readonly moe: (gemmClass: GemmClass) => GemmCoefficients
-  readonly moeChoice: Chosen<GemmCoefficients>
+  readonly moeChoice: (gemmClass: GemmClass) => Chosen<GemmCoefficients>
 }
 
 export const coefficientsFor = (hardware: Hardware, requested: CoefficientSource): Coefficients => {
@@ -32,7 +32,17 @@ export const coefficientsFor = (hardware: Hardware, requested: CoefficientSource
       ? {coefficients: own, from: 'calibrated', detail: own.source}
       : {coefficients: byClass, from: 'class default', detail: `class ${hardware.architecture}`}
   const gemmChoice = (gemmClass: GemmClass) => gemmCoefficients(hardware, gemmClass, requested)
-  const moeChoice = choose<GemmCoefficients>(kernels.moe, defaults.moe)
+  const moeChoice = (gemmClass: GemmClass): Chosen<GemmCoefficients> => {
+    const own = requested === 'measured' ? kernels.moe[gemmClass] : undefined
+    if (own) return {coefficients: own, from: 'calibrated', detail: own.source}
+    const base = choose<GemmCoefficients>(kernels.moe.bf16 ?? null, defaults.moe)
+    return {
+      coefficients: atLevel(base.coefficients, gemmClass),
+      from: 'class default',
+      detail:
+        gemmClass === 'bf16' ? base.detail : `${base.detail}, times the level of ${gemmClass}`,
+    }
+  }
   return {
     requested,
     source: requested === 'measured' && kernels.gemm.bf16 ? 'roofline' : 'datasheet',
@@ -44,7 +54,7 @@ export const coefficientsFor = (hardware: Hardware, requested: CoefficientSource
       kernels.mixedAttention,
       defaults.mixedAttention,
     ),
-    moe: (gemmClass) => atLevel(moeChoice.coefficients, gemmClass),
+    moe: (gemmClass) => moeChoice(gemmClass).coefficients,
     moeChoice,
   }
 }

@@ -27,7 +27,7 @@ export const rooflineProvenance = (
   add('attention', attention.find((choice) => choice.from === worst)!)
   if (coefficients.mixedAttention.coefficients)
     add('attention of mixed steps', coefficients.mixedAttention)
-  if (experts) add('moe', moeAccount(request, coefficients))
+  if (experts) add('moe', coefficients.moeChoice(precisionOf('experts', request).gemmClass))
   const {tp, ep} = parallelism
   const degree = tp === 1 && experts ? ep : tp
   if (degree > 1) add('all-reduce', allReduceOn(link, degree, coefficients.requested))
@@ -42,16 +42,6 @@ const denseClasses = (request: RooflineRequest): Set<GemmClass> => {
   const parts: ModelPart[] = ['attention']
   if (request.model.groups.some(({mlp}) => mlp.denseIntermediate > 0)) parts.push('denseMlp')
   return new Set(parts.map((part) => precisionOf(part, request).gemmClass))
-}
-
-/** Experts are measured in 16 bit only. */
-const moeAccount = (
-  request: RooflineRequest,
-  {moeChoice}: Coefficients,
-): {from: Provenance; detail: string} => {
-  const {gemmClass} = precisionOf('experts', request)
-  if (gemmClass === 'bf16') return moeChoice
-  return {from: 'class default', detail: `${moeChoice.detail}, times the level of ${gemmClass}`}
 }
 
 /** One sentence each, most important first. */
@@ -78,7 +68,7 @@ const unmeasuredNote = (request: RooflineRequest, coefficients: Coefficients): s
   if (coefficients.requested === 'class')
     return `Datasheet figures of ${hardware.id} with the efficiencies of its class (${hardware.architecture}): expect errors of tens of percent.`
   if (coefficients.source === 'datasheet')
-    return `${hardware.id} has no kernel measurements yet: datasheet figures with the efficiencies of its class (${hardware.architecture}), expect errors of tens of percent.`
+    return `${hardware.id} is not calibrated, as it has no kernel measurements: datasheet figures with the efficiencies of its class (${hardware.architecture}), expect errors of tens of percent.`
   const missing: string[] = []
   const {decodeAttention, prefillAttention} = hardware.kernels
   if (!decodeAttention || !prefillAttention) missing.push('attention')

@@ -48,7 +48,7 @@ const measuredTerms = (hardware: Hardware): string[] => {
   const terms: readonly (readonly [string, boolean])[] = [
     ['gemm', kernels.gemm.bf16 !== undefined],
     ['attention', kernels.decodeAttention !== null && kernels.prefillAttention !== null],
-    ['moe', kernels.moe !== null],
+    ['moe', Object.keys(kernels.moe).length > 0],
     ['all-reduce', links.some((link) => link.allReduce !== null)],
   ]
   return terms.filter(([, has]) => has).map(([term]) => term)
@@ -113,7 +113,7 @@ export const hardwarePage = (hardware: Hardware): string => {
     ['processors', hardware.multiprocessors === null ? '–' : String(hardware.multiprocessors)],
     ['power', `${hardware.powerW} W`],
     ['price', hardware.priceUsdPerHour > 0 ? `${priceCell(hardware)} USD per hour` : '–'],
-    ['calibrated', hardware.calibrated ? 'yes' : 'no'],
+    ['calibrated', hardware.calibrated ? 'yes' : 'not calibrated'],
     ['source', hardware.source],
     ...hardware.notes.map((note) => ['note', note] as const),
   ]

@@ -50,7 +50,7 @@ export const kernelLines = (kernels: Kernels): string[] => {
     ['decode attention', kernels.decodeAttention],
     ['prefill attention', kernels.prefillAttention],
     ['mixed attention', kernels.mixedAttention],
-    ['moe', kernels.moe],
+    ...Object.entries(kernels.moe).map(([name, fit]) => [`moe ${name}`, fit] as const),
   ]
   return named.flatMap(([name, fit]) => (fit ? fitLines(name, fit) : []))
 }

@@ -22,6 +22,7 @@ import {
 } from '../latency/fit/attention-fit.js'
 import {fitCollective} from '../latency/fit/collective-fit.js'
 import {fitGemm, type GemmDevice} from '../latency/fit/gemm-fit.js'
+import {fitMoe} from '../latency/fit/moe-fit.js'
 import {peak16FlopsPerNs, precisionOfClass} from '../latency/precision.js'
 import type {LayerSource, MeasurementSources} from './measurement-sources.js'
 
@@ -122,7 +123,8 @@ export const calibrateHardware = (
   }
   fitClass('bf16', layers, layersFrom)
   for (const gemmClass of classesFromTables) fitClass(gemmClass, tables, tablesFrom)
-  const attention = fitAttention(hardware, layers, sources)
+  const mostCompute = gemm.bf16?.computeEfficiency ?? 1
+  const attention = fitAttention(hardware, layers, {...sources, mostCompute})
   comparisons.push(...attention.comparisons)
   const collectives = fitCollectives(tables, tablesFrom)
   const named = <T extends object>(fit: T | null): (T & Fit) | null =>
@@ -133,7 +135,7 @@ export const calibrateHardware = (
       decodeAttention: named(attention.decode),
       prefillAttention: named(attention.prefill),
       mixedAttention: named(attention.mixed),
-      moe: null,
+      moe: fitExperts(hardware, tables, tablesFrom),
     },
     ...collectives,
     credits: [...new Set([layersFrom, ...(sources.tables ? [tablesFrom] : [])])],
@@ -150,10 +152,22 @@ const gemmDevice = (hardware: Hardware, gemmClass: GemmClass): GemmDevice | null
   return precision && {precision, bandwidthGbS: hardware.bandwidthGbS, l2Mb: hardware.l2Mb}
 }
 
+const moeClasses: readonly GemmClass[] = ['bf16', 'fp8', 'fp4', 'w4a16']
+
+const fitExperts = (hardware: Hardware, {moe: samples}: KernelSamples, source: string) => {
+  const moe: {[Class in GemmClass]?: NonNullable<Kernels['moe'][Class]>} = {}
+  for (const gemmClass of moeClasses) {
+    const device = gemmDevice(hardware, gemmClass)
+    const fit = device && fitMoe(samples, gemmClass, device)
+    if (fit) moe[gemmClass] = {...fit, source}
+  }
+  return moe
+}
+
 const fitAttention = (
   hardware: Hardware,
   {attention: samples}: KernelSamples,
-  {isUnsplit, neverSplits = false}: MeasurementSources,
+  {isUnsplit, neverSplits = false, mostCompute}: MeasurementSources & {mostCompute: number},
 ) => {
   const machine: AttentionMachine = {
     peakFlopsPerNs: peak16FlopsPerNs(hardware),
@@ -161,6 +175,7 @@ const fitAttention = (
     l2Mb: hardware.l2Mb,
     isUnsplit,
     neverSplits,
+    mostCompute,
   }
   const decode = fitDecode(samples, machine)
   const prefill = decode && fitPrefill(samples, machine, decode.fit)

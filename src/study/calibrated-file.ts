@@ -65,11 +65,14 @@ export const calibratedText = async (
   const {kernels, allReduce, library} = calibration
   for (const [gemmClass, fit] of Object.entries(kernels.gemm))
     put(['kernels', 'gemm', gemmClass], fitTree(fit))
+  // A map by format replaces what an older file has here.
+  if (Object.keys(kernels.moe).length > 0) document.deleteIn(['kernels', 'moe'])
+  for (const [gemmClass, fit] of Object.entries(kernels.moe))
+    put(['kernels', 'moe', gemmClass], fitTree(fit))
   const named = [
     ['decode_attention', kernels.decodeAttention],
     ['prefill_attention', kernels.prefillAttention],
     ['mixed_attention', kernels.mixedAttention],
-    ['moe', kernels.moe],
   ] as const
   for (const [name, fit] of named) if (fit) put(['kernels', name], fitTree(fit))
   if (link !== undefined && document.hasIn(['links', link])) {

@@ -72,7 +72,7 @@ export const measurementSources: Readonly<Record<string, MeasurementSources>> = 
     bundles: [bundle('RTXPRO6000', 1), bundle('RTXPRO6000', 2)],
     link: 'pcie5',
     remark:
-      'Both sources measured the Server Edition: driver names, 2430 MHz and 97,887 MiB say so. Its memory runs at 1.597 TB/s: matrices of 1 to 2 GB reach 95 % of that in the tables and 96 % in the profiles, and only working sets that fit the 128 MB cache look faster. The Workstation Edition, 1.792 TB/s and 504 TFLOP/s, is RTXPRO6000-Workstation.',
+      'Both sources measured the Server Edition: driver names, 2430 MHz and 97,887 MiB say so. Its memory runs at 1.597 TB/s: matrices of 1 to 2 GB reach 95 % of that in the tables and 96 % in the profiles, and only working sets that fit the 128 MB cache look faster. The Workstation Edition, 1.792 TB/s and 504 TFLOP/s, is RTXPRO6000-WS.',
   },
   'TPU-v6e': {isUnsplit: false, slowStart: true, layers: [layers('TPU-v6e-1', 1)]},
 }

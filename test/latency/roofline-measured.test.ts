@@ -24,16 +24,25 @@ interface Bundle {
   readonly hardware: string
   readonly path: string
   readonly model: ModelShape
+  readonly tp: number
+  /** Bound of the step's mean error where the fit never saw the model. */
+  readonly unseenBound?: number
 }
 
 const bundles: readonly Bundle[] = [
-  {hardware: 'RTX4090', path: 'RTX4090/meta-llama/Llama-3.1-8B/bf16/tp1', model: llama8b},
-  {hardware: 'RTXPRO6000', path: 'RTXPRO6000/meta-llama/Llama-3.1-8B/bf16/tp1', model: llama8b},
-  {hardware: 'RTXPRO6000', path: 'RTXPRO6000/Qwen/Qwen3-32B/bf16/tp1', model: qwen32b},
+  {hardware: 'RTX4090', path: 'RTX4090/meta-llama/Llama-3.1-8B/bf16', model: llama8b, tp: 1},
+  {hardware: 'RTXPRO6000', path: 'RTXPRO6000/meta-llama/Llama-3.1-8B/bf16', model: llama8b, tp: 1},
+  {hardware: 'RTXPRO6000', path: 'RTXPRO6000/meta-llama/Llama-3.1-8B/bf16', model: llama8b, tp: 2},
+  // 16-bit products and attention of that card are fitted to Llama-3.1-8B alone (its file says so).
+  ...[1, 2].map((tp) => ({
+    ...{hardware: 'RTXPRO6000', path: 'RTXPRO6000/Qwen/Qwen3-32B/bf16', model: qwen32b},
+    ...{tp, unseenBound: 0.08},
+  })),
   {
     hardware: 'RTXPRO6000',
-    path: 'RTXPRO6000/Qwen/Qwen3-30B-A3B-Instruct-2507/bf16/tp1',
+    path: 'RTXPRO6000/Qwen/Qwen3-30B-A3B-Instruct-2507/bf16',
     model: qwenMoe,
+    tp: 1,
   },
 ]
 
@@ -98,19 +107,26 @@ describe('roofline against measured layers', function () {
   })
 
   for (const bundle of bundles) {
-    it(`${bundle.model.id} on ${bundle.hardware}`, async () => {
-      const folder = `${root}/${bundle.path}`
+    it(`${bundle.model.id} on ${bundle.hardware}, tp ${bundle.tp}`, async () => {
+      const {tp} = bundle
+      const folder = `${root}/${bundle.path}/tp${tp}`
       const hardware = await loadHardware(bundle.hardware)
       const roofline = rooflineModel({
         model: bundle.model,
         hardware,
         link: linkOf(hardware),
-        parallelism: {tp: 1, ep: 1},
+        parallelism: {tp, ep: 1},
         kvDtype: 'auto',
         host,
       })
       const layers = bundle.model.groups[0]!.count
-      const dense = tableOf(`${folder}/dense.csv`)
+      // What does not depend on tp was measured once.
+      const dense = new Map([
+        ...[...tableOf(`${root}/${bundle.path}/tp1/dense.csv`)].filter(([layer]) =>
+          ['layernorm', 'qk_norm'].includes(layer),
+        ),
+        ...tableOf(`${folder}/dense.csv`),
+      ])
       const head = tableOf(`${folder}/per_sequence.csv`)
       const outside = ['embedding', 'final_layernorm']
       const perLayer = (tokens: number) =>
@@ -137,6 +153,8 @@ describe('roofline against measured layers', function () {
           // Small working sets stay in the L2 of the benchmark, which no serving step does.
           if (decodes > 0 && (decodes < 4 || context < 256)) continue
           if (regime.name === 'prefill' && chunk < 128) continue
+          // No card keeps more than that beside the weights.
+          if (regime.name === 'mixed' && decodes * context + cached > 262_144) continue
           const shape: BatchShape = shapeOf({
             chunks: chunk > 1 ? [[chunk, cached]] : [],
             contexts: new Array<number>(decodes).fill(context),
@@ -146,8 +164,10 @@ describe('roofline against measured layers', function () {
           attention.push([parts.attention / 1000 / layers, time])
           const lmHead = at(head.get('lm_head')!, shape.sequences)
           step.push([
-            (parts.gemm + parts.elementwise + parts.host + parts.attention + parts.head) / 1000,
-            (perLayer(shape.tokens) + time) * layers + lmHead,
+            (parts.gemm + parts.elementwise + parts.host + parts.attention) / 1000 +
+              (tp === 1 ? parts.head / 1000 : 0),
+            // Gathering the logits of several ranks is not in the bundle.
+            (perLayer(shape.tokens) + time) * layers + (tp === 1 ? lmHead : 0),
           ])
         }
         const [one, all] = [errorsOf(attention), errorsOf(step)]
@@ -155,7 +175,7 @@ describe('roofline against measured layers', function () {
           `      ${regime.name.padEnd(8)} ${String(attention.length).padStart(6)} rows  attention mean ${percent(one.mean)} bias ${percent(one.bias)}  step${experts ? ' without experts' : ''} mean ${percent(all.mean)} bias ${percent(all.bias)}`,
         )
         expect(one.mean, `attention, ${regime.name}`).to.be.below(0.5)
-        expect(all.mean, `step, ${regime.name}`).to.be.below(0.35)
+        expect(all.mean, `step, ${regime.name}`).to.be.below(bundle.unseenBound ?? 0.35)
       }
       if (!experts) return
       const pairs = rowsOf(`${folder}/moe.csv`)

@@ -3,7 +3,7 @@
  *
  * Decode: contexts from 256 tokens and batches up to 1024; working sets beyond 1.2 × L2, or so small that
  * the floor decides (below 4 MB): what lies between is read from the cache by a benchmark and never by a
- * step. Prefill: chunks from 16 tokens, 128 to 32,768 tokens together, up to 64 chunks. Mixed: whatever
+ * step. Prefill: chunks from 16 tokens, 128 to 32,768 tokens together, up to 16 chunks. Mixed: whatever
  * has both, under the same rule for the decodes' share. 16-bit KV, head size 128, whole context; other
  * head sizes give the levels of the prefill efficiency.
  */
@@ -34,6 +34,8 @@ export interface AttentionMachine {
   readonly isUnsplit: boolean
   /** Those with grouped queries do too: kernels of 2024. */
   readonly neverSplits: boolean
+  /** Share of the peak that matrix products reach: no attention kernel does better on the same units. */
+  readonly mostCompute: number
 }
 
 type Fitted<Coefficients> = Coefficients & Omit<Fit, 'source'>
@@ -123,7 +125,8 @@ export const fitPrefill = (
   tried: readonly string[]
 } | null => {
   const counted = samples.filter(
-    (row) => row.kvElementBytes === 2 && row.window === null && isPrefill(row),
+    (row) =>
+      row.kvElementBytes === 2 && row.window === null && isPrefill(row) && isPossible(row, machine),
   )
   const rows = shaped(counted.filter(isPlain))
   if (rows.length < fewestRows) return null
@@ -132,7 +135,7 @@ export const fitPrefill = (
   const hasWalk = machine.isUnsplit && rows.some((row) => row.cached > 0)
   const base: Parameter[] = [
     {name: 'launch', start: 12, least: 1, most: 100},
-    {name: 'compute', start: 0.6, least: 0.05, most: 1},
+    {name: 'compute', start: 0.6, least: 0.05, most: machine.mostCompute},
     {name: 'ramp', start: 200, least: 1, most: 5000},
   ]
   const byHead: Parameter[] = [
@@ -183,11 +186,7 @@ export const fitMixed = (
   machine: AttentionMachine,
   pure: {decode: DecodeAttentionCoefficients; prefill: PrefillAttentionCoefficients},
 ): Fitted<MixedAttentionCoefficients> | null => {
-  const rows = shaped(
-    samples.filter(
-      (row) => isPlain(row) && row.prefills > 0 && row.decodes > 0 && row.context >= 256,
-    ),
-  )
+  const rows = shaped(samples.filter((row) => isPlain(row) && isMixed(row)))
   if (rows.length < fewestRows) return null
   const parameters: Parameter[] = [
     {name: 'compute', start: 0.5, least: 0.05, most: 1},
@@ -222,7 +221,7 @@ export const attentionErrorOn = (
   return {
     decode: of((row) => isDecode(row) && isHonest(row, machine)),
     prefill: of(isPrefill),
-    mixed: of((row) => row.prefills > 0 && row.decodes > 0 && row.context >= 256),
+    mixed: of(isMixed),
   }
 }
 
@@ -240,12 +239,22 @@ const isDecode = (row: AttentionSample): boolean =>
 const isPrefill = (row: AttentionSample): boolean => {
   const tokens = row.prefills * row.chunk
   return (
-    row.decodes === 0 && row.chunk >= 16 && row.prefills <= 64 && tokens >= 128 && tokens <= 32_768
+    row.decodes === 0 && row.chunk >= 16 && row.prefills <= 16 && tokens >= 128 && tokens <= 32_768
   )
 }
 
 const kvVariety = (rows: readonly AttentionSample[]): number =>
   new Set(rows.map((row) => row.kvHeads)).size
+
+/** Contexts from 256 tokens, and together no more than a device keeps beside the weights. */
+const isMixed = ({prefills, decodes, context, cached}: AttentionSample): boolean =>
+  prefills > 0 && decodes > 0 && context >= 256 && decodes * context + cached <= 262_144
+
+/** Not faster than the peak: some tables of release 0 hold such rows. */
+const isPossible = (row: AttentionSample, {peakFlopsPerNs}: AttentionMachine): boolean => {
+  const pairs = row.prefills * row.chunk * (row.cached + (row.chunk + 1) / 2)
+  return 4 * row.queryHeads * row.headDim * pairs < row.timeUs * 1000 * peakFlopsPerNs
+}
 
 /** Beyond the cache, or so small that the floor decides. */
 const isHonest = (row: AttentionSample, {l2Mb}: AttentionMachine): boolean => {

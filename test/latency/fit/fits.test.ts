@@ -1,0 +1,112 @@
+/** The fits find the law again that made the rows, and keep to what is physical. */
+import {expect} from 'chai'
+import type {
+  AttentionSample,
+  CollectiveSample,
+  GemmSample,
+} from '#llmsim/catalogue/kernel-samples.js'
+import {fitDecode} from '#llmsim/latency/fit/attention-fit.js'
+import {fitCollective} from '#llmsim/latency/fit/collective-fit.js'
+import {fitGemm} from '#llmsim/latency/fit/gemm-fit.js'
+import {errorOf, fitLaw, isLeftOut} from '#llmsim/latency/fit/law-fit.js'
+import {gemmNs} from '#llmsim/latency/gemm.js'
+
+const precision = {
+  gemmClass: 'bf16',
+  peakFlopsPerNs: 1e6,
+  weightBytes: 2,
+  activationBytes: 2,
+} as const
+const device = {precision, bandwidthGbS: 3000, l2Mb: 50}
+
+const shapes = [1, 8, 64, 256, 1024, 4096].flatMap((m) =>
+  [2048, 4096, 8192, 16_384].flatMap((n) => [4096, 8192, 14_336].map((k) => ({m, n, k}))),
+)
+
+const gemmRows = (speed: number): GemmSample[] => {
+  const coefficients = {computeEfficiency: 0.7, memoryEfficiency: 0.8, launchUs: 3, exponent: 2}
+  return shapes.map(({m, n, k}) => ({
+    ...{gemmClass: 'bf16' as const, m, n, k},
+    timeUs: gemmNs(m, {k, n}, {precision, coefficients, bandwidthGbS: 3000}) / 1000 / speed,
+  }))
+}
+
+describe('fits', () => {
+  it('find a law again, also past an outlier', () => {
+    const rows = Array.from({length: 60}, (_, x) => ({x, timeUs: 3 + 2 * x}))
+    rows[30]!.timeUs *= 4
+    const law =
+      ([a, b]: readonly number[]) =>
+      (row: {x: number}) =>
+        a! + b! * row.x
+    const [a, b] = fitLaw(rows, law, [
+      {name: 'a', start: 1, least: 0.1, most: 10},
+      {name: 'b', start: 1, least: 0.1, most: 10},
+    ])
+    expect(a).to.be.closeTo(3, 0.05)
+    expect(b).to.be.closeTo(2, 0.02)
+    expect(errorOf(rows.slice(0, 30), law([a!, b!])).meanPercent).to.be.below(1)
+  })
+
+  it('find the coefficients of matrix products', () => {
+    const {fit} = fitGemm(gemmRows(1), 'bf16', device, false)!
+    expect(fit.computeEfficiency).to.be.closeTo(0.7, 0.02)
+    expect(fit.memoryEfficiency).to.be.closeTo(0.8, 0.02)
+    expect(fit.meanErrorPercent).to.be.below(1)
+    expect(fit.errorBySize!.length).to.be.above(3)
+  })
+
+  it('never go above the datasheet, and say how far off that leaves them', () => {
+    const {fit} = fitGemm(gemmRows(1.45), 'bf16', {...device, l2Mb: null}, false)!
+    expect(fit.computeEfficiency).to.be.at.most(1)
+    expect(fit.memoryEfficiency).to.be.at.most(1)
+  })
+
+  it('want enough rows', () => {
+    expect(fitGemm(gemmRows(1).slice(0, 20), 'bf16', device, false)).to.equal(null)
+    expect(fitGemm(gemmRows(1), 'fp8', device, false)).to.equal(null)
+  })
+
+  it('do not take what a benchmark found in the cache for the speed of decode attention', () => {
+    const machine = {
+      ...{peakFlopsPerNs: 1e6, bandwidthGbS: 1000, l2Mb: 50},
+      ...{isUnsplit: false, neverSplits: false, mostCompute: 1},
+    }
+    const rows: AttentionSample[] = [1, 4, 16, 64, 256].flatMap((decodes) =>
+      [512, 1024, 2048, 4096, 8192, 16_384].flatMap((context) =>
+        [1, 2, 4, 8].map((kvHeads) => {
+          const bytes = decodes * context * kvHeads * 512
+          const isCached = bytes > 4e6 && bytes < 50e6
+          return {
+            ...{queryHeads: 32, kvHeads, headDim: 128, window: null, kvElementBytes: 2},
+            ...{prefills: 0, chunk: 0, cached: 0, decodes, context},
+            timeUs: 10 + bytes / 1e6 / 0.9 / (isCached ? 4 : 1),
+          }
+        }),
+      ),
+    )
+    const {fit} = fitDecode(rows, machine)!
+    expect(fit.memoryEfficiency).to.be.closeTo(0.9, 0.03)
+    expect(fit.launchUs).to.be.closeTo(10, 1)
+  })
+
+  it('keep collectives from getting faster with size, whatever the noise', () => {
+    const rows: CollectiveSample[] = [256, 4096, 16_384, 65_536, 262_144, 1_048_576].map(
+      (bytes, index) => ({
+        ...({kind: 'all-reduce', kernel: 'custom', devices: 4, bytes} as const),
+        timeUs: [5, 5.2, 6, 5.5, 9, 20][index]!,
+      }),
+    )
+    const fitted = fitCollective(rows, 'all-reduce', 'custom')!
+    const {busGbS} = fitted.degrees[0]!.curve
+    const times = fitted.messageBytes.map((bytes, index) => (1.5 * bytes) / busGbS[index]!)
+    expect([...times].sort((a, b) => a - b)).to.deep.equal(times)
+    expect(fitted.medianErrorPercent).to.be.below(15)
+  })
+
+  it('leave out the same quarter of shapes everywhere', () => {
+    const left = Array.from({length: 4000}, (_, index) => isLeftOut(index, 7)).filter(Boolean)
+    expect(left.length).to.be.within(900, 1100)
+    expect(isLeftOut(4096, 4096)).to.equal(isLeftOut(4096, 4096))
+  })
+})
