@@ -10,6 +10,7 @@ import {workloads} from './cases.js'
 import {deployment, poisson, run} from './engine.js'
 import {growth} from './growth.js'
 import {mainCase} from './main.js'
+import {portBench} from './port.js'
 import {root} from './process.js'
 import {reference} from './reference.js'
 import {selfTimes} from './self-time.js'
@@ -33,8 +34,13 @@ const sections = {
   start: {title: 'Start-up', measure: startUp},
   cases: {title: 'Other workloads', measure: () => workloads({requests: 50_000})},
   reference: {title: 'Beside the plain engine', measure: reference},
+  port: {title: 'The port', measure: async () => portRows(await portBench())},
   growth: {title: 'Growth', measure: () => growth({sizes: values.sizes.split(',').map(Number)})},
 }
+/** Its figures carry their unit in their name. */
+const portRows = (figures) =>
+  Object.entries(figures).map(([name, value]) => ({name, value, unit: ''}))
+
 const keptIn = join(root, '.llmsim/bench.json')
 const page = join(root, 'docs/performance.md')
 

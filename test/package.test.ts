@@ -37,10 +37,11 @@ describe('the package', () => {
     const [{files}] = JSON.parse(stdout) as [{files: {path: string}[]}]
     const paths = files.map(({path}) => path)
     const may =
-      /^(bin|dist|hardware|models|traces|engines)\/|^(package\.json|README\.md|LICENSE|oclif\.manifest\.json)$/
+      /^(bin|dist|hardware|models|pages|traces|engines)\/|^(package\.json|README\.md|LICENSE|oclif\.manifest\.json)$/
     expect(paths.filter((path) => !may.test(path) || path.endsWith('.tsbuildinfo'))).deep.equal([])
     const must = [
       'package.json',
+      'pages/live.html',
       'README.md',
       'LICENSE',
       'oclif.manifest.json',

@@ -2,6 +2,7 @@
 
 import {existsSync} from 'node:fs'
 import {chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises'
+import {type AddressInfo, createServer} from 'node:net'
 import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
 import {Config} from '@oclif/core'
@@ -41,6 +42,15 @@ const missingCommand = async (script: string): Promise<string | undefined> => {
   return undefined
 }
 
+/** A port that nobody listens on now. */
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const {port} = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
 describe('README.md', () => {
   let folder: string
 
@@ -70,7 +80,7 @@ describe('README.md', () => {
   it('marks every block as run or not run', () => {
     const marks = [...readme.matchAll(/^```(.+)$/gm)].map((match) => match[1]!)
     expect(
-      marks.filter((mark) => !/^(sh|sh skip|text|csv|yaml|json|js|ts)$/.test(mark)),
+      marks.filter((mark) => !/^(sh|sh skip|text|csv|yaml|json|js|ts|python)$/.test(mark)),
     ).deep.equal([])
   })
 
@@ -104,7 +114,9 @@ describe('README.md', () => {
         this.skip()
       }
       const env = {PATH: `${join(folder, 'tools')}:${process.env.PATH}`, NO_COLOR: '1'}
-      const {code, stdout, stderr} = await spawnProgram('bash', ['-eo', 'pipefail', '-c', script], {
+      // Whatever else runs on this machine may have the port that people use.
+      const own = script.replaceAll('8000', String(await freePort()))
+      const {code, stdout, stderr} = await spawnProgram('bash', ['-eo', 'pipefail', '-c', own], {
         cwd: folder,
         env,
       })
@@ -124,6 +136,21 @@ describe('docs/simulate.md', () => {
     const {commands} = await Config.load({root, ignoreManifest: true})
     const flags = Object.keys(commands.find(({id}) => id === 'simulate')!.flags)
     expect(listed.sort()).deep.equal(flags.sort())
+  })
+})
+
+describe('docs/listen.md', () => {
+  it('has every flag of the command that simulate does not have, and no other', async () => {
+    const page = await readFile(`${root}docs/listen.md`, 'utf8')
+    const cells = [...page.matchAll(/^\| (`--[^|]+) \|/gm)].map((match) => match[1]!)
+    const listed = cells.map((cell) => /--([a-z-]+)/.exec(cell)![1]!)
+    const {commands} = await Config.load({root, ignoreManifest: true})
+    const flagsOf = (command: string) => commands.find(({id}) => id === command)!.flags
+    const shared = new Set(Object.keys(flagsOf('simulate')))
+    // The same word, another meaning.
+    shared.delete('warmup')
+    const own = Object.keys(flagsOf('listen')).filter((name) => !shared.has(name))
+    expect(listed.sort()).deep.equal(own.sort())
   })
 })
 

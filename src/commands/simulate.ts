@@ -1,7 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
-import {extraFlags, speculationOf} from '../command-flags/extra-flags.js'
+import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
 import {memoryFlags, weightOffloadOf} from '../command-flags/memory-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
@@ -107,6 +107,8 @@ export default class Simulate extends BaseCommand {
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
         offload: weightOffloadOf(flags),
+        lora: loraOf(flags),
+        autoscale: autoscaleOf(flags),
       })),
     }
     if (flags['find-rate']) {

@@ -53,31 +53,52 @@ function mix(id: number, position: number): number {
   return (b >>> 11) * 0x1_0000_0000 + (a >>> 0)
 }
 
+/** Chained ids of stretches of equal length, by row: a trace's column, or requests that are still being served. */
+export interface SpanIds {
+  readonly spanTokens: number
+  /** Tokens of prompt ++ output whose identity is known. */
+  knownTokens(row: number): number
+  idAt(row: number, span: number): number
+}
+
 /**
- * Identity from a trace's spans. Where blocks do not fit into spans, each block is a span of its own, known by the
+ * Identity from ids of any stretch. Where blocks do not fit into spans, each block is a span of its own, known by the
  * span that holds its last token and by where it ends: equal spans are equal tokens from the start, so no reuse is
  * invented.
  */
-export function prefixIdentity(
-  prefix: PrefixColumn,
-  blockSize: number,
-  spans: 'joined' | 'single' = 'joined',
-): PrefixIdentity {
-  const {spanTokens, offsets, ids, knownTokens} = prefix
-  const knownBlocks = (row: number) => Math.floor(knownTokens[row]! / blockSize)
-  if (spanTokens === blockSize && spans === 'joined') return joinedSpans(prefix, knownBlocks)
+export function spanIdentity(source: SpanIds, blockSize: number): PrefixIdentity {
+  const {spanTokens} = source
+  const knownBlocks = (row: number) => Math.floor(source.knownTokens(row) / blockSize)
   if (spanTokens % blockSize === 0) {
     const spanBlocks = spanTokens / blockSize
-    return evenSpans({knownBlocks, spanBlocks, spanId: (row, span) => ids[offsets[row]! + span]!})
+    return evenSpans({knownBlocks, spanBlocks, spanId: (row, span) => source.idAt(row, span)})
   }
   return evenSpans({
     knownBlocks,
     spanBlocks: 1,
     spanId(row, block) {
       const end = (block + 1) * blockSize
-      return mix(ids[offsets[row]! + Math.floor((end - 1) / spanTokens)]!, end)
+      return mix(source.idAt(row, Math.floor((end - 1) / spanTokens)), end)
     },
   })
+}
+
+/** Identity from a trace's spans; those of the engine's block size are joined to longer ones, which changes nothing but the speed. */
+export function prefixIdentity(
+  prefix: PrefixColumn,
+  blockSize: number,
+  spans: 'joined' | 'single' = 'joined',
+): PrefixIdentity {
+  const {spanTokens, offsets, ids, knownTokens} = prefix
+  if (spanTokens === blockSize && spans === 'joined') {
+    return joinedSpans(prefix, (row) => Math.floor(knownTokens[row]! / blockSize))
+  }
+  const source: SpanIds = {
+    spanTokens,
+    knownTokens: (row) => knownTokens[row]!,
+    idAt: (row, span) => ids[offsets[row]! + span]!,
+  }
+  return spanIdentity(source, blockSize)
 }
 
 const nobody = -1

@@ -179,6 +179,7 @@ export class Answering {
       answers: planned,
       writer,
       isChat: request.promptField !== 'prompt',
+      asked: {n: request.n, maxTokens: request.limits.maxTokens},
       finishReason: (index) => answers[index]!.finishReason,
       text: (index) => ({
         prompt: JSON.stringify(promptText(request.prompts[Math.floor(index / request.n)]!)),

@@ -42,6 +42,8 @@ export interface Plan {
   readonly writer: AnswerWriter
   /** Whether requests of this kind belong to conversations. */
   readonly isChat: boolean
+  /** What the request asked for, for metrics. */
+  readonly asked: {readonly n: number; readonly maxTokens: number | undefined}
   /** Why an answer ends. */
   finishReason(index: number): FinishReason
   /** JSON of what was asked and of what is answered, where texts are recorded. */

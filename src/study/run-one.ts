@@ -1,5 +1,6 @@
 /** One run of a job: a trace on one deployment, with its files. In this thread, or in one of a pool. */
 import {join} from 'node:path'
+import {writeFleet} from '../report/fleet.js'
 import {writePower} from '../report/power-file.js'
 import {ItlFile, StepsFile} from '../report/request-files.js'
 import {createRunFolder, RunWriter} from '../report/run-store.js'
@@ -212,12 +213,16 @@ class RunFiles {
     this.#timeline?.close()
   }
 
-  finish(record: Parameters<RunWriter['finish']>[0], {power, series, engines}: SimulatedRun): void {
+  finish(
+    record: Parameters<RunWriter['finish']>[0],
+    {power, fleet, series, engines}: SimulatedRun,
+  ): void {
     if (this.#run === undefined) return
     const {folder} = this.#run
     const blocks = engines.map((engine) => engine.blocks)
     writeSeries(join(folder, 'timeseries.csv'), series, blocks)
     if (power) writePower(join(folder, 'power.csv'), power)
+    if (fleet) writeFleet(join(folder, 'instances.csv'), fleet)
     this.#run.finish(record)
   }
 }

@@ -1,9 +1,11 @@
 /** Routing, hand-off and admission of a deployment: flag, cluster file, or default; and the parts that they make. */
 
-import type {SimulationConfig} from '../cluster/cluster.js'
+import type {ReplicaConfig, SimulationConfig} from '../cluster/cluster.js'
 import {gateOf} from '../cluster/gate.js'
 import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
 import {onePortEach, SharedLinks} from '../cluster/shared-links.js'
+import type {SpanIds} from '../engine/prefix-identity.js'
+import type {LivePrefixes} from '../server/live-prefixes.js'
 import type {Trace} from '../trace/trace.js'
 import type {FileTraffic, RunRequest, TrafficRequest} from './run-request.js'
 
@@ -43,7 +45,7 @@ type TrafficParts = Pick<
 export function trafficParts(
   traffic: Traffic,
   {seed, compat}: Pick<RunRequest, 'seed' | 'compat'>,
-  facts: RoutingFacts = new RoutingFacts(),
+  facts: Pick<RoutingFacts, 'prefixOf' | 'sessionOf'> = new RoutingFacts(),
 ): TrafficParts {
   const seams = {
     seed,
@@ -116,12 +118,30 @@ function prefixOf(trace: Trace): RouterSeams['prefixOf'] {
   const {prefix} = trace
   if (prefix === undefined) return () => undefined
   const {spanTokens, offsets, ids, knownTokens} = prefix
+  return beginningOf({
+    spanTokens,
+    knownTokens: (row) => knownTokens[row]!,
+    idAt: (row, span) => ids[offsets[row]! + span]!,
+  })
+}
+
+function beginningOf({spanTokens, knownTokens, idAt}: SpanIds): RouterSeams['prefixOf'] {
   const most = Math.max(1, Math.floor(affinityTokens / spanTokens))
   return (row) => {
-    const spans = Math.min(most, Math.floor(knownTokens[row]! / spanTokens))
-    return spans === 0 ? undefined : ids[offsets[row]! + spans - 1]
+    const spans = Math.min(most, Math.floor(knownTokens(row) / spanTokens))
+    return spans === 0 ? undefined : idAt(row, spans - 1)
   }
 }
+
+/** The same facts of requests that are being served. */
+export const liveFacts = (live: LivePrefixes): Pick<RoutingFacts, 'prefixOf' | 'sessionOf'> => ({
+  prefixOf: beginningOf({
+    spanTokens: live.spanTokens,
+    knownTokens: (row) => live.knownTokens(row),
+    idAt: (row, span) => live.idAt(row, span),
+  }),
+  sessionOf: (row) => live.sessionOf(row),
+})
 
 function sessionsOf({session}: Trace, numbers: Map<string, number>): RouterSeams['sessionOf'] {
   if (session === undefined) return () => undefined
@@ -134,4 +154,25 @@ function sessionsOf({session}: Trace, numbers: Map<string, number>): RouterSeams
     const code = session.codes[row]!
     return code < 0 ? undefined : numberOf[code]
   }
+}
+
+/** How requests are spread and KV moves, for the head of a result; nothing for one engine. */
+export function describeTraffic(traffic: Traffic, replicas: readonly ReplicaConfig[]): string[] {
+  if (replicas.length === 1) return []
+  const {router, decodeRouter, viewAgeMs, admission} = traffic
+  const groups = new Set(replicas.map(({group}) => group).filter((group) => group !== undefined))
+  const isShared = replicas.some(({role}) => role === 'decode')
+  const parts = [
+    `router ${router}${isShared ? `, ${decodeRouter} for decoding` : ''}`,
+    ...(viewAgeMs! > 0 ? [`views up to ${viewAgeMs} ms old`] : []),
+    ...(groups.size > 0 ? [`${groups.size} groups of ranks that make their passes together`] : []),
+    ...(isShared ? [movesText(traffic)] : []),
+    ...(admission.length > 0 ? [`admission by ${admission.map(({name}) => name).join(', ')}`] : []),
+  ]
+  return [parts.join('; ')]
+}
+
+function movesText({network, stream, stayBelow}: Traffic): string {
+  const rate = `KV over ${network!.bandwidthGbS} GB/s, ${network!.latencyUs} µs, ${stream}`
+  return stayBelow === 0 ? rate : `${rate}, up to ${stayBelow} uncached tokens stay`
 }

@@ -67,10 +67,10 @@ export function derivedId(base: number, k: number): number {
   return end()
 }
 
-/** Chained ids of every full block of `tokens`. */
-export function idsOfTokens(tokens: ArrayLike<number>): number[] {
+/** Chained ids of every full block of `tokens`; with another `salt` (a whole number below 2^53) they are others. */
+export function idsOfTokens(tokens: ArrayLike<number>, salt = 0): number[] {
   const ids: number[] = []
-  let previous = 0
+  let previous = salt
   for (let end = blockTokens; end <= tokens.length; end += blockTokens) {
     previous = chainId(previous, tokens, end - blockTokens, end)
     ids.push(previous)

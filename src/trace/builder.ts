@@ -2,10 +2,10 @@
 import {Problem} from '../errors.js'
 import {blockTokens, idsOfGroups, type PrefixLevel} from './block-ids.js'
 import type {Draft} from './draft.js'
-import {GrowingFloats, GrowingInts, GrowingLabels} from './growing.js'
+import type {GrowingInts} from './growing.js'
+import {Rows} from './growing-rows.js'
 import {NeedsWholeTrace} from './parts.js'
-import {PrefixBuilder} from './prefix-builder.js'
-import {selectRows} from './select.js'
+import {selectRows, sortedOrder} from './select.js'
 import type {TimeParts} from './time-parts.js'
 import type {Labels, Trace} from './trace.js'
 
@@ -20,26 +20,6 @@ interface FileRange {
 
 type Mutable<T> = {-readonly [K in keyof T]: T[K]}
 
-/** What is known of the rows since the builder was made, or since a part was cut off. */
-class Rows {
-  readonly arrived = new GrowingFloats()
-  readonly input = new GrowingInts()
-  readonly output = new GrowingInts()
-  readonly lines = new GrowingFloats()
-  readonly models = new GrowingLabels()
-  readonly sessions = new GrowingLabels()
-  readonly groups = new GrowingLabels()
-  readonly groupTokens = new GrowingLabels()
-  readonly prefix = new PrefixBuilder()
-  readonly turns = new GrowingInts()
-  readonly priorities = new GrowingInts()
-  readonly predicted = new GrowingInts()
-  readonly thinks = new Map<number, number>()
-  readonly cancels = new Map<number, number>()
-  readonly ids = new Map<string, number>()
-  readonly extra = new Map<string, string[]>()
-}
-
 export class TraceBuilder {
   #rows = new Rows()
   #files: FileRange[] = []
@@ -53,6 +33,7 @@ export class TraceBuilder {
   #latest = Number.NEGATIVE_INFINITY
   #isInOrder = true
   #keepFileOrderIds = false
+  #isUnsorted = false
   /** What the parts that were cut off have in common; undefined before the first. */
   #kindOfParts: string | undefined
 
@@ -83,8 +64,17 @@ export class TraceBuilder {
     return this.#rows.sessions.has(name)
   }
 
+  hasId(requestId: string): boolean {
+    return this.#rows.ids.has(requestId)
+  }
+
   note(sentence: string): void {
     this.#notes.add(sentence)
+  }
+
+  /** Rows are known to come in another order than their arrival: no note needs to say so. */
+  expectUnsorted(): void {
+    this.#isUnsorted = true
   }
 
   /** Should rows be sorted, their numbers in the files stay their ids. */
@@ -109,6 +99,7 @@ export class TraceBuilder {
     this.addPlain(draft.arrival, draft.input, draft.output, line)
     if (draft.id !== undefined) this.#addId(draft.id, row)
     if (draft.model !== undefined) this.#rows.models.set(row, draft.model)
+    if (draft.adapter !== undefined) this.#rows.adapters.set(row, draft.adapter)
     if (draft.session !== undefined) this.#rows.sessions.set(row, draft.session)
     if (draft.turn !== undefined) this.#setInt(this.#rows.turns, draft.turn, -1)
     if (draft.priority !== undefined) this.#setInt(this.#rows.priorities, draft.priority, 0)
@@ -244,7 +235,7 @@ export class TraceBuilder {
     this.#finishColumns(trace)
     const order = sortedOrder(keys)
     if (order) {
-      this.note('rows were not in order of arrival and have been sorted.')
+      if (!this.#isUnsorted) this.note('rows were not in order of arrival and have been sorted.')
       if (this.#keepFileOrderIds && this.#rows.ids.size === 0)
         trace.requestId = Array.from({length}, (_, row) => String(row))
     }
@@ -257,6 +248,8 @@ export class TraceBuilder {
     const {length} = this
     const model = this.#rows.models.finish(length)
     if (model) trace.model = model
+    const adapter = this.#rows.adapters.finish(length)
+    if (adapter) trace.adapter = adapter
     const prefix = this.#rows.prefix.finish(length)
     if (prefix) trace.prefix = prefix
     const group = this.#rows.groups.finish(length)
@@ -387,14 +380,4 @@ export function prefixLevels(group: string, tokens: string): PrefixLevel[] {
   const reaches = tokens.split(' ').map(Number)
   const names = reaches.length === 1 ? [group] : group.split(' ')
   return reaches.map((reach, i) => ({name: names[i] ?? '', tokens: reach}))
-}
-
-/** Row numbers in order of their keys, stably; undefined when they are in order already. */
-function sortedOrder(keys: Float64Array): Uint32Array | undefined {
-  let sorted = true
-  for (let i = 1; i < keys.length && sorted; i++) sorted = keys[i]! >= keys[i - 1]!
-  if (sorted) return undefined
-  const order = new Uint32Array(keys.length)
-  for (let i = 0; i < order.length; i++) order[i] = i
-  return order.sort((a, b) => keys[a]! - keys[b]! || a - b)
 }

@@ -201,6 +201,7 @@ class GeneralReader {
       this.#dropped++
       return
     }
+    if (draft.id !== undefined && this.#context.passes?.(draft.id)) return
     this.#together(record)
     this.#context.builder.add(draft, this.#cell.line)
     if (this.#rules.format.extras === 'ignore') return

@@ -1,4 +1,5 @@
 /** Files → Trace. */
+import {existsSync} from 'node:fs'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 import {TraceBuilder} from './builder.js'
@@ -8,6 +9,7 @@ import {llmsimCsv} from './formats/llmsim-csv.js'
 import {formatNames, formatOf, traceFormats} from './formats/registry.js'
 import {readJson, readJsonLines} from './json-reader.js'
 import {NeedsWholeTrace, partRows, type TracePart} from './parts.js'
+import {isRecording, openFileOf} from './recording.js'
 import {sniff} from './sniff.js'
 import {Source, type TornTail, traceFiles} from './source.js'
 import type {Trace} from './trace.js'
@@ -97,16 +99,25 @@ async function* readFiles(
 ): AsyncGenerator<void> {
   const forced = options.format === undefined ? undefined : formatNamed(options.format)
   const files = await traceFiles(paths)
+  const recordings: string[] = []
   for (const file of files) {
+    const isRecorded = await isRecording(file)
     let rows = 0
     let before = builder.length
-    for await (const _ of readFile(file, forced, builder, options)) {
+    const request = {forced, builder, options: isRecorded ? asRecorded(options) : options}
+    for await (const _ of readFile(file, request)) {
       rows += builder.length - before
       yield
       before = builder.length
     }
-    if (rows + builder.length - before === 0) throw empty(file)
+    if (isRecorded) {
+      // A row is written when its request ends.
+      builder.expectUnsorted()
+      recordings.push(file)
+    } else if (rows + builder.length - before === 0) throw empty(file)
   }
+  for (const file of recordings) yield* readOpen(file, builder, options)
+  if (recordings.length > 0 && builder.length === 0) throw empty(recordings[0]!)
   if (files.length === 0) throw new Problem('TRACE_NOT_FOUND', 'No trace was named.')
 }
 
@@ -125,12 +136,42 @@ const empty = (file: string): Problem =>
     suggestions: ['see whether the file was written to its end'],
   })
 
-async function* readFile(
+/** The recorder may have been killed in the middle of a line, and requests that failed at once have no tokens. */
+const asRecorded = (options: ReadOptions): ReadOptions => ({
+  ...options,
+  torn: 'drop',
+  failed: 'drop',
+})
+
+/** Adds the requests of a recording that were accepted and never ended: the recorder was killed, or still runs. */
+async function* readOpen(
   file: string,
-  forced: TraceFormat | undefined,
   builder: TraceBuilder,
   options: ReadOptions,
 ): AsyncGenerator<void> {
+  const open = openFileOf(file)
+  if (!existsSync(open)) return
+  const before = builder.length
+  yield* readFile(open, {
+    forced: llmsimCsv,
+    builder,
+    options: asRecorded(options),
+    passes: (id) => builder.hasId(id),
+  })
+  const lost = builder.length - before
+  if (lost > 0)
+    builder.note(`${file}: ${lost} requests were accepted and never ended (status lost).`)
+}
+
+interface FileRequest {
+  readonly forced: TraceFormat | undefined
+  readonly builder: TraceBuilder
+  readonly options: ReadOptions
+  readonly passes?: ReadContext['passes']
+}
+
+async function* readFile(file: string, request: FileRequest): AsyncGenerator<void> {
+  const {forced, builder, options, passes} = request
   const source = await Source.open(file)
   try {
     const head = sniff(file, source.head)
@@ -142,6 +183,7 @@ async function* readFile(
       failed: options.failed ?? 'error',
       mapping,
       builder,
+      passes,
     }
     builder.beginFile(file, format.name)
     if ((format.kind === 'csv') !== (head.kind === 'csv')) throw mismatch(file, format, head.kind)
@@ -154,6 +196,8 @@ async function* readFile(
       yield* readCsv(source, {header: head.header, format}, context, options.csvWay)
     else if (format.kind === 'jsonl') yield* readJsonLines(source, format, context)
     else if (format.kind === 'json') await readJson(source, format, context)
+    if (source.dropped > 0)
+      builder.note(`${file}: the last line is torn (${source.dropped} bytes) and was left out.`)
   } finally {
     await source.close()
   }

@@ -49,7 +49,7 @@ export function selectRows(trace: Trace, rows: ArrayLike<number>): Trace {
     format: trace.format,
   }
   if (trace.requestId) picked.requestId = strings(trace.requestId, rows)
-  for (const name of ['model', 'session', 'prefixGroup', 'prefixTokens'] as const) {
+  for (const name of ['model', 'adapter', 'session', 'prefixGroup', 'prefixTokens'] as const) {
     const column = trace[name]
     if (column) picked[name] = labels(column, rows)
   }
@@ -66,4 +66,14 @@ export function selectRows(trace: Trace, rows: ArrayLike<number>): Trace {
     picked.extra = new Map([...trace.extra].map(([name, column]) => [name, strings(column, rows)]))
   }
   return picked
+}
+
+/** Row numbers in order of their keys, stably; undefined when they are in order already. */
+export function sortedOrder(keys: Float64Array): Uint32Array | undefined {
+  let sorted = true
+  for (let i = 1; i < keys.length && sorted; i++) sorted = keys[i]! >= keys[i - 1]!
+  if (sorted) return undefined
+  const order = new Uint32Array(keys.length)
+  for (let i = 0; i < order.length; i++) order[i] = i
+  return order.sort((a, b) => keys[a]! - keys[b]! || a - b)
 }

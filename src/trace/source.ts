@@ -103,6 +103,8 @@ export class Source {
   readonly head: Buffer
   readonly #file: FileHandle
   readonly #skip: number
+  /** Bytes of a torn last line that were dropped, once all lines have been read. */
+  dropped = 0
 
   private constructor(path: string, file: FileHandle, head: Buffer) {
     this.path = path
@@ -146,6 +148,7 @@ export class Source {
       const filled = kept + bytesRead
       if (bytesRead === 0) {
         if (filled > 0 && torn === 'error') yield {bytes: buffer, from: 0, to: filled}
+        else this.dropped = filled
         return
       }
       const end = buffer.subarray(0, filled).lastIndexOf(10) + 1

@@ -48,6 +48,9 @@ const harmony: ChatFrame = {
 /** Marker of what stands in for a picture. */
 export const pictureMark = 13
 
+/** Marker of the place where an embedding is read. */
+export const poolingMark = 14
+
 export function chatFrameOf(model: string): ChatFrame {
   if (/llama-?[34]/i.test(model)) return llama3
   if (/mistral|mixtral/i.test(model)) return mistral

@@ -26,6 +26,8 @@ export interface ReadContext {
   readonly file: string
   readonly torn: TornTail
   readonly failed: FailedRows
+  /** Rows to pass over: those of requests that are in the trace already. */
+  readonly passes?: ((requestId: string) => boolean) | undefined
   /** Our name of a column → the file's name of it, from --columns. */
   readonly mapping: ReadonlyMap<string, string>
   readonly builder: TraceBuilder

@@ -3,6 +3,9 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import fc from 'fast-check'
+import {Dice} from '#llmsim/server/answers/dice.js'
+import {fillerOf} from '#llmsim/server/answers/filler.js'
+import {capitalised, words} from '#llmsim/server/answers/words.js'
 import {loadTokenizer, type Tokenizer, tokenizerOf} from '#llmsim/server/tokens/tokenizer.js'
 import {problemOf} from '../../catalogue/problem.js'
 
@@ -34,11 +37,35 @@ function smallTokenizer(): object {
   }
 }
 
+/** Words with the blank before them, as SentencePiece has it (Llama 2, Mistral, Gemma). */
+function blankTokenizer(): object {
+  const blank = '\u2581'
+  const letters = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?']
+  const whole = [...words, ...words.map(capitalised)].map((word) => blank + word)
+  const vocab = [
+    ['<unk>', 0],
+    [blank, -4],
+    ...letters.map((letter) => [letter, -9]),
+    ...[...new Set(whole)].map((word) => [word, -5]),
+  ]
+  const metaspace = {type: 'Metaspace', replacement: blank, prepend_scheme: 'always', split: true}
+  return {
+    version: '1.0',
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: metaspace,
+    post_processor: null,
+    decoder: metaspace,
+    model: {type: 'Unigram', unk_id: 0, vocab},
+  }
+}
+
 describe('tokenizers', () => {
   let folder = ''
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'llmsim-tokens-'))
     writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(smallTokenizer()))
+    writeFileSync(join(folder, 'blank.json'), JSON.stringify(blankTokenizer()))
     writeFileSync(join(folder, 'torn.json'), '{"model": {')
     writeFileSync(join(folder, 'other.json'), '{"name": "package"}')
   })
@@ -55,6 +82,19 @@ describe('tokenizers', () => {
       expect([...(await loadTokenizer(name)).encode(text)]).deep.equal(ids)
     })
   }
+
+  it('keeps the blanks of a vocabulary whose words begin with them', async () => {
+    const tokenizer = await loadTokenizer(join(folder, 'blank.json'))
+    const {ids, pieces} = tokenizer.split('The water of a river, and so on.')
+    expect(pieces.slice(0, 4)).deep.equal(['The', ' water', ' of', ' '])
+    expect(pieces.join('')).equal('The water of a river, and so on.')
+    expect(pieces.length).equal(ids.length)
+    const filler = fillerOf(tokenizer).take(300, new Dice(4))
+    expect(filler.ids.length).equal(300)
+    const text = filler.pieces.join('')
+    expect(text.split(' ').length).greaterThan(200)
+    expect(Array.from(tokenizer.encode(text))).deep.equal(Array.from(filler.ids))
+  })
 
   it('reads a tokenizer.json by its path or its folder', async () => {
     for (const path of [join(folder, 'tokenizer.json'), `${folder}/`]) {

@@ -1,0 +1,60 @@
+/** Values of the flags of `listen` that are more than a number or a word. */
+import {Problem} from '../errors.js'
+
+const units: Readonly<Record<string, number>> = {ms: 1, s: 1000, m: 60_000, h: 3_600_000}
+const sizes: Readonly<Record<string, number>> = {kb: 1e3, mb: 1e6, gb: 1e9}
+
+/** `30s`, `500ms`, `2m`, `1h` → ms. @throws Problem FLAG_BAD_VALUE */
+export function durationMs(text: string, flag: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/i.exec(text.trim())
+  if (match) return Number(match[1]) * units[match[2]!.toLowerCase()]!
+  throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: it must be a time like 30s or 5m.`)
+}
+
+/** `100MB` (a size) or `1h` (a time): when to begin a new file. @throws Problem FLAG_BAD_VALUE */
+export function rotationOf(text: string): {bytes?: number; ms?: number} {
+  const match = /^(\d+(?:\.\d+)?)\s*(kb|mb|gb)$/i.exec(text.trim())
+  if (match) return {bytes: Number(match[1]) * sizes[match[2]!.toLowerCase()]!}
+  try {
+    return {ms: durationMs(text, 'rotate')}
+  } catch {
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--rotate ${text}: it must be a size like 100MB or a time like 1h.`,
+    )
+  }
+}
+
+const isPlain = /^[\w@%+=:,./-]+$/
+
+/** The flags of `names` that were typed, as text to type again. */
+export function retyped(
+  names: readonly string[],
+  raw: readonly {readonly type: string; readonly flag?: string}[],
+  values: Readonly<Record<string, unknown>>,
+): string[] {
+  const typed = new Set(raw.flatMap(({type, flag}) => (type === 'flag' && flag ? [flag] : [])))
+  return names
+    .filter((name) => typed.has(name))
+    .flatMap((name) => {
+      const value = values[name]
+      if (typeof value === 'boolean') return [value ? `--${name}` : `--no-${name}`]
+      const text = String(value)
+      return [`--${name}`, isPlain.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`]
+    })
+}
+
+/** `10` → 10. @throws Problem FLAG_BAD_VALUE */
+export function speedOf(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value > 0 && Number.isFinite(value)) return value
+  throw new Problem('FLAG_BAD_VALUE', `--speed ${text}: it must be a number above 0.`)
+}
+
+/** `gpt-4o, gpt-4o-mini` → two names; none: the model's own. @throws Problem FLAG_BAD_VALUE */
+export function namesOf(text: string | undefined): string[] {
+  const names = (text ?? '').split(',').map((name) => name.trim())
+  if (text === undefined) return []
+  if (!names.includes('')) return names
+  throw new Problem('FLAG_BAD_VALUE', `--served-model-name "${text}": a name is empty.`)
+}

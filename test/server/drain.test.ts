@@ -1,0 +1,87 @@
+import {readFileSync} from 'node:fs'
+import {expect} from 'chai'
+import {root, spawnProgram} from '../support/cli.js'
+import {endListening, listenModel, post, startListen} from '../support/listening.js'
+
+const chat = (more: object) => ({
+  model: listenModel,
+  messages: [{role: 'user', content: 'Tell me something.'}],
+  ...more,
+})
+
+describe('Ctrl-C', () => {
+  afterEach(endListening)
+
+  it('lets open requests end, prints the tables of simulate, and the command that makes them', async function () {
+    this.timeout(60_000)
+    const server = await startListen('--hardware', 'L40S', '--max-num-seqs', '8')
+    const open = post({url: server.url, body: chat({stream: true, max_tokens: 60})})
+    await post({url: server.url, body: chat({max_tokens: 5})})
+    server.kill('SIGINT')
+    expect((await server.ended).code).equal(0)
+    expect((await open).text).match(/data: \[DONE\]\n\n$/)
+    const stdout = server.stdout()
+    const next = /^next: llmsim (simulate .*)$/m.exec(stdout)![1]!
+    expect(next).equal(`simulate ${server.trace} --hardware L40S --max-num-seqs 8`)
+    const simulated = await spawnProgram(process.execPath, [
+      `${root}bin/run.js`,
+      ...next.split(' '),
+      '--no-save',
+    ])
+    expect(stdout).include(simulated.stdout.trim())
+    expect(stdout).include(`2 rows in ${server.trace}`)
+  })
+
+  it('twice cuts open requests off; they are recorded as cancelled; exit code 130', async function () {
+    this.timeout(60_000)
+    const server = await startListen()
+    const open = post({
+      url: server.url,
+      body: chat({stream: true, max_tokens: 2000, min_tokens: 2000}),
+    })
+    await post({url: server.url, body: chat({max_tokens: 1})})
+    server.kill('SIGINT')
+    while (!server.stderr().includes('1 requests are open'))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    server.kill('SIGINT')
+    expect((await server.ended).code).equal(130)
+    expect((await open).end).equal('broken')
+    expect(readFileSync(server.trace, 'utf8')).match(/,cancelled,\/v1\/chat\/completions,stream,/)
+  })
+
+  it('without a request says so', async function () {
+    this.timeout(60_000)
+    const server = await startListen()
+    server.kill('SIGTERM')
+    expect((await server.ended).code).equal(0)
+    expect(server.stdout()).match(/^no requests came$/m)
+  })
+
+  it('a port that is taken, a trace that exists, a wrong flag: one clear line', async function () {
+    this.timeout(60_000)
+    const server = await startListen()
+    const {port} = new URL(server.url)
+    const wrong: [string[], RegExp][] = [
+      [['--port', port], /--port \d+: cannot listen: another program listens there\.$/m],
+      [['--port', '0', '--trace', server.trace], /exists already/],
+      [['--port', '0', '--compat', 'llmservingsim'], /--compat and listen/],
+      [['--port', '0', '--fail', 'rate=2,type=429'], /rate must be 0 % to 100 %/],
+      [['--port', '0', '--fail', 'rate=1%,type=418'], /type "418" is none of/],
+      [['--port', '0', '--rotate', 'often'], /a size like 100MB or a time like 1h/],
+      [['--port', '0', '--warmup', 'soon'], /a time like 30s or 5m/],
+      [['--port', '0', '--speed', '-1'], /a number above 0/],
+    ]
+    for (const [flags, says] of wrong) {
+      const {code, stderr} = await spawnProgram(process.execPath, [
+        `${root}bin/run.js`,
+        'listen',
+        ...flags,
+      ])
+      expect(code, stderr).equal(2)
+      expect(stderr).match(says)
+      expect(stderr.split('\n')[0]!).match(/^Error: /)
+    }
+    server.kill('SIGINT')
+    await server.ended
+  })
+})

@@ -1,0 +1,133 @@
+import {expect} from 'chai'
+import type {Port} from '#llmsim/server/port.js'
+import {listenModel as model, post} from '../support/listening.js'
+import {openTestPort} from '../support/open-port.js'
+
+/** Name and labels → value. */
+async function scrape(port: Port): Promise<Map<string, number>> {
+  const response = await fetch(`${port.url}/metrics`)
+  expect(response.headers.get('content-type')).match(/^text\/plain; version=0\.0\.4/)
+  const lines = (await response.text())
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+  return new Map(
+    lines.map((line) => {
+      const at = line.lastIndexOf(' ')
+      return [line.slice(0, at), Number(line.slice(at + 1))]
+    }),
+  )
+}
+
+const labels = `{model_name="${model}",engine="0"}`
+
+describe('metrics', () => {
+  let port: Port
+  beforeEach(async () => {
+    port = await openTestPort({speed: 20})
+  })
+  afterEach(() => port.close())
+
+  const ask = (fields: object) =>
+    post({url: port.url, body: {model, messages: [{role: 'user', content: 'Hello'}], ...fields}})
+
+  it('have the names, labels and buckets of vLLM, from the start', async () => {
+    const metrics = await scrape(port)
+    const gauges = ['num_requests_running', 'num_requests_waiting', 'kv_cache_usage_perc']
+    const counters = [
+      'prompt_tokens_total',
+      'generation_tokens_total',
+      'num_preemptions_total',
+      'prefix_cache_queries_total',
+      'prefix_cache_hits_total',
+    ]
+    const histograms = [
+      'time_to_first_token_seconds',
+      'inter_token_latency_seconds',
+      'time_per_output_token_seconds',
+      'request_time_per_output_token_seconds',
+      'e2e_request_latency_seconds',
+      'request_queue_time_seconds',
+      'request_inference_time_seconds',
+      'request_prefill_time_seconds',
+      'request_decode_time_seconds',
+      'request_prompt_tokens',
+      'request_generation_tokens',
+      'request_params_n',
+      'request_params_max_tokens',
+    ]
+    for (const name of [...gauges, ...counters, ...histograms.map((each) => `${each}_count`)]) {
+      expect(metrics.get(`vllm:${name}${labels}`), name).equal(0)
+    }
+    for (const reason of ['stop', 'length', 'abort']) {
+      expect(
+        metrics.get(
+          `vllm:request_success_total{model_name="${model}",engine="0",finished_reason="${reason}"}`,
+        ),
+      ).equal(0)
+    }
+    const bounds = (name: string): number[] =>
+      [...metrics.keys()]
+        .filter((key) => key.startsWith(`vllm:${name}_bucket{`))
+        .map((key) => Number(/le="([^"]+)"/.exec(key)![1]!.replace('+Inf', 'Infinity')))
+    expect(bounds('time_to_first_token_seconds').slice(0, 4)).deep.equal([0.001, 0.005, 0.01, 0.02])
+    expect(bounds('time_to_first_token_seconds').length).equal(23)
+    expect(bounds('inter_token_latency_seconds').length).equal(20)
+    expect(bounds('e2e_request_latency_seconds').slice(-2)).deep.equal([
+      7680,
+      Number.POSITIVE_INFINITY,
+    ])
+    expect(bounds('request_prompt_tokens').slice(-3)).deep.equal([
+      2000,
+      5000,
+      Number.POSITIVE_INFINITY,
+    ])
+    expect([...metrics.keys()].find((key) => key.startsWith('vllm:cache_config_info'))).match(
+      /block_size="16"/,
+    )
+  })
+
+  it('count what was served', async () => {
+    await Promise.all([
+      ask({max_tokens: 10, ignore_eos: true}),
+      ask({max_tokens: 6, ignore_eos: true, stream: true}),
+      ask({max_tokens: 500}),
+    ])
+    const metrics = await scrape(port)
+    const value = (name: string): number => metrics.get(`vllm:${name}${labels}`)!
+    expect(value('generation_tokens_total')).equal(10 + 6 + 20)
+    expect(value('request_generation_tokens_sum')).equal(36)
+    expect(value('prompt_tokens_total')).equal(3 * 11)
+    expect(value('time_to_first_token_seconds_count')).equal(3)
+    expect(value('inter_token_latency_seconds_count')).equal(9 + 5 + 19)
+    // The model's times, whatever the clock's speed: an H100 takes some 6 ms for a token.
+    expect(value('inter_token_latency_seconds_sum') / 33).within(0.003, 0.03)
+    expect(value('e2e_request_latency_seconds_sum')).closeTo(
+      value('request_queue_time_seconds_sum') + value('request_inference_time_seconds_sum'),
+      1e-6,
+    )
+    const reasons = (reason: string) =>
+      metrics.get(
+        `vllm:request_success_total{model_name="${model}",engine="0",finished_reason="${reason}"}`,
+      )
+    expect([reasons('length'), reasons('stop')]).deep.equal([2, 1])
+    const text = await (await fetch(`${port.url}/metrics`)).text()
+    expect(text).contain('# TYPE vllm:time_to_first_token_seconds histogram')
+  })
+
+  it('count those who hang up', async () => {
+    await post({
+      url: port.url,
+      body: {
+        model,
+        messages: [{role: 'user', content: 'Hello'}],
+        max_tokens: 8000,
+        ignore_eos: true,
+      },
+      leaveAfterMs: 30,
+    })
+    const key = `vllm:request_success_total{model_name="${model}",engine="0",finished_reason="abort"}`
+    for (let i = 0; i < 400 && (await scrape(port)).get(key) === 0; i++)
+      await new Promise((r) => setTimeout(r, 5))
+    expect((await scrape(port)).get(key)).equal(1)
+  })
+})
