@@ -92,6 +92,22 @@ const cases = [
     }),
   },
   {
+    name: 'P/D',
+    stresses: 'two engines prefill, two decode: every request goes over the network',
+    async build(requests) {
+      const deployment = await on({}, {prefill: 2, decode: 2})
+      return {deployment, trace: await poisson(requests, 50)}
+    },
+  },
+  {
+    name: 'pipeline',
+    stresses: 'two stages, two batches in flight with decodes of their own',
+    async build(requests) {
+      const deployment = await on({}, {pp: 2})
+      return {deployment, trace: await poisson(requests, 40)}
+    },
+  },
+  {
     name: '64 instances',
     stresses: 'routing over many engines',
     async build(requests) {

@@ -11,6 +11,8 @@ export const problemCodes = {
     'A self-check of the simulation (--check) did not hold: a bug of llmsim, exit code 3.',
   CLUSTER_BAD_FILE: 'A cluster file could not be read or breaks its schema.',
   COMMAND_UNKNOWN: 'There is no such command.',
+  ENGINE_BAD_FILE: 'An engine profile could not be read or breaks its schema.',
+  ENGINE_UNKNOWN: 'There is no engine profile of that name or release.',
   FLAG_BAD_VALUE: 'A flag or an argument has a value that it cannot take.',
   FLAG_CONFLICT: 'Two flags contradict each other, or one needs another.',
   FLAG_MISSING: 'A command was called without a flag that it needs.',
@@ -21,6 +23,7 @@ export const problemCodes = {
   LATENCY_UNAVAILABLE:
     'The step-time source that was asked for cannot serve this hardware and model.',
   LINK_UNKNOWN: 'The accelerator has no link of that name.',
+  MEASURED_BAD_FILE: 'A file with measurements of a real server could not be read or compared.',
   MODEL_BAD_CONFIG: 'A model configuration could not be read or breaks its schema.',
   MODEL_TOO_LARGE: 'The weights and reserves leave no memory for a single KV block.',
   MODEL_UNKNOWN: 'No model of that name is in the catalogue, and it is not a path.',

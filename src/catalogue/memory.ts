@@ -19,25 +19,6 @@ export interface ReserveLaw {
   readonly source: string
 }
 
-/**
- * 0.15: sampler from vLLM 0.11–0.13 logs of llm-d (H100: 7 models, 1,024 seats: 37.3–38.1 B) and of LLMServingSim's
- * authors (RTX A6000: 128 against 256 seats: 37.9 B); it sorts all logits. Runtime: mean of what is left of
- * BLIS's published block counts of vLLM 0.15 on H100 (5 settings at tp 1: 0.25–0.87 GB; 4 at tp 2–4: 0.66–0.87 GB).
- * 0.19: samples without sorting; 20 B and the same runtime part give the block count of LLMServingSim's RTX 4090 run.
- */
-export const reserveLaws = {
-  '0.15': {
-    samplerBytesPerLogit: 38,
-    runtimeBytes: {single: 0.55e9, parallel: 0.72e9},
-    source: 'fitted to published block counts of vLLM 0.11-0.15 (H100, RTX A6000)',
-  },
-  '0.19': {
-    samplerBytesPerLogit: 20,
-    runtimeBytes: {single: 0.55e9, parallel: 0.72e9},
-    source: 'fitted to one published block count of vLLM 0.19 (RTX 4090)',
-  },
-} as const satisfies Record<string, ReserveLaw>
-
 export interface MemoryRequest {
   readonly model: ModelShape
   /** Memory of one accelerator as its driver reports it. */
@@ -45,11 +26,11 @@ export interface MemoryRequest {
   readonly parallelism: Parallelism
   readonly maxNumSeqs: number
   readonly maxNumBatchedTokens: number
-  /** Defaults: 0.9, 16, auto, vLLM 0.19. */
+  /** Defaults: 0.9, 16, auto. */
   readonly gpuMemoryUtilization?: number
   readonly blockSize?: number
   readonly kvDtype?: KvDtype
-  readonly reserve?: ReserveLaw
+  readonly reserve: ReserveLaw
 }
 
 /** Where the memory of the tightest rank goes: budget = weights + activation + runtime + kv (+ less than one block). */
@@ -118,7 +99,7 @@ const checkRequest = (request: MemoryRequest): void => {
 
 const tightestStage = (request: MemoryRequest): MemoryPlan => {
   const {model, parallelism, memoryBytes, gpuMemoryUtilization = 0.9, blockSize = 16} = request
-  const {kvDtype = 'auto', reserve = reserveLaws['0.19']} = request
+  const {kvDtype = 'auto', reserve} = request
   const {tp, pp = 1} = parallelism
   const budgetBytes = Math.floor(memoryBytes * gpuMemoryUtilization)
   const activationBytes = activationPeak(request, reserve)

@@ -187,3 +187,22 @@ export const attentionFlopsPerLayer = (attention: AttentionShape, context: numbe
       : 2 * attention.keyValueRank + attention.ropeHeadDim
   return 2 * attention.queryHeads * perPair * seen
 }
+
+/** Bytes of a 16-bit LoRA adapter of this rank on one device: two thin matrices for every linear layer but experts. */
+export const adapterBytes = (
+  model: ModelShape,
+  rank: number,
+  {tp, pp = 1, ep = 1}: Parallelism,
+): number =>
+  2 *
+  rank *
+  Math.ceil(
+    sumOver(
+      model.groups,
+      (group) =>
+        group.count *
+        sumOver(layerLinears(model, group, {tp, ep}), ({k, n, part}) =>
+          part === 'experts' ? 0 : k + n,
+        ),
+    ) / pp,
+  )

@@ -2,6 +2,7 @@
 
 import {Problem} from '../errors.js'
 import {ConfigFields, isObject, shown} from './config-fields.js'
+import {type Sampling, samplings} from './engine-profile.js'
 import type {
   AttentionShape,
   Dtype,
@@ -18,6 +19,8 @@ export interface ModelFile {
   /** Where the facts come from. */
   readonly source: string
   readonly shape: Omit<ModelShape, 'id'>
+  /** What its generation_config.json asks for when a request says nothing; absent: plain. */
+  readonly sampling?: Sampling
 }
 
 const CHECKPOINT_DTYPES = ['bf16', 'fp16', 'fp32'] as const
@@ -51,6 +54,7 @@ export const readModelFile = (value: unknown, file: string): ModelFile => {
   onlyKnown(fields, [
     'ids',
     'source',
+    'sampling',
     'architecture',
     'modelType',
     'hiddenSize',
@@ -68,6 +72,7 @@ export const readModelFile = (value: unknown, file: string): ModelFile => {
   return {
     ids,
     source: fields.textOr('', 'source'),
+    ...(fields.has('sampling') && {sampling: oneOf(fields, 'sampling', samplings)}),
     shape: {
       architecture: requiredText(fields, 'architecture'),
       modelType: requiredText(fields, 'modelType'),

@@ -4,6 +4,8 @@ import {readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
+import type {Sampling} from './engine-profile.js'
+import {readSampling} from './generation-config.js'
 import {parseJson} from './json-text.js'
 import type {ModelFile} from './model-file.js'
 import {readModelIndex} from './model-index.js'
@@ -17,6 +19,8 @@ export interface FoundModel {
   readonly notes: readonly string[]
   /** Every Hugging Face id of the same shape; a profile made for one of them holds for all. */
   readonly ids: readonly string[]
+  /** How tokens are chosen when a request says nothing: what the model's generation_config.json asks for. */
+  readonly sampling: Sampling
 }
 
 export interface ListedModel {
@@ -56,6 +60,7 @@ const found = (file: ModelFile, id: string, notes: readonly string[]): FoundMode
   model: shapeOf(file, id),
   notes,
   ids: file.ids,
+  sampling: file.sampling ?? 'plain',
 })
 
 /** A name that asks for FP8 gets FP8 weights, even if only the 16-bit model is known. */
@@ -129,7 +134,13 @@ const loadPath = async (path: string): Promise<FoundModel> => {
     id,
     modelOpt: await modelOptBeside(file),
   })
-  return {...loaded, ids: [id]}
+  const generation = join(dirname(file), 'generation_config.json')
+  if (!(await isFile(generation))) {
+    const note = `There is no generation_config.json beside ${file}: sampling with top-p or top-k is assumed, as most instruct models ask for it.`
+    return {...loaded, notes: [...loaded.notes, note], ids: [id], sampling: 'filtered'}
+  }
+  const config = parseJson(await read(generation), generation, 'MODEL_BAD_CONFIG')
+  return {...loaded, ids: [id], sampling: readSampling(config, generation)}
 }
 
 /** `…/Org--Name.json` stands for Org/Name; a config.json stands for its path. */

@@ -3,9 +3,10 @@
  * say what, step times how long.
  */
 import {Engine} from '../engine/engine.js'
-import {noPrefixes} from '../engine/prefix-identity.js'
+import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
+import {Autoscaler} from './autoscaler.js'
 import {DpGroup} from './dp-group.js'
 import {HandOffs, type Legs} from './hand-offs.js'
 import {type Network, OwnLinks} from './network.js'
@@ -26,11 +27,13 @@ const never = Number.POSITIVE_INFINITY
 export class Cluster {
   readonly requests = new RequestPool()
   readonly replicas: readonly Replica[]
+  readonly autoscaler: Autoscaler | undefined
   /** Replica that holds a slot. */
   readonly instanceOf: number[] = []
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
   readonly #nextAt: Float64Array
   readonly #config: SimulationConfig
+  readonly #router: Router
   readonly #sink: RequestSink
   readonly #views: Views
   /** Replicas that may get a request first, and those that decode what others prefilled. */
@@ -40,6 +43,7 @@ export class Cluster {
   readonly #handOffs: HandOffs | undefined
   readonly #groups: readonly DpGroup[]
   readonly #isTied: boolean
+  readonly #identities = new Map<number, PrefixIdentity>()
   #isInterrupted = false
 
   constructor(config: SimulationConfig, sink: RequestSink) {
@@ -58,12 +62,14 @@ export class Cluster {
     this.#groups = this.#makeGroups()
     const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
     this.#isTied = isCoupled || this.#handOffs !== undefined
+    this.autoscaler = config.autoscale && new Autoscaler(config.autoscale, this.replicas)
+    this.#router = this.autoscaler?.routing(config.router) ?? config.router
   }
 
   #build(replica: ReplicaConfig, instance: number): Replica {
-    const {prefixes = () => noPrefixes, listener, clock = realClock, onStep} = this.#config
+    const {listener, clock = realClock, onStep} = this.#config
     const seams = {
-      identity: prefixes(replica.engine.blockSize),
+      identity: this.#identityAt(replica.engine.blockSize),
       listener: listener?.(instance, this.requests) ?? {},
     }
     return new Replica({
@@ -78,7 +84,18 @@ export class Cluster {
       frontEnd: replica.frontEnd ?? noFrontEnd,
       clock,
       onStep,
+      adapters: replica.adapters,
+      adapterOf: this.#config.adapterOf,
     })
+  }
+
+  /** Made once for each block size: it walks the whole trace. */
+  #identityAt(blockSize: number): PrefixIdentity {
+    const made = this.#identities.get(blockSize)
+    if (made) return made
+    const identity = this.#config.prefixes?.(blockSize) ?? noPrefixes
+    this.#identities.set(blockSize, identity)
+    return identity
   }
 
   #makeHandOffs(network: Network): HandOffs {
@@ -102,6 +119,7 @@ export class Cluster {
         new DpGroup(
           ranks.map((rank) => this.replicas[rank]!),
           ranks.map((rank) => this.#config.replicas[rank]!.stepTime),
+          this.#config.replicas[ranks[0]!]!.passEnds ?? 'together',
         ),
     )
   }
@@ -124,7 +142,7 @@ export class Cluster {
       handOff.stayBelow > 0 &&
       request.inputTokens - this.replicas[decode]!.cachedTokens(request.row, request.inputTokens) <=
         handOff.stayBelow
-    const entrance = stays ? decode : this.#pick(this.#config.router, request, this.#entrances)!
+    const entrance = stays ? decode : this.#pick(this.#router, request, this.#entrances)!
     this.instanceOf[slot] = decode ?? entrance
     if (decode === undefined || stays) this.replicas[entrance]!.arrive(slot, now, this.#reject)
     else this.#begin(slot, {prefill: entrance, decode}, now)
@@ -175,7 +193,7 @@ export class Cluster {
     const instance = this.instanceOf[slot]!
     const isPrefilling = this.#handOffs?.isPrefilling(slot) ?? false
     const prefill = this.#handOffs?.drop(slot, now)
-    const produced = isPrefilling ? 0 : this.replicas[instance]!.cancel(slot)
+    const produced = isPrefilling ? 0 : this.replicas[instance]!.cancel(slot, now)
     if (this.#handOffs) this.replicas[instance]!.wake(now)
     this.#look(instance)
     if (prefill !== undefined) this.#look(prefill)
@@ -204,6 +222,7 @@ export class Cluster {
   nextEventAt(): Ns {
     let next = this.#network?.nextEventAt() ?? never
     for (const at of this.#nextAt) if (at < next) next = at
+    for (const group of this.#groups) next = Math.min(next, group.nextAt)
     return next
   }
 
@@ -289,6 +308,8 @@ export class Cluster {
       else if (alone < 0) alone = instance
       else return false
     }
+    // A group waits for the end of a pass without work.
+    if (alone < 0) return false
     const replica = this.replicas[alone]!
     replica.skip(Math.min(until, others - 1, this.#views.nextEdge - 1))
     // Skipping stops where somebody is admitted, so what was pulled then sets out then.

@@ -16,32 +16,49 @@ const dummy: Readonly<BatchShape> = {
   decodeContextMax: 1,
 }
 
+/**
+ * `together`: the slowest rank decides. `own`: ranks start together and end one by one, and the next pass waits for
+ * all; padded rows count as sequences too (LLMServingSim).
+ */
+export type PassEnds = 'together' | 'own'
+
 export class DpGroup {
   readonly #members: readonly Replica[]
   readonly #times: readonly StepTime[]
-  #passEnd: Ns = Number.NEGATIVE_INFINITY
+  readonly #ends: PassEnds
+  /** When all ranks are done with the pass that runs. */
+  #freeAt: Ns = Number.NEGATIVE_INFINITY
 
-  constructor(members: readonly Replica[], times: readonly StepTime[]) {
+  constructor(members: readonly Replica[], times: readonly StepTime[], ends: PassEnds) {
     this.#members = members
     this.#times = times
+    this.#ends = ends
+  }
+
+  /** When the next pass can start that some rank waits for; +Infinity: nobody waits. */
+  get nextAt(): Ns {
+    return this.#members.some(({pending}) => pending) ? this.#freeAt : Number.POSITIVE_INFINITY
   }
 
   /** Starts the next pass at `now`, if none runs and some rank has work. Returns whether. */
   start(now: Ns): boolean {
-    if (now < this.#passEnd) return false
+    if (now < this.#freeAt) return false
     let padded = 0
     for (const {pending} of this.#members) {
       if (pending) padded = Math.max(padded, pending.shape.tokens)
     }
     if (padded === 0) return false
-    let duration = 0
-    for (const [rank, {pending}] of this.#members.entries()) {
+    const lengths = this.#members.map(({pending}, rank) => {
       const shape = pending?.shape ?? {...dummy}
+      if (this.#ends === 'own') shape.sequences += padded - shape.tokens
       shape.paddedTokens = padded
-      duration = Math.max(duration, this.#times[rank]!(shape))
+      return this.#times[rank]!(shape)
+    })
+    const longest = Math.max(...lengths)
+    this.#freeAt = now + longest
+    for (const [rank, member] of this.#members.entries()) {
+      member.join(now, now + (this.#ends === 'own' ? lengths[rank]! : longest))
     }
-    this.#passEnd = now + duration
-    for (const member of this.#members) member.join(now, this.#passEnd)
     return true
   }
 }

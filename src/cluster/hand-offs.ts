@@ -158,7 +158,7 @@ export class HandOffs {
     if (stage === 'prefill') {
       this.#tell(handOff)
       this.#parts.replicas[decode]!.expected--
-      this.#parts.replicas[prefill]!.cancel(prompt)
+      this.#parts.replicas[prefill]!.cancel(prompt, now)
       // Others may wait for its blocks although no batch runs: those of finished prompts are still held.
       this.#parts.replicas[prefill]!.wake(now)
       this.#end(handOff)

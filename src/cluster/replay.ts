@@ -5,6 +5,7 @@ import type {Spans} from '../stats/busy-spans.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
 import type {TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
+import type {FleetReport} from './autoscaler.js'
 import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
 import {type PartInFlight, PartsInFlight} from './parts-in-flight.js'
 import {TimedRows} from './timed-rows.js'
@@ -49,6 +50,8 @@ export interface EnginesAtEnd {
   readonly engines: readonly EngineTotals[]
   /** When each engine executed steps. */
   readonly busy: readonly Spans[]
+  /** Absent without autoscaling. */
+  readonly fleet?: FleetReport | undefined
 }
 
 export interface Replay extends EnginesAtEnd {
@@ -73,6 +76,9 @@ export class Replayer implements RequestSink {
   readonly #cancels = new TimedRows()
   readonly #slotOf = new Map<number, number>()
   #left = 0
+  #hasBegun = false
+  /** 0 where nothing finished. */
+  #lastFinish: Ns = 0
 
   constructor(request: ReplayerRequest) {
     this.#request = request
@@ -98,7 +104,8 @@ export class Replayer implements RequestSink {
   finish(): EnginesAtEnd {
     this.#parts.finish()
     const busy = this.cluster.replicas.map((replica) => replica.busy)
-    return {engines: totalsOf(this.cluster), busy}
+    const fleet = this.cluster.autoscaler?.report(this.#lastFinish)
+    return {engines: totalsOf(this.cluster), busy, fleet}
   }
 
   /** Everything up to and including `until`. */
@@ -106,14 +113,30 @@ export class Replayer implements RequestSink {
     const {arrivals} = this.#workload
     const cancels = this.#cancels
     for (;;) {
-      const next = Math.min(arrivals.nextAt(), cancels.nextAt())
+      const external = Math.min(arrivals.nextAt(), cancels.nextAt())
+      const next = this.#beforeScaling(external)
       if (next > until) return
       const isThere = this.cluster.advanceTo(next - 1)
       // Something that just ended may have released an earlier arrival.
       if (!isThere || arrivals.nextAt() < next) continue
       if (next === never) return
-      this.#deliver(next)
+      const {autoscaler} = this.cluster
+      if (autoscaler !== undefined && autoscaler.nextAt() <= next) autoscaler.tick(next)
+      else this.#deliver(next)
     }
+  }
+
+  /** `external`, or what the autoscaler does before it. Its windows end with the work. */
+  #beforeScaling(external: Ns): Ns {
+    const {cluster} = this
+    const {autoscaler} = cluster
+    if (autoscaler === undefined) return external
+    if (!this.#hasBegun && external < never) {
+      this.#hasBegun = true
+      autoscaler.begin(external)
+    }
+    const hasWork = external < never || cluster.nextEventAt() < never
+    return hasWork ? Math.min(external, autoscaler.nextAt()) : external
   }
 
   /** Arrivals of an instant, then cancels, then what these release into the same instant. */
@@ -134,6 +157,7 @@ export class Replayer implements RequestSink {
     const at = row - part.base
     part.outcomes.status[at] = status.completed
     part.outcomes.finishedAt[at] = now + afterNs
+    this.#lastFinish = Math.max(this.#lastFinish, now + afterNs)
     part.outcomes.producedTokens[at] = part.trace.outputTokens[at]!
     this.#leave(part, slot, now + afterNs)
   }
@@ -210,8 +234,9 @@ export class Replayer implements RequestSink {
 }
 
 function totalsOf(cluster: Cluster): EngineTotals[] {
-  return cluster.replicas.map(({engine, instance}) => ({
+  return cluster.replicas.map(({engine, instance, adapters}) => ({
     ...engine.totals,
+    adapters: adapters?.totals,
     gaps: engine.totals.gaps.settled(),
     instance,
     blocks: engine.totalBlocks,

@@ -8,6 +8,7 @@ import type {BatchClock, EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import {BusySpans} from '../stats/busy-spans.js'
+import {type AdapterConfig, AdapterSlots} from './adapter-slots.js'
 import {EnteringQueue} from './entering-queue.js'
 import {OneStage, StageClock} from './stage-clock.js'
 
@@ -67,6 +68,9 @@ export interface ReplicaParts {
   readonly frontEnd: FrontEnd
   readonly clock: ClockHooks
   readonly onStep: ((step: StepRecord) => void) | undefined
+  readonly adapters?: AdapterConfig | undefined
+  /** Adapter of a row; below 0: none. */
+  readonly adapterOf?: ((row: number) => number) | undefined
 }
 
 /** Called with a request that was turned away, and why. */
@@ -88,6 +92,8 @@ export class Replica implements EngineView {
   readonly #around: Surroundings
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
+  readonly adapters: AdapterSlots | undefined
+  readonly #adapterOf: (row: number) => number
   /** Requests that will come once another engine has run their prompts. */
   expected = 0
   readonly #entering = new EnteringQueue()
@@ -106,9 +112,12 @@ export class Replica implements EngineView {
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
     this.#passes = parts.passes ?? 'alone'
-    const pipeline = parts.pipeline && new StageClock(parts.pipeline)
+    this.adapters = parts.adapters && new AdapterSlots(parts.adapters)
+    this.#adapterOf = parts.adapterOf ?? (() => -1)
+    const longer = withAdapters(parts, this.adapters)
+    const pipeline = longer.pipeline && new StageClock(longer.pipeline)
     this.#polled = parts.pipeline?.style === 'polled' ? pipeline : undefined
-    this.#stages = pipeline ?? new OneStage(parts.stepTime)
+    this.#stages = pipeline ?? new OneStage(longer.stepTime)
     this.#nodeEnds = parts.nodeEnds
     this.#around = parts.around
     this.#clock = parts.clock
@@ -121,7 +130,8 @@ export class Replica implements EngineView {
 
   /** Those in the front end count: they are on their way to this engine and to no other. */
   get waiting(): number {
-    return this.engine.waiting + this.#entering.size + this.expected
+    const outside = this.#entering.size + this.expected + (this.adapters?.waiting ?? 0)
+    return this.engine.waiting + outside
   }
 
   get freeBlocks(): number {
@@ -143,14 +153,20 @@ export class Replica implements EngineView {
 
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
-    return Math.min(this.#end, Math.max(this.#planAt, this.#heldUntil), this.#entering.nextAt())
+    return Math.min(this.#end, Math.max(this.#planAt, this.#heldUntil), this.#entersAt)
+  }
+
+  /** When the next request reaches the engine: out of the front end, or as its adapter is loaded. */
+  get #entersAt(): Ns {
+    const entering = this.#entering.nextAt()
+    return this.adapters ? Math.min(entering, this.adapters.nextAt()) : entering
   }
 
   /** A request arrives at the front end. */
   arrive(slot: number, now: Ns, onRejected: OnRejected): void {
     const {delayNs, perTokenNs} = this.frontEnd
     if (delayNs === 0 && perTokenNs === 0) {
-      this.#enqueue(slot, now, onRejected)
+      this.#admit(slot, now, onRejected)
       return
     }
     const tokenized =
@@ -161,12 +177,23 @@ export class Replica implements EngineView {
 
   /** Requests that leave the front end by `now` reach the engine. */
   enter(now: Ns, onRejected: OnRejected): void {
-    while (this.#entering.nextAt() <= now) this.#enqueue(this.#entering.take(), now, onRejected)
+    if (this.adapters)
+      for (const slot of this.adapters.takeLoaded(now)) this.#enqueue(slot, now, onRejected)
+    while (this.#entering.nextAt() <= now) this.#admit(this.#entering.take(), now, onRejected)
+  }
+
+  /** The engine is told of a request once its adapter is there. */
+  #admit(slot: number, now: Ns, onRejected: OnRejected): void {
+    const {adapters} = this
+    const adapter = adapters ? this.#adapterOf(this.#requests.row[slot]!) : -1
+    if (adapter >= 0 && !adapters!.admit(slot, adapter, now)) return
+    this.#enqueue(slot, now, onRejected)
   }
 
   #enqueue(slot: number, now: Ns, onRejected: OnRejected): void {
     const refusal = this.engine.enqueue(slot)
     if (refusal !== undefined) {
+      this.adapters?.leave(slot, now)
       onRejected(slot, now, refusal.message)
       return
     }
@@ -215,8 +242,10 @@ export class Replica implements EngineView {
   }
 
   /** Takes a request out wherever it is. Returns how many tokens it got. */
-  cancel(slot: number): number {
-    return this.#entering.remove(slot) ? 0 : this.engine.cancel(slot)
+  cancel(slot: number, now: Ns): number {
+    if (this.#entering.remove(slot) || this.adapters?.forget(slot)) return 0
+    this.adapters?.leave(slot, now)
+    return this.engine.cancel(slot)
   }
 
   /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
@@ -225,6 +254,7 @@ export class Replica implements EngineView {
     if (this.#hasCompleted) {
       this.engine.complete(now)
       this.#idleSince = now
+      if (this.adapters) for (const slot of this.engine.finished) this.adapters.leave(slot, now)
     }
     return this.#hasCompleted
   }
@@ -246,10 +276,11 @@ export class Replica implements EngineView {
       if (this.#onStep) this.#show(engine.newest, this.#onStep)
       if (this.#polled) {
         if (engine.inFlight < engine.config.depth) this.#planAt = this.#polled.plansAt
-        return
+        break
       }
     }
-    this.busy.mark(now, engine.inFlight > 0)
+    // A batch that waits for the pass of its group does not run yet.
+    if (this.#passes === 'alone') this.busy.mark(now, engine.inFlight > 0)
   }
 
   /** The batch that waits for the pass of its group. */
@@ -261,6 +292,8 @@ export class Replica implements EngineView {
   /** A pass of its group runs from `start` to `end`: with its batch, or, if it has none, while it must wait. */
   join(start: Ns, end: Ns): void {
     const batch = this.pending
+    this.busy.mark(start, true)
+    this.busy.mark(end, false)
     if (batch === undefined) {
       this.#heldUntil = end
       return
@@ -281,6 +314,22 @@ export class Replica implements EngineView {
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
     if (this.#passes === 'together' || this.#polled) return
-    this.engine.runDecodes(Math.min(until, this.#entering.nextAt() - 1), this.#stages)
+    this.engine.runDecodes(Math.min(until, this.#entersAt - 1), this.#stages)
+  }
+}
+
+/** Step times, longer by a share for each adapter in use. */
+function withAdapters(
+  {stepTime, pipeline}: ReplicaParts,
+  adapters: AdapterSlots | undefined,
+): Pick<ReplicaParts, 'stepTime' | 'pipeline'> {
+  if (adapters === undefined) return {stepTime, pipeline}
+  const longer =
+    (time: StepTime): StepTime =>
+    (shape) =>
+      Math.round(time(shape) * (1 + adapters.config.overhead * adapters.active))
+  return {
+    stepTime: longer(stepTime),
+    pipeline: pipeline && {...pipeline, stages: pipeline.stages.map(longer)},
   }
 }

@@ -3,6 +3,9 @@ import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import type {PrefixIdentity} from '../engine/prefix-identity.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import type {AdapterConfig} from './adapter-slots.js'
+import type {AutoscaleConfig} from './autoscaler.js'
+import type {PassEnds} from './dp-group.js'
 import type {Gate} from './gate.js'
 import type {HandOffRules} from './hand-offs.js'
 import type {Network} from './network.js'
@@ -27,10 +30,14 @@ export interface ReplicaConfig {
   /** Where others may look for work whenever something ends inside a step. */
   readonly nodeEnds?: NodeEnds
   readonly frontEnd?: FrontEnd
+  /** LoRA adapters of the engine; absent: it has none. */
+  readonly adapters?: AdapterConfig | undefined
   /** Absent: it does both. */
   readonly role?: 'prefill' | 'decode' | undefined
   /** Replicas with the same group are data-parallel ranks whose passes are tied together. */
   readonly group?: number | undefined
+  /** Of the passes of its group; `together` when absent. */
+  readonly passEnds?: PassEnds | undefined
   /** Of the KV cache over all its devices, where KV leaves the replica. */
   readonly kv?: {readonly bytesPerToken: number; readonly layers: number} | undefined
 }
@@ -43,6 +50,10 @@ export interface SimulationConfig {
   readonly decodeRouter?: Router
   readonly handOff?: HandOffSettings
   readonly network?: Network
+  /** Absent: all replicas are ready from the start. */
+  readonly autoscale?: AutoscaleConfig | undefined
+  /** Adapter of a row; below 0: none. */
+  readonly adapterOf?: ((row: number) => number) | undefined
   /** Who is turned away before any engine sees it. Absent: nobody. */
   readonly gate?: Gate
   /** Routers see what was true at the last multiple of this; 0, the default: what is true now. */

@@ -1,9 +1,16 @@
 /** The flags that describe what is simulated, and the request they make. Names are vLLM's where vLLM has one. */
+import {existsSync, readFileSync} from 'node:fs'
 import {Flags} from '@oclif/core'
 import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import {routers} from '../cluster/router.js'
 import {Problem} from '../errors.js'
-import {defaultModel, latencySources, type RunRequest} from '../study/run-request.js'
+import {
+  defaultModel,
+  latencySources,
+  type RunRequest,
+  type SamplingChoice,
+  samplingChoices,
+} from '../study/run-request.js'
 
 const size = (helpGroup: string, summary: string, min = 1) =>
   Flags.integer({helpGroup, helpValue: 'N', summary, min})
@@ -69,6 +76,12 @@ export const engineFlags = {
     'Prompts with at most so many uncached tokens stay where they decode (default: 0).',
     0,
   ),
+  'expert-load': Flags.string({
+    helpGroup: 'LATENCY',
+    helpValue: 'LOAD',
+    summary:
+      'Use of experts: even (default), power-law:EXPONENT, or a file of one count per expert.',
+  }),
   'network-bandwidth': size('HARDWARE', 'GB/s between instances (default: 50).'),
   cluster: Flags.string({
     helpGroup: 'HARDWARE',
@@ -77,6 +90,18 @@ export const engineFlags = {
       'Cluster file (docs/cluster.md), or LLMServingSim cluster JSON, instead of --hardware.',
   }),
 
+  engine: Flags.string({
+    helpGroup: 'ENGINE',
+    default: 'vllm-0.19',
+    helpValue: 'NAME|FILE',
+    summary: 'Profile of defaults and overheads: vllm-0.11, vllm-0.15, vllm-0.19, or a file.',
+  }),
+  sampling: Flags.option({
+    helpGroup: 'ENGINE',
+    options: samplingChoices,
+    default: 'model' as const,
+    summary: 'How tokens are chosen; model: as its generation_config.json asks.',
+  })(),
   policy: Flags.string({
     helpGroup: 'ENGINE',
     default: 'fcfs',
@@ -123,9 +148,9 @@ export const engineFlags = {
   }),
   'front-end': Flags.option({
     helpGroup: 'LATENCY',
-    options: ['http', 'in-process', 'none'] as const,
+    options: ['http', 'chat', 'in-process', 'none'] as const,
     default: 'http' as const,
-    summary: 'How requests reach the engine.',
+    summary: 'How requests reach the engine; chat: as streamed chat completions.',
   })(),
   compat: Flags.option({
     helpGroup: 'LATENCY',
@@ -170,6 +195,8 @@ function priceOf(text: string): number {
 /** What oclif makes of `engineFlags`. */
 export interface EngineFlagValues {
   readonly model: string
+  readonly engine: string
+  readonly sampling: SamplingChoice
   readonly dtype?: WeightFormat | undefined
   readonly 'kv-cache-dtype'?: 'auto' | 'fp8' | undefined
   readonly link?: string | undefined
@@ -187,6 +214,7 @@ export interface EngineFlagValues {
   readonly 'kv-stream'?: 'end' | 'layer' | undefined
   readonly 'decode-stay-below'?: number | undefined
   readonly 'network-bandwidth'?: number | undefined
+  readonly 'expert-load'?: string | undefined
   readonly cluster?: string | undefined
   readonly policy: string
   readonly 'max-num-seqs'?: number | undefined
@@ -206,6 +234,35 @@ export interface EngineFlagValues {
   readonly compat?: 'llmservingsim' | undefined
   readonly 'price-per-hour'?: number | undefined
   readonly seed: number
+}
+
+/** @throws Problem FLAG_BAD_VALUE */
+function expertLoadOf(text: string): NonNullable<RunRequest['expertLoad']> {
+  if (text === 'even') return {kind: 'even'}
+  const exponent = /^power-law:(\d+(?:\.\d+)?)$/.exec(text)?.[1]
+  if (exponent !== undefined) return {kind: 'power law', exponent: Number(exponent)}
+  if (!existsSync(text)) {
+    throw new Problem('FLAG_BAD_VALUE', `--expert-load ${text}: it is no load, and no such file.`, {
+      suggestions: [
+        '--expert-load even',
+        '--expert-load power-law:0.5',
+        'the path of a file of counts',
+      ],
+    })
+  }
+  const words = readFileSync(text, 'utf8')
+    .split(/[\s,]+/)
+    .filter(Boolean)
+  const wrong = words.findIndex((word) => !(Number(word) >= 0))
+  if (words.length > 0 && wrong < 0) return {kind: 'counts', counts: words.map(Number)}
+  const what = words.length === 0 ? 'it is empty' : `count ${wrong + 1} is "${words[wrong]}"`
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--expert-load ${text}: ${what}; it must hold one count per expert.`,
+    {
+      suggestions: ['Numbers of at least 0, separated by spaces, commas or lines.'],
+    },
+  )
 }
 
 const streams = {end: 'at the end', layer: 'by layer'} as const
@@ -228,6 +285,8 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
   const {prefill, decode} = flags
   return {
     model,
+    engineProfile: flags.engine,
+    sampling: flags.sampling,
     hardware,
     link,
     layout: {npu, tp, pp, dp, ep, instances, prefill, decode},
@@ -253,6 +312,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
     policy,
     router,
     traffic: trafficOf(flags),
+    expertLoad: flags['expert-load'] === undefined ? undefined : expertLoadOf(flags['expert-load']),
     frontEnd: flags['front-end'],
     seed: flags.seed,
     pricePerHour: flags['price-per-hour'],

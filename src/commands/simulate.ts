@@ -1,7 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
-import {extraFlags, speculationOf} from '../command-flags/extra-flags.js'
+import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {progressOn} from '../report/progress.js'
@@ -99,6 +99,8 @@ export default class Simulate extends BaseCommand {
       requests: devices.map((device) => ({
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
+        lora: loraOf(flags),
+        autoscale: autoscaleOf(flags),
       })),
     }
     if (flags['find-rate']) {

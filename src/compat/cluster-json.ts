@@ -24,6 +24,8 @@ export interface ClusterInstance {
   readonly tp: number
   readonly pp: number
   readonly role: 'prefill' | 'decode' | undefined
+  /** Ranks of the same group. */
+  readonly dpGroup: string | undefined
   /** Undefined: tp for a model with experts, else 1. */
   readonly ep: number | undefined
   readonly settings: InstanceSettings
@@ -257,10 +259,11 @@ function readInstance(
   const role = instance.get('pd_type') ?? undefined
   if (role !== undefined && role !== 'prefill' && role !== 'decode')
     throw instance.fault('pd_type', 'must be prefill, decode or null')
-  if ((instance.get('dp_group') ?? null) !== null)
-    throw unbuilt(instance, 'dp_group', 'a data-parallel group')
+  const dpGroup = instance.option('dp_group')
   const pp = instance.size('pp_size') ?? 1
   const npus = instance.size('num_npus')
+  if (dpGroup !== undefined && pp > 1)
+    throw unbuilt(instance, 'dp_group', 'a data-parallel group with pipeline stages')
   const tp = instance.size('tp_size') ?? (npus ?? pp) / pp
   if (!Number.isInteger(tp))
     throw instance.fault('num_npus', `is ${npus}, which pp_size ${pp} does not divide`)
@@ -285,6 +288,7 @@ function readInstance(
     tp,
     pp,
     role,
+    dpGroup,
     ep: instance.size('ep_size'),
     settings: readSettings(instance),
   }

@@ -33,7 +33,7 @@ export function expectedTokens({tokens, rates}: Omit<SpeculationSpec, 'seed'>): 
 }
 
 /** A number in [0, 1) from three whole ones: MurmurHash3's mixing steps (Appleby, public domain). */
-function uniform(seed: number, row: number, position: number): number {
+export function uniform(seed: number, row: number, position: number): number {
   const hash = mixed(mixed(mixed(seed) ^ row) ^ position)
   return hash / 2 ** 32
 }

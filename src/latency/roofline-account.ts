@@ -58,7 +58,8 @@ export const rooflineNotes = (request: RooflineRequest, coefficients: Coefficien
     notes.push('The indexer of sparse attention is not charged.')
   if (kvDtype === 'fp8')
     notes.push('fp8 KV halves the bytes read; its kernels have not been measured.')
-  if (parallelism.ep > 1 && has(({mlp}) => mlp.experts !== null))
+  const isEven = (request.expertLoad?.kind ?? 'even') === 'even'
+  if (isEven && parallelism.ep > 1 && has(({mlp}) => mlp.experts !== null))
     notes.push('Experts are taken to be evenly loaded over their ranks.')
   return [...notes, ...hardware.notes]
 }

@@ -19,8 +19,9 @@ import type {StageCut} from '../catalogue/parallelism.js'
 import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOn} from './collective.js'
+import {busiestRank, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
-import type {HostTerms} from './host.js'
+import {type HostTerms, samplerNs} from './host.js'
 import {type ExpertShare, expertsNs} from './moe.js'
 import {type ModelPart, peak16FlopsPerNs, precisionOf} from './precision.js'
 import {rooflineNotes, rooflineProvenance} from './roofline-account.js'
@@ -36,6 +37,8 @@ export interface RooflineRequest {
   readonly dtype?: Dtype | undefined
   readonly kvDtype: KvDtype
   readonly host: HostTerms
+  /** How unevenly experts are used; even when absent. */
+  readonly expertLoad?: ExpertLoad | undefined
   /** The part of the model that is timed; absent: all of it. Groups of a mixed model are taken in proportion. */
   readonly stage?: StageCut | undefined
   /** `class` ignores what was measured on this device (`--latency datasheet`); default `measured`. */
@@ -192,6 +195,7 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
   const tpReduce = tp > 1 ? reduceAmong(tp, request, coefficients) : null
   const lmHead = {k: model.hiddenSize, n: Math.ceil(model.vocabSize / tp)}
   const lmHeadKernel = kernelOf('lmHead')
+  const sampler = samplerNs(host.sampler, model.vocabSize, hardware)
 
   const dense = (tokens: number): DenseParts => {
     const parts = {gemm: 0, moe: 0, elementwise: 0, allReduce: 0, host: 0}
@@ -209,21 +213,15 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
   const perSequence = (sequences: number): SequenceParts => {
     const hostNs = isFirst ? host.stepNs + sequences * host.perSequenceNs : 0
     if (!isLast) return {head: 0, host: hostNs}
-    const {stepNs, perEntryNs, perSequenceEntryNs} = host.sampler
-    const entryNs = (perSequenceEntryNs * h100BandwidthGbS) / bandwidthGbS
-    const sampler = stepNs + model.vocabSize * (perEntryNs + sequences * entryNs)
     // Logits are gathered, which moves half of what an all-reduce does.
     const gather = tpReduce ? tpReduce(sequences * model.vocabSize) : 0
     return {
-      head: gemmNs(sequences, lmHead, lmHeadKernel) + sampler + gather,
+      head: gemmNs(sequences, lmHead, lmHeadKernel) + sampler(sequences) + gather,
       host: hostNs,
     }
   }
   return {dense, perSequence}
 }
-
-/** The sampler's figure per sequence was measured on this device. */
-const h100BandwidthGbS = 3350
 
 /**
  * Elements that the small kernels of a layer move per token: two residual norms (2 hidden sizes each, as
@@ -266,7 +264,9 @@ const expertTerm = (
     bandwidthGbS: request.hardware.bandwidthGbS,
   }
   const members = membersOf(request.parallelism)
-  return (tokens) => expertsNs(tokens * members, share, kernel)
+  // The others wait for the rank whose experts are picked most.
+  const busiest = busiestRank(request.expertLoad ?? {kind: 'even'}, experts.count, ep)
+  return (tokens) => expertsNs(tokens * members * busiest, share, kernel)
 }
 
 /**

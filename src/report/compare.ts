@@ -46,7 +46,20 @@ const readers: readonly [string, Reader][] = [
   ['steps', (s) => s.steps],
   ['utilisation', (s) => s.utilisation],
   ['held_back', (s) => s.held_back],
+  ['speculation.acceptance', (s) => s.speculation?.acceptance],
+  ['speculation.tokens_per_step', (s) => s.speculation?.tokens_per_step],
+  ['lora.loads', (s) => s.lora?.loads],
+  ['lora.hit_rate', (s) => s.lora?.hit_rate],
+  ['autoscaling.mean_instances', (s) => s.autoscaling?.mean_instances],
+  ['autoscaling.instance_hours', (s) => s.autoscaling?.instance_hours],
+  ['cost.usd', (s) => s.cost?.usd],
+  ['cost.usd_per_1m_input_tokens', (s) => s.cost?.usd_per_1m_input_tokens],
   ['cost.usd_per_1m_output_tokens', (s) => s.cost?.usd_per_1m_output_tokens],
+  ['cost.usd_per_1m_tokens', (s) => s.cost?.usd_per_1m_tokens],
+  ['energy.total_j', (s) => s.energy?.total_j],
+  ['energy.mean_w', (s) => s.energy?.mean_w],
+  ['energy.j_per_request', (s) => s.energy?.j_per_request],
+  ['energy.j_per_output_token', (s) => s.energy?.j_per_output_token],
 ]
 
 /** A row per metric that at least one of the runs has a value for. */

@@ -79,6 +79,8 @@ export interface EnergyRequest {
   readonly totals: readonly EngineTotals[]
   readonly window: Window
   readonly served: Served
+  /** When each engine was there at all; absent: always. Hosts and links stay on. */
+  readonly on?: readonly Spans[] | undefined
 }
 
 /** The energy of a run; undefined where it has no duration. */
@@ -87,10 +89,21 @@ export function accountEnergy(request: EnergyRequest): EnergyAccount | undefined
   if (!(window.to > window.from)) return undefined
   const account = new Account(window)
   for (const [i, engine] of plan.engines.entries())
-    account.add(engine, request.busy[i]!, request.totals[i]!)
+    account.add(engine, {
+      busy: request.busy[i]!,
+      totals: request.totals[i]!,
+      on: request.on?.[i],
+    })
   account.addAlways('hosts', plan.hostsW)
   account.addAlways('links', plan.linksW)
   return account.result(served)
+}
+
+/** What one engine did, and when it was there. */
+interface Activity {
+  readonly busy: Spans
+  readonly totals: EngineTotals
+  readonly on: Spans | undefined
 }
 
 type Part = 'devices' | 'hosts' | 'links'
@@ -111,12 +124,15 @@ class Account {
     this.#seconds = (window.to - window.from) / 1e9
   }
 
-  add(engine: EnginePower, busy: Spans, {prefillTokens, decodeTokens}: EngineTotals): void {
+  add(engine: EnginePower, {busy, totals, on}: Activity): void {
     const {devices, device} = engine
+    const {prefillTokens, decodeTokens} = totals
+    const there = on ? this.#clip(on) : this.#whole()
     const active = this.#clip(busy)
-    const standby = this.#clip(afterwards(busy, device.standbySeconds * 1e9))
-    this.#joules.idle += devices * device.idleW * (this.#seconds - active.seconds - standby.seconds)
-    this.#spread('devices', devices * device.idleW, this.#whole())
+    const rest = afterwards(busy, device.standbySeconds * 1e9)
+    const standby = this.#clip(on ? overlap(rest, on) : rest)
+    this.#joules.idle += devices * device.idleW * (there.seconds - active.seconds - standby.seconds)
+    this.#spread('devices', devices * device.idleW, there)
     this.#joules.active += devices * device.activeW * active.seconds
     this.#spread('devices', devices * (device.activeW - device.idleW), active)
     this.#joules.standby += devices * device.standbyW * standby.seconds
@@ -217,4 +233,21 @@ function afterwards({length, starts, ends}: Spans, limit: number): Spans {
     return Math.min(ends[i]! + limit, next)
   })
   return {length, starts: ends.slice(0, length), ends: until}
+}
+
+/** What lies in both; each is in order and without overlaps. */
+function overlap(a: Spans, b: Spans): Spans {
+  const starts: number[] = []
+  const ends: number[] = []
+  for (let i = 0, k = 0; i < a.length && k < b.length; ) {
+    const start = Math.max(a.starts[i]!, b.starts[k]!)
+    const end = Math.min(a.ends[i]!, b.ends[k]!)
+    if (start < end) {
+      starts.push(start)
+      ends.push(end)
+    }
+    if (a.ends[i]! < b.ends[k]!) i++
+    else k++
+  }
+  return {length: starts.length, starts: Float64Array.from(starts), ends: Float64Array.from(ends)}
 }

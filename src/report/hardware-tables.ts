@@ -1,6 +1,7 @@
 /** The accelerator catalogue as people and programs read it. */
 import type {Hardware, PeakDtype} from '../catalogue/hardware-shape.js'
 import {peakDtypes} from '../catalogue/hardware-shape.js'
+import {powerFiguresOf} from '../catalogue/power-figures.js'
 import {hanging, kernelLines, linkLines} from './kernel-lines.js'
 
 /** One accelerator as `hardware list --json` prints it. */
@@ -111,7 +112,7 @@ export const hardwarePage = (hardware: Hardware): string => {
     ['peak', `${peakText(hardware)} TFLOP/s, dense`],
     ['L2', hardware.l2Mb === null ? '–' : `${hardware.l2Mb} MB`],
     ['processors', hardware.multiprocessors === null ? '–' : String(hardware.multiprocessors)],
-    ['power', `${hardware.powerW} W`],
+    ['power', powerText(hardware)],
     ['price', hardware.priceUsdPerHour > 0 ? `${priceCell(hardware)} USD per hour` : '–'],
     ['calibrated', hardware.calibrated ? 'yes' : 'not calibrated'],
     ['source', hardware.source],
@@ -126,6 +127,13 @@ export const hardwarePage = (hardware: Hardware): string => {
     ],
   ]
   return [hardware.id, ...sections.map((lines) => lines.join('\n'))].join('\n\n')
+}
+
+const powerText = (hardware: Hardware): string => {
+  const {device, source} = powerFiguresOf(hardware)
+  const watts = (value: number): string => `${Math.round(value)} W`
+  const states = `${watts(device.activeW)} at work, ${watts(device.standbyW)} for ${device.standbySeconds} s after it, ${watts(device.idleW)} idle`
+  return `${hardware.powerW} W; ${states}; ${source}`
 }
 
 const peakText = ({peakTflops}: Hardware): string =>

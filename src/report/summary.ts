@@ -4,6 +4,7 @@ import {describeWeighted} from '../stats/percentiles.js'
 import {pooled} from '../stats/samples.js'
 import {type Bound, findCause, findSteadyState, type SteadyState} from './diagnosis.js'
 import type {Energy} from './energy.js'
+import type {FleetSummary} from './fleet.js'
 import {
   countRequests,
   type Measures,
@@ -74,6 +75,15 @@ export interface WarmupSummary {
   readonly itl_leaves_out: string | null
 }
 
+export interface AdapterUse {
+  readonly loads: number
+  /** Requests that found their adapter, ÷ all with one. */
+  readonly hit_rate: number | null
+  /** Requests that waited for theirs, and how long on average. */
+  readonly held: number
+  readonly mean_held_ms: number | null
+}
+
 export interface Drafting {
   readonly drafts: number
   readonly accepted: number
@@ -108,6 +118,10 @@ export interface Summary extends Measures {
   readonly warmup?: WarmupSummary
   readonly cost?: Cost
   readonly energy?: Energy
+  /** Absent without autoscaling. */
+  readonly autoscaling?: FleetSummary
+  /** Absent without LoRA adapters. */
+  readonly lora?: AdapterUse
   /** Absent without speculative decoding. */
   readonly speculation?: Drafting
 }
@@ -186,8 +200,25 @@ export class SummaryBuilder {
       }),
       ...rest,
       engines: perEngine,
+      ...adapterUseOf(engines),
       ...draftingOf(engines),
     }
+  }
+}
+
+function adapterUseOf(engines: readonly EngineTotals[]): {lora?: AdapterUse} {
+  const known = engines.flatMap(({adapters}) => adapters ?? [])
+  if (known.length === 0) return {}
+  const sum = (of: keyof (typeof known)[number]): number =>
+    known.reduce((all, adapters) => all + adapters[of], 0)
+  const [hits, held] = [sum('hits'), sum('held')]
+  return {
+    lora: {
+      loads: sum('loads'),
+      hit_rate: quotient(hits, hits + held),
+      held,
+      mean_held_ms: quotient(sum('heldNs') / 1e6, held),
+    },
   }
 }
 

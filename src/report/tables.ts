@@ -2,10 +2,11 @@
 
 import type {Energy} from './energy.js'
 import {count, dollars, figure, seconds, share} from './figures.js'
+import type {FleetSummary} from './fleet.js'
 import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
-import type {Cost, Drafting, Summary} from './summary.js'
+import type {AdapterUse, Cost, Drafting, Summary} from './summary.js'
 
 const latencies = [
   ['TTFT', 'ttft_ms'],
@@ -51,7 +52,7 @@ function labelled(name: string, text: string, style: Style): string[] {
 }
 
 function factsOf(summary: Summary): (readonly [string, string])[] {
-  const {throughput, warmup, goodput, cost, energy, speculation} = summary
+  const {throughput, warmup, goodput, cost, energy, speculation, lora, autoscaling} = summary
   const rates = [
     `${figure(throughput.requests_per_s)} req/s`,
     `${figure(throughput.input_tokens_per_s)} tok/s in`,
@@ -68,6 +69,8 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ['KV cache', kvFact(summary)],
     ['prefix hits', prefixFact(summary)],
     ['engine', engineFact(summary)],
+    ...(autoscaling ? [['instances', fleetFact(autoscaling)] as const] : []),
+    ...(lora ? [['adapters', adaptersFact(lora)] as const] : []),
     ...(speculation ? [['drafts', draftsFact(speculation)] as const] : []),
     ...(cost ? [['cost', costFact(cost)] as const] : []),
     ...(energy ? [['energy', energyFact(energy)] as const] : []),
@@ -133,12 +136,23 @@ function engineFact({steps, utilisation, engines}: Summary): string {
   return `${who}${count(steps)} steps, one running ${share(utilisation)} of the time`
 }
 
+function fleetFact(fleet: FleetSummary): string {
+  const {mean_instances, most_ready, scale_outs, scale_ins, instance_hours} = fleet
+  const times = (n: number): string => `${n} ${n === 1 ? 'time' : 'times'}`
+  const scaled = `scaled out ${times(scale_outs)}, in ${times(scale_ins)}`
+  return `${figure(mean_instances)} on average, at most ${most_ready} ready; ${scaled}; ${figure(instance_hours)} instance-hours`
+}
+
+function adaptersFact({loads, hit_rate, held, mean_held_ms}: AdapterUse): string {
+  return `${count(loads)} ${loads === 1 ? 'load' : 'loads'}; ${share(hit_rate)} of requests found theirs, ${count(held)} waited ${figure(mean_held_ms)} ms on average`
+}
+
 function draftsFact({drafts, acceptance, tokens_per_step}: Drafting): string {
   return `${share(acceptance)} of ${count(drafts)} accepted: ${figure(tokens_per_step)} tokens a decode`
 }
 
 function costFact(cost: Cost): string {
-  const devices = `${cost.devices} ${cost.devices === 1 ? 'device' : 'devices'}`
+  const devices = `${Number.isInteger(cost.devices) ? cost.devices : figure(cost.devices)} ${cost.devices === 1 ? 'device' : 'devices'}`
   const perToken = `${dollars(cost.usd_per_1m_input_tokens)} per 1M input tokens, ${dollars(cost.usd_per_1m_output_tokens)} per 1M output tokens`
   return `${dollars(cost.usd)}: ${perToken} (${devices} at ${dollars(cost.usd_per_hour)}/h)`
 }

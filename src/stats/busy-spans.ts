@@ -18,7 +18,9 @@ export class BusySpans implements Spans {
     const isOpen = !Number.isNaN(this.#openSince)
     if (isBusy === isOpen) return
     if (isBusy) {
-      this.#openSince = now
+      // Work that goes on where the last one ended is the same span.
+      const goesOn = this.length > 0 && this.ends[this.length - 1] === now
+      this.#openSince = goesOn ? this.starts[--this.length]! : now
       return
     }
     if (this.length === this.starts.length) this.#grow()
@@ -30,6 +32,14 @@ export class BusySpans implements Spans {
   /** Start of the span that is open; NaN: the engine idles. */
   get openSince(): number {
     return this.#openSince
+  }
+
+  /** Busy time from `from` to `to`, the present; the span that is open counts. */
+  between(from: number, to: number): number {
+    let busy = Number.isNaN(this.#openSince) ? 0 : Math.max(0, to - Math.max(from, this.#openSince))
+    for (let i = this.length - 1; i >= 0 && this.ends[i]! > from; i--)
+      busy += Math.min(to, this.ends[i]!) - Math.max(from, this.starts[i]!)
+    return busy
   }
 
   #grow(): void {

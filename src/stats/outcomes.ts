@@ -67,6 +67,15 @@ export interface EngineTotals {
   readonly heldBackRunningNs: number
   readonly heldBackBlocksNs: number
   readonly gaps: WeightedSamples
+  /** Of engines with LoRA adapters: loads, requests that found theirs or waited for it, and Σ of their waits. */
+  readonly adapters?:
+    | {
+        readonly loads: number
+        readonly hits: number
+        readonly held: number
+        readonly heldNs: number
+      }
+    | undefined
   /** Of speculating engines: decodes that had drafts, their drafts, and those that were accepted. */
   readonly speculation?: {
     readonly verifications: number

@@ -8,7 +8,8 @@ import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js
 import {partStep} from '../compat/profile-step.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
-import {defaultHostTerms, type HostTerms} from '../latency/host.js'
+import {busiestRank} from '../latency/expert-load.js'
+import {type HostTerms, type HostUse, hostBesideProfile, hostTermsOf} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
@@ -19,15 +20,13 @@ import type {RunRequest} from './run-request.js'
 
 /** LLMServingSim's machine where flags do not describe one: a host memory of 256 GB/s. */
 const defaultHostMemory = {bandwidthGb: 256, latencyNs: 0}
-/** The profiles time every small kernel of a layer; only these gaps are left to the host. */
-const profiledHost = {...defaultHostTerms, perLayerNs: 0}
-
-const silentHost: HostTerms = {
-  ...defaultHostTerms,
+/** That simulator charges the kernels alone. */
+const silent = (host: HostTerms): HostTerms => ({
+  ...host,
   perLayerNs: 0,
   stepNs: 0,
   perSequenceNs: 0,
-}
+})
 
 /** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID */
 export async function chooseLatency(
@@ -45,7 +44,7 @@ export async function chooseLatency(
     if (bundle !== undefined) return profileModel(instance, request, bundle)
     if (latency === 'profile') throw noBundle(instance, profiles)
   }
-  const {hardware, link, model, tp, ep, settings} = instance
+  const {hardware, link, model, tp, ep, settings, profile, sampling} = instance
   if (hardware === undefined) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
@@ -55,6 +54,7 @@ export async function chooseLatency(
       },
     )
   }
+  const host = hostTermsOf(profile, sampling, useOf(instance, request))
   const of = (stage: StageCut | undefined) =>
     rooflineModel({
       model,
@@ -62,7 +62,8 @@ export async function chooseLatency(
       link,
       parallelism: {tp, ep},
       kvDtype: settings.kvCacheDtype ?? 'auto',
-      host: request.compat === undefined ? defaultHostTerms : silentHost,
+      host: request.compat === undefined ? host : silent(host),
+      expertLoad: request.expertLoad,
       coefficients: latency === 'datasheet' ? 'class' : 'measured',
       stage,
     })
@@ -86,6 +87,12 @@ function inStages(
   const hop = stageHop(link, {hiddenSize: model.hiddenSize, tp, pp})
   return {stepTime: stages[0]!, pipeline: {stages, hop}}
 }
+
+/** A pipeline has batches enough in flight not to wait for the host. */
+const useOf = ({settings, profile, pp}: Instance, {frontEnd}: RunRequest): HostUse => ({
+  isChat: frontEnd === 'chat',
+  isSynchronous: pp === 1 && !(settings.asyncScheduling ?? profile.defaults.asyncScheduling),
+})
 
 /** Folder name of a weight format: bf16, or fp8-kvfp8. */
 function variantOf({model, settings}: Instance): string {
@@ -134,7 +141,8 @@ async function profileModel(
   const {model, tp, ep, hardwareName} = instance
   const group = model.groups[0]!
   const {experts} = group.mlp
-  if (experts !== null && tp > 1 && ep !== tp) {
+  const isShared = ep > tp && request.compat === undefined
+  if (experts !== null && ((tp > 1 && ep !== tp) || isShared)) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
       `--ep ${ep} with --tp ${tp}: a profile times whole experts, so they can only be spread over all ${tp} devices.`,
@@ -152,6 +160,9 @@ async function profileModel(
         ...(stage && {stage}),
         experts: experts === null ? undefined : {count: experts.count, perToken: experts.perToken},
         ep,
+        ...(experts && request.expertLoad
+          ? {busiest: busiestRank(request.expertLoad, experts.count, ep)}
+          : {}),
         skip: hardwareName.includes('TPU') ? ['rotary_emb'] : [],
       },
       collectives.collectives,
@@ -171,10 +182,16 @@ async function profileModel(
 
 type TimesOf = (stage?: StageCut) => ProfileTimes
 
-function stepOfProfile(instance: Instance, {compat}: RunRequest, timesOf: TimesOf) {
-  if (compat !== undefined) return compatStep(instance, timesOf)
+function stepOfProfile(instance: Instance, request: RunRequest, timesOf: TimesOf) {
+  if (request.compat !== undefined) return compatStep(instance, timesOf)
+  const device = {
+    vocabSize: instance.model.vocabSize,
+    bandwidthGbS: instance.hardware?.bandwidthGbS ?? 1000,
+  }
+  const use = useOf(instance, request)
+  const host = hostBesideProfile(instance.profile, instance.sampling, device, use)
   const stepOf = (times: ProfileTimes) => (shape: BatchShape) =>
-    times.at(shape) + profiledHost.stepNs
+    times.at(shape) + host(shape.sequences)
   return instance.pp === 1
     ? {stepTime: stepOf(timesOf())}
     : inStages(instance, (stage) => stepOf(timesOf(stage)))

@@ -2,20 +2,24 @@
 import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
+import type {EngineProfile} from '../catalogue/engine-profile.js'
 import {kvBytesPerToken} from '../catalogue/model-arithmetic.js'
 import {layerCount} from '../catalogue/model-shape.js'
+import type {AdapterConfig} from '../cluster/adapter-slots.js'
 import type {ReplicaConfig} from '../cluster/cluster.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
-import {defaultHostTerms, inProcessFrontEndNs} from '../latency/host.js'
 import type {StepTimeModel} from '../latency/step-time.js'
 import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
+import {checkAutoscale} from './autoscaling.js'
 import {chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
+import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
 import type {Layout} from './layout.js'
+import {adaptersOf, checkLora, settleLora} from './lora.js'
 import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
@@ -25,6 +29,7 @@ export interface DeployedEngine {
   readonly instance: Instance
   readonly settled: SettledEngine
   readonly latency: StepTimeModel
+  readonly adapters: AdapterConfig | undefined
 }
 
 export interface Deployment {
@@ -47,6 +52,9 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   const policy = await loadPolicy(request.policy, moduleUrl)
   const {instances, layout, notes, traffic: fromFile} = await placeInstances(request)
   const speculator = await loadSpeculator(request)
+  checkLora(request)
+  checkAutoscale(request, instances.length)
+  checkIndependent(request, instances)
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
   for (const {instance} of instances) {
@@ -59,14 +67,16 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     layout,
     engines,
     traffic: settleTraffic(request, fromFile),
-    replicas: engines.map(({instance, settled, latency}, at) => ({
+    replicas: engines.map(({instance, settled, latency, adapters}, at) => ({
       engine: settled.config,
+      adapters,
       stepTime: latency.stepTime,
       pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
-      frontEnd: frontEndOf(request),
+      frontEnd: frontEndOf(request, instance.profile),
       role: instance.role,
       group: instances[at]!.group,
+      passEnds: request.compat === undefined ? 'together' : 'own',
       kv: kvOf(instance),
     })),
     policy,
@@ -109,11 +119,13 @@ async function engineOf(
   // The order matters for messages: a cut that does not divide comes before a model that does not fit.
   const settled = settleEngine(instance, request, policy)
   const latency = await chooseLatency(instance, request)
-  if (speculator === undefined) return {instance, settled, latency}
+  const {lora} = request
+  const drafted = speculator ? settleSpeculation(settled, speculator, instance) : settled
   return {
     instance,
-    settled: settleSpeculation(settled, speculator, instance),
-    latency: draftedLatency(latency, speculator, instance),
+    settled: lora ? settleLora(drafted, lora, instance) : drafted,
+    latency: speculator ? draftedLatency(latency, speculator, instance) : latency,
+    adapters: lora && adaptersOf(instance, lora),
   }
 }
 
@@ -125,14 +137,11 @@ function moduleUrl(path: string): string {
   })
 }
 
-function frontEndOf({compat, frontEnd}: RunRequest) {
+function frontEndOf({compat, frontEnd}: RunRequest, profile: EngineProfile) {
   if (compat !== undefined || frontEnd === 'none') return {delayNs: 0, perTokenNs: 0, afterNs: 0}
-  const {frontEndNs, frontEndPerTokenNs, afterTokenNs} = defaultHostTerms
-  return {
-    delayNs: frontEnd === 'http' ? frontEndNs : inProcessFrontEndNs,
-    perTokenNs: frontEndPerTokenNs,
-    afterNs: afterTokenNs,
-  }
+  const {httpNs, inProcessNs, perTokenNs} = profile.frontEnd
+  const delayNs = Math.round(frontEnd === 'in-process' ? inProcessNs : httpNs)
+  return {delayNs, perTokenNs: Math.round(perTokenNs), afterNs: 0}
 }
 
 /** Mean price of the devices, where it was given or the catalogue has one for all. */

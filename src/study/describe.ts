@@ -1,7 +1,10 @@
 /** What was built, in words for people and as the `config` of a run. */
 import type {TraceFacts} from '../trace/parts.js'
+import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
+import {describeTraffic} from './traffic.js'
 
 /** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
 const thousands = (value: number): string =>
@@ -18,10 +21,19 @@ export function describeRun(
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
+    ...describeTraffic(deployment.traffic, deployment.replicas),
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
+    ...(deployment.request.autoscale
+      ? [describeAutoscale(deployment.request.autoscale, deployment.engines.length)]
+      : []),
+    ...(deployment.request.lora && deployment.engines[0]!.adapters
+      ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
+      : []),
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
-    ...[...trace.notes, ...deployment.notes].map((note) => `note: ${note}`),
+    ...[...trace.notes, ...deployment.notes, ...ignoredAdapters(trace, deployment)].map(
+      (note) => `note: ${note}`,
+    ),
   ]
 }
 
@@ -44,6 +56,11 @@ function engineLines(deployment: Deployment): string[] {
     ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
 }
+
+const ignoredAdapters = (trace: TraceFacts, {request}: Deployment): string[] =>
+  trace.hasAdapters && request.lora === undefined
+    ? ['the trace names LoRA adapters; without --max-loras they are ignored.']
+    : []
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */
 export function describeDevices(
@@ -70,9 +87,9 @@ function traceLine(trace: TraceFacts, name: string): string {
 }
 
 function engineLine(engine: DeployedEngine): string {
-  const {model} = engine.instance
+  const {model, role} = engine.instance
   const weights = model.quantization?.method ?? model.dtype
-  return `${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
+  return `${role === undefined ? '' : `${role}: `}${model.id} (${weights}) on ${devicesText(engine)}: ${limitsText(engine)}, ${scheduleText(engine)}`
 }
 
 const modelText = (engine: DeployedEngine): string => {
@@ -111,8 +128,8 @@ function limitsText({settled}: DeployedEngine): string {
   return `${seats} seats, ${budget} tokens a step`
 }
 
-const scheduleText = ({settled}: DeployedEngine): string =>
-  `${settled.config.policy.name}, ${schedulingText(settled.config)}`
+const scheduleText = ({instance, settled}: DeployedEngine): string =>
+  `${instance.profile.id}, ${settled.config.policy.name}, ${schedulingText(settled.config)}`
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
@@ -138,6 +155,11 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,
+    ...(request.autoscale && {autoscaling: autoscaleConfig(request.autoscale)}),
+    ...(request.lora &&
+      deployment.engines[0]!.adapters && {
+        lora: loraConfig(request.lora, deployment.engines[0]!.adapters),
+      }),
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
     notes: [...trace.notes, ...deployment.notes],
@@ -150,6 +172,8 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
   return {
     hardware: instance.hardwareName,
     link: instance.link?.name ?? null,
+    engine: instance.profile.id,
+    sampling: instance.sampling,
     model: instance.model.id,
     dtype: instance.model.quantization?.method ?? instance.model.dtype,
     kv_cache_dtype: instance.settings.kvCacheDtype ?? 'auto',

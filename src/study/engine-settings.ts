@@ -17,13 +17,11 @@ export interface SettledEngine {
   readonly notes: readonly string[]
 }
 
-/** vLLM's server defaults by device (vLLM 0.19, EngineArgs): large devices other than the A100 get more. */
-function defaultLimits({hardware}: Instance, compat: RunRequest['compat']) {
+/** The server's defaults by device: large ones other than the A100 get more. */
+function defaultLimits({hardware, profile}: Instance, compat: RunRequest['compat']) {
   if (compat !== undefined) return compatDefaults
   const isLarge = (hardware?.memoryGib ?? 0) >= 70 && !/^a100/i.test(hardware?.id ?? '')
-  return isLarge
-    ? {maxNumSeqs: 1024, maxNumBatchedTokens: 8192}
-    : {maxNumSeqs: 256, maxNumBatchedTokens: 2048}
+  return isLarge ? profile.defaults.largeDevice : profile.defaults.smallDevice
 }
 
 /** LLMServingSim writes 0 for no limit. */
@@ -36,13 +34,14 @@ export function settleEngine(
   policy: SchedulingPolicy,
 ): SettledEngine {
   const {settings, model} = instance
+  const {defaults} = instance.profile
   const isCompat = request.compat !== undefined
   const limits = defaultLimits(instance, request.compat)
   const maxNumSeqs = unlimited(settings.maxNumSeqs ?? limits.maxNumSeqs)
   const asked = unlimited(settings.maxNumBatchedTokens ?? limits.maxNumBatchedTokens)
   const maxNumBatchedTokens = isCompat ? Math.min(asked, model.maxPositionEmbeddings) : asked
-  const blockSize = settings.blockSize ?? 16
-  const gpuMemoryUtilization = settings.gpuMemoryUtilization ?? 0.9
+  const blockSize = settings.blockSize ?? defaults.blockSize
+  const gpuMemoryUtilization = settings.gpuMemoryUtilization ?? defaults.gpuMemoryUtilization
   const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization}
   const blocks = countBlocks(instance, request, sizes)
   const notes: string[] = []
@@ -55,8 +54,8 @@ export function settleEngine(
     maxNumSeqs,
     maxNumBatchedTokens: chunkless(settings, maxNumBatchedTokens, maxModelLen, notes),
     longPrefillTokenThreshold: settings.longPrefillTokenThreshold ?? 0,
-    enableChunkedPrefill: settings.enableChunkedPrefill ?? true,
-    enablePrefixCaching: settings.enablePrefixCaching ?? true,
+    enableChunkedPrefill: settings.enableChunkedPrefill ?? defaults.enableChunkedPrefill,
+    enablePrefixCaching: settings.enablePrefixCaching ?? defaults.enablePrefixCaching,
     reserveFullPrompt: settings.reserveFullPrompt ?? true,
     ownBlocks: !isCompat,
     maxModelLen,
@@ -78,8 +77,9 @@ export function settleEngine(
 }
 
 /** Batches in an engine. A pipeline has one for each stage, and schedules synchronously. */
-function depthOf({pp, settings}: Instance, {compat}: RunRequest): number {
-  if (pp === 1) return compat === undefined && (settings.asyncScheduling ?? true) ? 2 : 1
+function depthOf({pp, settings, profile}: Instance, {compat}: RunRequest): number {
+  const asynchronous = settings.asyncScheduling ?? profile.defaults.asyncScheduling
+  if (pp === 1) return compat === undefined && asynchronous ? 2 : 1
   if (settings.asyncScheduling) {
     throw new Problem(
       'FLAG_CONFLICT',
@@ -125,6 +125,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
     gpuMemoryUtilization: sizes.gpuMemoryUtilization,
     blockSize: sizes.blockSize,
     kvDtype: settings.kvCacheDtype ?? 'auto',
+    reserve: instance.profile.memory,
   })
   return {count: memory.blocks, memory, from: 'memory of the device'}
 }

@@ -2,6 +2,7 @@
 
 import {existsSync} from 'node:fs'
 import {dirname, join} from 'node:path'
+import type {EngineProfile, Sampling} from '../catalogue/engine-profile.js'
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import type {Hardware, Link} from '../catalogue/hardware-shape.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
@@ -9,8 +10,9 @@ import {type FoundModel, loadModel} from '../catalogue/models.js'
 import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import type {ClusterFile, ClusterInstance} from '../compat/cluster-json.js'
 import {Problem} from '../errors.js'
+import {scaled} from '../latency/scaled-hardware.js'
+import {engineChoice, samplingChoice} from './engine-choice.js'
 import {type Layout, resolveLayout} from './layout.js'
-import {placeYaml} from './place-yaml.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 
@@ -27,6 +29,8 @@ export interface Instance {
   readonly pp: number
   readonly ep: number
   readonly settings: EngineSettings
+  readonly profile: EngineProfile
+  readonly sampling: Sampling
   /** Absent: it runs prompts and decodes. */
   readonly role?: 'prefill' | 'decode' | undefined
   /** What a cluster file says of the machine; undefined where flags describe it. */
@@ -46,7 +50,9 @@ export async function placeInstances(request: RunRequest): Promise<Placement> {
   const {cluster} = request
   if (cluster === undefined) return fromFlags(request)
   checkAlone(request, cluster)
-  return /\.ya?ml$/i.test(cluster) ? placeYaml(request, cluster) : fromClusterFile(request, cluster)
+  if (!/\.ya?ml$/i.test(cluster)) return fromClusterFile(request, cluster)
+  const {placeYaml} = await import('./place-yaml.js')
+  return placeYaml(request, cluster)
 }
 
 async function fromFlags(request: RunRequest): Promise<Placement> {
@@ -56,9 +62,10 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     })
   }
   const layout = resolveLayout(request.layout)
-  const hardware = await loadHardware(request.hardware)
+  const hardware = scaled(await loadHardware(request.hardware), request.efficiencyScale)
   const found = await loadModel(request.model)
   const model = inFormat(found.model, request.engine.dtype)
+  const engine = await engineChoice(request)
   const instance: Instance = {
     hardwareName: hardware.id,
     hardware,
@@ -69,10 +76,12 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     pp: layout.pp,
     ep: expertDegree(model, {...layout, ep: request.layout.ep}),
     settings: request.engine,
+    profile: engine.profile,
+    sampling: samplingChoice(request, found),
     machine: undefined,
   }
   const {prefill = 0} = request.layout
-  const notes = [...found.notes]
+  const notes = [...engine.notes, ...found.notes]
   const instances = Array.from({length: layout.instances}, (_, at) => {
     const role = at < prefill ? ('prefill' as const) : ('decode' as const)
     return ranksOf(prefill === 0 ? instance : {...instance, role}, layout.dp, at)
@@ -118,10 +127,21 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
   const npu = instances.reduce((sum, {tp, pp}) => sum + tp * pp, 0)
   const {tp, pp, ep} = instances[0]!
   return {
-    instances: instances.map((instance) => ({instance})),
+    instances: instances.map((instance) => placedOf(instance, request, file)),
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     notes: [...notes],
   }
+}
+
+/**
+ * Ranks of a group make their passes together: those with experts always, dense ones only where LLMServingSim's clock
+ * is repeated.
+ */
+function placedOf(instance: Instance, {compat}: RunRequest, file: ClusterFile): Placed {
+  const name = instance.machine!.instance.dpGroup
+  if (name === undefined || (compat === undefined && !hasExperts(instance.model))) return {instance}
+  const names = [...new Set(file.instances.map(({dpGroup}) => dpGroup))]
+  return {instance, group: names.indexOf(name)}
 }
 
 async function instanceOf(
@@ -154,6 +174,8 @@ async function instanceOf(
     role: instance.role,
     ep: instance.ep ?? (hasExperts(model) ? instance.tp : 1),
     settings,
+    profile: (await engineChoice(request)).profile,
+    sampling: samplingChoice(request, found),
     machine: {file, instance},
   }
 }

@@ -3,6 +3,7 @@ import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import {loadModel} from '../catalogue/models.js'
 import {Problem} from '../errors.js'
 import {type ClusterYaml, type InstanceYaml, readClusterYaml} from './cluster-file.js'
+import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
@@ -52,7 +53,9 @@ async function yamlInstance(
   const link = linkOf(hardware, given.link ?? file.link ?? request.link)
   const hardwareName = hardware.id
   const instance = {hardwareName, hardware, link, found, model, tp, pp, ep, role, settings}
-  return {instance: {...instance, machine: undefined}, dp}
+  const {profile} = await engineChoice(request)
+  const sampling = samplingChoice(request, found)
+  return {instance: {...instance, profile, sampling, machine: undefined}, dp}
 }
 
 function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {

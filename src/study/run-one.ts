@@ -1,5 +1,6 @@
 /** One run of a job: a trace on one deployment, with its files. In this thread, or in one of a pool. */
 import {join} from 'node:path'
+import {writeFleet} from '../report/fleet.js'
 import {writePower} from '../report/power-file.js'
 import {ItlFile, StepsFile} from '../report/request-files.js'
 import {createRunFolder, RunWriter} from '../report/run-store.js'
@@ -94,7 +95,7 @@ async function finishedRun(
   const timing = {engine_s: engineSeconds}
   files.finish(
     {llmsim: options.version, command: 'simulate', header, config, summary, timing},
-    simulated.power,
+    simulated,
   )
   return {
     device: deployment.engines[0]!.instance.hardwareName,
@@ -208,8 +209,13 @@ class RunFiles {
     this.#itl?.close()
   }
 
-  finish(record: Parameters<RunWriter['finish']>[0], power: SimulatedRun['power']): void {
-    if (this.#run !== undefined && power) writePower(join(this.#run.folder, 'power.csv'), power)
+  finish(
+    record: Parameters<RunWriter['finish']>[0],
+    {power, fleet}: Pick<SimulatedRun, 'power' | 'fleet'>,
+  ): void {
+    const folder = this.#run?.folder
+    if (folder !== undefined && power) writePower(join(folder, 'power.csv'), power)
+    if (folder !== undefined && fleet) writeFleet(join(folder, 'instances.csv'), fleet)
     this.#run?.finish(record)
   }
 }

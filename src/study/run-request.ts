@@ -1,13 +1,21 @@
 /** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
+import {type EngineProfile, type Sampling, samplings} from '../catalogue/engine-profile.js'
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
+import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
+import type {ExpertLoad} from '../latency/expert-load.js'
+import type {EfficiencyScale} from '../latency/scaled-hardware.js'
 import type {LayoutRequest} from './layout.js'
+import type {LoraRequest} from './lora.js'
 import type {SpeculationRequest} from './speculation.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
 export type LatencySource = (typeof latencySources)[number]
+
+export const samplingChoices = ['model', ...samplings] as const
+export type SamplingChoice = 'model' | Sampling
 
 /** Engine settings under vLLM's names; what is absent takes the instance's, or the default. */
 export interface EngineSettings {
@@ -28,6 +36,12 @@ export interface EngineSettings {
 
 export interface RunRequest {
   readonly model: string
+  /** Engine profile: name, release, path, or the profile itself; default: vllm-0.19. */
+  readonly engineProfile?: string | EngineProfile | undefined
+  /** Factors on what the hardware file says, while a calibration looks for better ones. */
+  readonly efficiencyScale?: EfficiencyScale | undefined
+  /** How requests are sampled; default: as the model's generation_config.json asks. */
+  readonly sampling?: SamplingChoice | undefined
   /** Absent only with a cluster file. */
   readonly hardware?: string | undefined
   readonly link?: string | undefined
@@ -40,12 +54,16 @@ export interface RunRequest {
   readonly cluster?: string | undefined
   readonly compat?: 'llmservingsim' | undefined
   readonly policy: string
+  /** How unevenly experts are used; even when absent. */
+  readonly expertLoad?: ExpertLoad | undefined
   readonly traffic?: TrafficRequest | undefined
   /** Absent: the cluster file's, or least-requests. */
   readonly router?: string | undefined
   /** Where a request enters: over HTTP, or in the process that runs the engine. */
-  readonly frontEnd: 'http' | 'in-process' | 'none'
+  readonly frontEnd: 'http' | 'chat' | 'in-process' | 'none'
   readonly seed: number
+  readonly autoscale?: AutoscaleConfig | undefined
+  readonly lora?: LoraRequest | undefined
   readonly speculation?: SpeculationRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined

@@ -1,4 +1,5 @@
 /** One whole run: a trace through a deployment on the virtual clock, to its summary. */
+import type {FleetReport} from '../cluster/autoscaler.js'
 import type {SimulationConfig} from '../cluster/cluster.js'
 import {type FinishedPart, type OutcomeOfRow, Replayer} from '../cluster/replay.js'
 import type {StepRecord} from '../cluster/replica.js'
@@ -10,15 +11,18 @@ import {PartedIdentity} from '../engine/parted-identity.js'
 import {type PrefixIdentity, prefixIdentity} from '../engine/prefix-identity.js'
 import {RunCheck} from '../report/check.js'
 import {accountEnergy, type PowerSeries} from '../report/energy.js'
+import {summariseFleet} from '../report/fleet.js'
 import type {RequestResults} from '../report/measures.js'
 import type {Slo} from '../report/slo.js'
-import {type RunResult, type Summary, SummaryBuilder} from '../report/summary.js'
+import {costOf, type RunResult, type Summary, SummaryBuilder} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
 import {FactsOfParts, type TraceFacts, type TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
+import {priceOfFleet} from './autoscaling.js'
 import type {Deployment} from './deployment.js'
+import {Adapters} from './lora.js'
 import {RoutingFacts, trafficParts} from './traffic.js'
 
 export type PartResults = FinishedPart & RequestResults & Pick<RunResult, 'isOpen'>
@@ -51,6 +55,8 @@ export interface SimulatedRun {
   readonly gaps: RunResult['gaps']
   /** Power over time, where it is known what the devices draw. */
   readonly power: PowerSeries | undefined
+  /** Instances over time, where they are scaled. */
+  readonly fleet: FleetReport | undefined
   /** Seconds that the engines took, without reading and writing. */
   readonly engineSeconds: number
 }
@@ -72,6 +78,7 @@ export class Simulator {
   readonly #identity = new PartedIdentity()
   readonly #routing = new RoutingFacts()
   readonly #served = new ServedRequests()
+  readonly #adapters: Adapters
   #replayer: Replayer | undefined
   #hasPrefixes = false
   /** ms: in all of the replay, and of these in the sinks of its results. */
@@ -81,16 +88,19 @@ export class Simulator {
   constructor(request: SimulatorRequest) {
     const {slo, warmup, deployment} = request
     this.#request = request
+    const {lora, seed} = deployment.request
+    this.#adapters = new Adapters(lora, seed)
     this.#gaps = new GapRecorder(request)
     this.#summary = new SummaryBuilder({slo, warmup, price: deployment.price})
     this.#check = request.check ? new RunCheck() : undefined
   }
 
   /** Takes the next part and simulates as far as it reaches. */
-  feed(part: TracePart): void {
-    const {trace} = part
+  feed(given: TracePart): void {
     const from = this.#facts.length
-    this.#facts.add(trace)
+    this.#facts.add(given.trace)
+    const part = {...given, trace: this.#adapters.apply(given.trace, from)}
+    const {trace} = part
     this.#hasPrefixes ||= trace.prefix !== undefined
     const startedAt = performance.now()
     this.#identity.add(from, from + trace.length, trace.prefix)
@@ -102,19 +112,39 @@ export class Simulator {
 
   /** The end, behind the last part. */
   finish(): SimulatedRun {
-    const {engines, busy} = this.#replayer!.finish()
+    const {engines, busy, fleet} = this.#replayer!.finish()
     this.#check?.finish(engines)
     const gaps = this.#gaps.afterWarmup()
     const summary = this.#summary.finish({engines, prefixIdentity: this.#hasPrefixes, gaps})
     const {power: plan} = this.#request.deployment
-    const account = plan && accountEnergy({plan, busy, totals: engines, ...this.#served})
+    const {served, window} = this.#served
+    const on = fleet?.on
+    const account = plan && accountEnergy({plan, busy, totals: engines, served, window, on})
     return {
       facts: this.#facts.facts(),
-      summary: {...summary, ...(account && {energy: account.energy})},
+      summary: {
+        ...summary,
+        ...(fleet && this.#scaled(summary, fleet)),
+        ...(account && {energy: account.energy}),
+      },
       engines,
       gaps,
       power: account?.series,
+      fleet,
       engineSeconds: (this.#replayMs - this.#sinkMs) / 1000,
+    }
+  }
+
+  /** What is paid are the devices that were there. */
+  #scaled({throughput, warmup, duration_s}: Summary, fleet: FleetReport): Partial<Summary> {
+    const {deployment} = this.#request
+    const {from, to} = this.#served.window
+    const instances = deployment.engines.map(({instance}) => instance)
+    const price = priceOfFleet(deployment.price, fleet, {instances, from, to})
+    const seconds = (warmup ? warmup.window_s : duration_s) ?? Number.NaN
+    return {
+      autoscaling: summariseFleet(fleet, to - from),
+      ...(price && {cost: costOf(price, throughput, seconds)}),
     }
   }
 
@@ -129,7 +159,7 @@ export class Simulator {
       workload: concurrency === undefined ? openLoop(trace) : closedLoop(trace, concurrency),
       simulation: simulationOf(
         this.#request,
-        {gaps, routing: this.#routing},
+        {gaps, routing: this.#routing, adapters: this.#adapters},
         place === 'last' && !trace.prefix ? undefined : prefixesOf,
       ),
       ...(gaps.isNeeded
@@ -157,7 +187,9 @@ export class Simulator {
         !isClosed && (thinkTime === undefined || Number.isNaN(thinkTime[row]!)),
     }
     this.#served.add(part)
-    this.#check?.add(results)
+    // Clients of a closed loop do not wait as the turns of a session do.
+    const {thinkTime: _, ...timeless} = part.trace
+    this.#check?.add(isClosed ? {...results, trace: timeless} : results)
     this.#summary.add(results)
     this.#request.onPart?.(results)
     this.#identity.dropOldest()
@@ -190,12 +222,18 @@ export function simulate(request: SimulateRequest): Simulation {
 
 function simulationOf(
   {deployment, onStep}: SimulatorRequest,
-  seams: {readonly gaps: GapRecorder; readonly routing: RoutingFacts},
+  seams: {
+    readonly gaps: GapRecorder
+    readonly routing: RoutingFacts
+    readonly adapters: Adapters
+  },
   prefixes: SimulationConfig['prefixes'],
 ): Omit<SimulationConfig, 'coupling'> {
   const isCompat = deployment.request.compat !== undefined
   return {
     replicas: deployment.replicas,
+    autoscale: deployment.request.autoscale,
+    adapterOf: (row: number) => seams.adapters.of(row),
     ...trafficParts(deployment.traffic, deployment.request, seams.routing),
     ...(isCompat ? {clock: pollingClock(defaults.logIntervalNs)} : {}),
     ...(prefixes === undefined ? {} : {prefixes}),

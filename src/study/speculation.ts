@@ -5,7 +5,7 @@ import {loadModel} from '../catalogue/models.js'
 import {checkParallelism} from '../catalogue/parallelism.js'
 import {expectedTokens, speculationOf} from '../engine/speculation.js'
 import {Problem} from '../errors.js'
-import {defaultHostTerms} from '../latency/host.js'
+import {hostTermsOf} from '../latency/host.js'
 import {rooflineModel} from '../latency/roofline.js'
 import {
   type BatchShape,
@@ -66,13 +66,6 @@ export function settleSpeculation(
       {suggestions: [`--tp ${instance.tp * instance.pp}`]},
     )
   }
-  if (instance.role !== undefined) {
-    throw new Problem(
-      'FLAG_CONFLICT',
-      `--num-speculative-tokens and ${instance.role} instances: drafts of requests that move are not modelled.`,
-      {suggestions: ['Leave --num-speculative-tokens out.']},
-    )
-  }
   const numGpuBlocks = draft ? blocksBeside(draft, settled, instance) : settled.config.numGpuBlocks
   const room = numGpuBlocks * settled.config.blockSize
   return {
@@ -110,7 +103,7 @@ function blocksBeside(draft: ModelShape, settled: SettledEngine, instance: Insta
 export function draftedLatency(
   target: StepTimeModel,
   {request, draft}: Speculator,
-  {hardware, link, tp, settings}: Instance,
+  {hardware, link, tp, settings, profile, sampling}: Instance,
 ): StepTimeModel {
   const {tokens} = request
   if (draft === undefined) {
@@ -129,7 +122,7 @@ export function draftedLatency(
     link,
     parallelism: {tp, ep: 1},
     kvDtype: settings.kvCacheDtype ?? 'auto',
-    host: defaultHostTerms,
+    host: hostTermsOf(profile, sampling),
   })
   return {
     ...target,

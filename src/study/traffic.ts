@@ -1,6 +1,6 @@
 /** Routing, hand-off and admission of a deployment: flag, cluster file, or default; and the parts that they make. */
 
-import type {SimulationConfig} from '../cluster/cluster.js'
+import type {ReplicaConfig, SimulationConfig} from '../cluster/cluster.js'
 import {gateOf} from '../cluster/gate.js'
 import {OwnLinks} from '../cluster/network.js'
 import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
@@ -152,4 +152,25 @@ function sessionsOf({session}: Trace, numbers: Map<string, number>): RouterSeams
     const code = session.codes[row]!
     return code < 0 ? undefined : numberOf[code]
   }
+}
+
+/** How requests are spread and KV moves, for the head of a result; nothing for one engine. */
+export function describeTraffic(traffic: Traffic, replicas: readonly ReplicaConfig[]): string[] {
+  if (replicas.length === 1) return []
+  const {router, decodeRouter, viewAgeMs, admission} = traffic
+  const groups = new Set(replicas.map(({group}) => group).filter((group) => group !== undefined))
+  const isShared = replicas.some(({role}) => role === 'decode')
+  const parts = [
+    `router ${router}${isShared ? `, ${decodeRouter} for decoding` : ''}`,
+    ...(viewAgeMs! > 0 ? [`views up to ${viewAgeMs} ms old`] : []),
+    ...(groups.size > 0 ? [`${groups.size} groups of ranks that make their passes together`] : []),
+    ...(isShared ? [movesText(traffic)] : []),
+    ...(admission.length > 0 ? [`admission by ${admission.map(({name}) => name).join(', ')}`] : []),
+  ]
+  return [parts.join('; ')]
+}
+
+function movesText({network, stream, stayBelow}: Traffic): string {
+  const rate = `KV over ${network!.bandwidthGbS} GB/s, ${network!.latencyUs} µs, ${stream}`
+  return stayBelow === 0 ? rate : `${rate}, up to ${stayBelow} uncached tokens stay`
 }

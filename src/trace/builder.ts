@@ -2,9 +2,9 @@
 import {Problem} from '../errors.js'
 import {blockTokens, idsOfGroups, type PrefixLevel} from './block-ids.js'
 import type {Draft} from './draft.js'
-import {GrowingFloats, GrowingInts, GrowingLabels} from './growing.js'
+import type {GrowingInts} from './growing.js'
+import {Rows} from './growing-rows.js'
 import {NeedsWholeTrace} from './parts.js'
-import {PrefixBuilder} from './prefix-builder.js'
 import {selectRows, sortedOrder} from './select.js'
 import type {TimeParts} from './time-parts.js'
 import type {Labels, Trace} from './trace.js'
@@ -19,26 +19,6 @@ interface FileRange {
 }
 
 type Mutable<T> = {-readonly [K in keyof T]: T[K]}
-
-/** What is known of the rows since the builder was made, or since a part was cut off. */
-class Rows {
-  readonly arrived = new GrowingFloats()
-  readonly input = new GrowingInts()
-  readonly output = new GrowingInts()
-  readonly lines = new GrowingFloats()
-  readonly models = new GrowingLabels()
-  readonly sessions = new GrowingLabels()
-  readonly groups = new GrowingLabels()
-  readonly groupTokens = new GrowingLabels()
-  readonly prefix = new PrefixBuilder()
-  readonly turns = new GrowingInts()
-  readonly priorities = new GrowingInts()
-  readonly predicted = new GrowingInts()
-  readonly thinks = new Map<number, number>()
-  readonly cancels = new Map<number, number>()
-  readonly ids = new Map<string, number>()
-  readonly extra = new Map<string, string[]>()
-}
 
 export class TraceBuilder {
   #rows = new Rows()
@@ -119,6 +99,7 @@ export class TraceBuilder {
     this.addPlain(draft.arrival, draft.input, draft.output, line)
     if (draft.id !== undefined) this.#addId(draft.id, row)
     if (draft.model !== undefined) this.#rows.models.set(row, draft.model)
+    if (draft.adapter !== undefined) this.#rows.adapters.set(row, draft.adapter)
     if (draft.session !== undefined) this.#rows.sessions.set(row, draft.session)
     if (draft.turn !== undefined) this.#setInt(this.#rows.turns, draft.turn, -1)
     if (draft.priority !== undefined) this.#setInt(this.#rows.priorities, draft.priority, 0)
@@ -267,6 +248,8 @@ export class TraceBuilder {
     const {length} = this
     const model = this.#rows.models.finish(length)
     if (model) trace.model = model
+    const adapter = this.#rows.adapters.finish(length)
+    if (adapter) trace.adapter = adapter
     const prefix = this.#rows.prefix.finish(length)
     if (prefix) trace.prefix = prefix
     const group = this.#rows.groups.finish(length)

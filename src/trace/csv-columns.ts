@@ -139,6 +139,15 @@ export const optionalColumns: readonly CsvColumn[] = [
     },
   },
   modelColumn(),
+  optional(
+    'adapter',
+    'adapter',
+    (draft, text) => {
+      draft.adapter = text
+    },
+    'lora',
+    'lora_adapter',
+  ),
   sessionColumn('session'),
   optional('turn', 'turn', (draft, text, cell) => {
     draft.turn = wholeNumber(text, cell, 0)

@@ -9,6 +9,7 @@ export interface Draft {
   output: number
   id: string | undefined
   model: string | undefined
+  adapter: string | undefined
   session: string | undefined
   turn: number | undefined
   /** ns. */
@@ -39,7 +40,13 @@ export function clearDraft(draft: Draft): Draft {
   draft.output = 0
   draft.span = 0
   draft.ids = []
-  draft.id = draft.model = draft.session = draft.group = draft.groupTokens = undefined
+  draft.id =
+    draft.model =
+    draft.adapter =
+    draft.session =
+    draft.group =
+    draft.groupTokens =
+      undefined
   draft.turn = draft.think = draft.priority = draft.predicted = draft.known = undefined
   return draft
 }

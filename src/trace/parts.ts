@@ -23,6 +23,8 @@ export interface TraceFacts {
   readonly notes: readonly string[]
   readonly inputTokens: number
   readonly outputTokens: number
+  /** Whether a row names a LoRA adapter. */
+  readonly hasAdapters: boolean
 }
 
 /** Adds up what the parts of a trace say of themselves. */
@@ -31,11 +33,13 @@ export class FactsOfParts {
   length = 0
   #inputTokens = 0
   #outputTokens = 0
+  #hasAdapters = false
   readonly #formats = new Set<string>()
   readonly #notes = new Set<string>()
 
-  add({length, inputTokens, outputTokens, format, notes}: Trace): void {
+  add({length, inputTokens, outputTokens, format, notes, adapter}: Trace): void {
     this.length += length
+    this.#hasAdapters ||= adapter !== undefined
     for (let row = 0; row < length; row++) {
       this.#inputTokens += inputTokens[row]!
       this.#outputTokens += outputTokens[row]!
@@ -51,6 +55,7 @@ export class FactsOfParts {
       notes: [...this.#notes],
       inputTokens: this.#inputTokens,
       outputTokens: this.#outputTokens,
+      hasAdapters: this.#hasAdapters,
     }
   }
 }

@@ -49,7 +49,7 @@ export function selectRows(trace: Trace, rows: ArrayLike<number>): Trace {
     format: trace.format,
   }
   if (trace.requestId) picked.requestId = strings(trace.requestId, rows)
-  for (const name of ['model', 'session', 'prefixGroup', 'prefixTokens'] as const) {
+  for (const name of ['model', 'adapter', 'session', 'prefixGroup', 'prefixTokens'] as const) {
     const column = trace[name]
     if (column) picked[name] = labels(column, rows)
   }

@@ -30,6 +30,8 @@ export interface Trace {
   /** Absent: the row number is the id. */
   readonly requestId?: readonly string[]
   readonly model?: Labels
+  /** LoRA adapter; -1: the model itself. */
+  readonly adapter?: Labels
   /** Rows of a session are its turns, in order. */
   readonly session?: Labels
   /** Number of the turn in its session; -1 where none is given. */

@@ -1,5 +1,6 @@
 import {expect} from 'chai'
-import {type MemoryRequest, planMemory, reserveLaws} from '#llmsim/catalogue/memory.js'
+import {loadEngine} from '#llmsim/catalogue/engines.js'
+import {type MemoryRequest, planMemory} from '#llmsim/catalogue/memory.js'
 import type {ModelShape} from '#llmsim/catalogue/model-shape.js'
 import {loadModel} from '#llmsim/catalogue/models.js'
 import {checkParallelism, stageLayers} from '#llmsim/catalogue/parallelism.js'
@@ -23,6 +24,7 @@ const request = async (
   parallelism: {tp: 1},
   maxNumSeqs: 256,
   maxNumBatchedTokens: 2048,
+  reserve: (await loadEngine('vllm-0.19')).profile.memory,
   ...rest,
 })
 
@@ -66,16 +68,7 @@ describe('parallelism', () => {
 describe('memory plan', () => {
   it('finds the published block counts', async () => {
     // Published: LLMServingSim (RTX 4090, A6000; the latter as tokens), BLIS (H100).
-    const known: [
-      string,
-      string,
-      number,
-      number,
-      number,
-      number,
-      keyof typeof reserveLaws,
-      number,
-    ][] = [
+    const known: [string, string, number, number, number, number, '0.15' | '0.19', number][] = [
       ['RTX4090', 'meta-llama/Llama-3.1-8B', RTX4090, 1, 256, 2048, '0.19', 2588],
       ['A6000', 'meta-llama/Llama-3.1-8B-Instruct', A6000, 1, 256, 2048, '0.15', 13545],
       ['A6000', 'meta-llama/Llama-3.1-8B', A6000, 1, 128, 2048, '0.15', 13844],
@@ -100,7 +93,8 @@ describe('memory plan', () => {
       truth,
     ] of known) {
       const rest = {memoryBytes, parallelism: {tp}, maxNumSeqs, maxNumBatchedTokens}
-      const plan = planMemory(await request(name, {...rest, reserve: reserveLaws[version]}))
+      const reserve = (await loadEngine(`vllm-${version}`)).profile.memory
+      const plan = planMemory(await request(name, {...rest, reserve}))
       const error = (100 * (plan.blocks - truth)) / truth
       const row = [device.padEnd(8), name.padEnd(38), `tp${tp}`, String(plan.blocks).padStart(6)]
       console.log(`      ${row.join(' ')} of ${truth}: ${error.toFixed(2)} %`)

@@ -95,7 +95,7 @@ describe('llmsim simulate, on a screen', () => {
     expect(stdout.split('\n').filter((line) => line.length > 80)).deep.equal([])
     for (const part of [
       /^trace chat\.csv: 300 requests \(llmsim\), mean 601 in, 199 out; seed 0$/m,
-      /4 × RTX3090 \(tp 4, pcie4\): 256 seats,\s+2,048 tokens a step, fcfs, asynchronous/,
+      /4 × RTX3090 \(tp 4, pcie4\): 256 seats,\s+2,048 tokens a step, vllm-0.19, fcfs, asynchronous/,
       /^memory: 0\.9 × 25\.4 GB − weights/m,
       /^gemm: calibrated; /m,
       /^note: RTX3090 has no attention or all-reduce measurements yet/m,
@@ -403,6 +403,11 @@ describe('what arrives', () => {
       Object.fromEntries(rowsOf(text).map((row) => [row.request_id!, row]))
     expect(byId(await readFile(join(second, 'requests.csv'), 'utf8'))).deep.equal(byId(rows))
   }
+
+  it('in a closed loop does not wait as the turns of a session do', async () => {
+    const flags = ['--hardware', 'H100', '--concurrency', '8', '--no-save', '--check']
+    expect((await llmsim('simulate', chat, ...flags)).error).equal(undefined)
+  })
 
   it('turns of sessions are served as if their times had been known', () => replayed('turns', chat))
 

@@ -237,6 +237,12 @@ const ofHardware: readonly Wrong[] = [
     tries: /--ep 4/,
   },
   {
+    with: '--hardware H100 --expert-load hot',
+    code: 'FLAG_BAD_VALUE',
+    says: /--expert-load hot: it is no load, and no such file/,
+    tries: /--expert-load power-law:0.5/,
+  },
+  {
     with: '--hardware H100 --prefill 2',
     code: 'FLAG_CONFLICT',
     says: /--prefill needs --decode/,
@@ -255,9 +261,9 @@ const ofHardware: readonly Wrong[] = [
     tries: /--decode-router least-requests/,
   },
   {
-    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3',
+    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3 --acceptance-rate 0.5',
     code: 'FLAG_CONFLICT',
-    says: /--num-speculative-tokens and prefill instances/,
+    says: /--num-speculative-tokens and prefill and decode on different engines/,
     tries: /Leave --num-speculative-tokens out/,
   },
   {

@@ -144,7 +144,7 @@ describe('Replica', () => {
     const first = arrive(0, 20, 1)
     arrive(0, 5, 1)
     expect(replica.nextAt).equal(20)
-    expect(replica.cancel(first)).equal(0)
+    expect(replica.cancel(first, 0)).equal(0)
     // The tokenizer has worked for it all the same.
     expect(replica.nextAt).equal(25)
     run(100)
@@ -155,7 +155,7 @@ describe('Replica', () => {
     const {replica, requests, arrive, run} = setUp({perTokenNs: 1})
     const slots = Array.from({length: 2000}, () => arrive(0, 5, 1))
     run(4000)
-    for (let i = 1000; i < 2000; i += 2) expect(replica.cancel(slots[i]!)).equal(0)
+    for (let i = 1000; i < 2000; i += 2) expect(replica.cancel(slots[i]!, 0)).equal(0)
     run(1e9)
     let latest = 0
     for (const [i, slot] of slots.entries()) {

@@ -23,6 +23,7 @@ describe('a cluster file', () => {
         tp: 1,
         pp: 1,
         role: undefined,
+        dpGroup: undefined,
         ep: undefined,
         settings: {},
       },
@@ -251,7 +252,6 @@ describe('a wrong cluster file', () => {
   })
 
   const unbuilt: readonly (readonly [key: string, value: unknown, says: string])[] = [
-    ['dp_group', 'A', 'a data-parallel group'],
     ['placement', {default: {weights: 'cxl:0'}}, '"placement"'],
     ['enable_local_offloading', true, '"enable_local_offloading"'],
     ['enable_attn_offloading', true, '"enable_attn_offloading"'],
@@ -265,6 +265,13 @@ describe('a wrong cluster file', () => {
       expect(problem.message).equal(`${path}: ${at}.${key}: ${says} is not built yet.`)
     })
   }
+
+  it('asks for what is not built: a group of pipelines', async () => {
+    const path = clusterFile(clusterOf({...instance(), dp_group: 'A', pp_size: 2, num_npus: 2}))
+    const problem = await problemOf(() => readClusterFile(path))
+    expect(problem.code).equal('NOT_BUILT')
+    expect(problem.message).include(`${at}.dp_group: a data-parallel group with pipeline stages`)
+  })
 
   it('asks for what is not built: pim_config', async () => {
     const file: Json = clusterOf(instance())

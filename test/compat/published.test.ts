@@ -95,6 +95,7 @@ describe("LLMServingSim's published examples", () => {
     ['multi', 'multi_instance'],
     ['pd', 'pd_instance'],
     ['pp', 'pp_instance'],
+    ['dp', 'dp_instance'],
     ['tp_pp', 'tp_pp_instance'],
   ] as const
   for (const [name, config] of examples) {
@@ -120,6 +121,26 @@ describe("LLMServingSim's published examples that differ, and where", () => {
       expect(ours.gaps.slice(0, 36)).deep.equal(theirs.gaps.slice(0, 36))
       // A request that is noticed one ring step later joins another batch: 144 ns at that batch, and nothing after.
       expect(Math.abs(ours.end - theirs.end)).within(1, 200)
+    },
+  )
+})
+
+describe("LLMServingSim's data-parallel ranks with experts", () => {
+  const cluster = `${clusters}/single_node_moe_dp_tp_instance.json`
+  const result = 'llmservingsim/outputs/example_moe_dp_tp_run.csv'
+  published(
+    `${result}: as long as one rank has work`,
+    [perf, example, cluster, result],
+    async () => {
+      const run = await runCompat(example, inData(cluster))
+      const theirs = readPublished(result).get(0)!
+      const ours = run.rows.get(0)!
+      expect([ours.ttft, theirs.ttft]).deep.equal([19_215_072, 19_215_072])
+      // Its first gap has the lag of a poll: 6 081 ns.
+      expect([ours.gaps[1], theirs.gaps[1]]).deep.equal([7_915_622, 7_915_622])
+      expect(ours.gaps.slice(1, 36)).deep.equal(theirs.gaps.slice(1, 36))
+      // From then on its ranks take turns with dummy batches, which doubles the gaps; here they run side by side.
+      expect(ours.end).below(theirs.end)
     },
   )
 })

@@ -1,6 +1,6 @@
 /** An engine run step by step, with an account of what happened in each and what it cost. */
 import {Engine} from '#llmsim/engine/engine.js'
-import type {EngineConfig} from '#llmsim/engine/engine-config.js'
+import type {BatchClock, EngineConfig} from '#llmsim/engine/engine-config.js'
 import {policies} from '#llmsim/engine/policy.js'
 import type {PrefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import {RequestPool} from '#llmsim/engine/request-pool.js'
@@ -22,6 +22,15 @@ export interface StepCost {
   /** Reads and writes of columns of requests, counted by the columns. */
   readonly touches: number
 }
+
+/** Of all steps that were skipped together. */
+export interface SkipCost {
+  readonly steps: number
+  readonly operations: number
+  readonly touches: number
+}
+
+const stepNs = 10
 
 export const roomy: EngineConfig = {
   numGpuBlocks: 1_000_000,
@@ -64,6 +73,14 @@ export class MeteredEngine {
   readonly engine: Engine
   readonly requests = new RequestPool()
   now = 0
+  /** Batches one after the other, all of one length. */
+  readonly #clock: BatchClock = {
+    add: (batch, now) => {
+      batch.start = Math.max(now, this.#freeAt)
+      batch.end = this.#freeAt = batch.start + stepNs
+    },
+  }
+  #freeAt = 0
   #events = 0
   #touches = 0
   #rows = 0
@@ -113,13 +130,14 @@ export class MeteredEngine {
     const before = engine.operations
     this.#events = 0
     this.#touches = 0
-    this.now += 10
+    this.now += stepNs
     if (engine.inFlight > 0) engine.complete(this.now)
     let decodes = 0
     let preempted = 0
     while (engine.inFlight < engine.config.depth) {
       const shape = engine.plan(this.now)
       if (shape === undefined) break
+      engine.time(this.now, this.#clock)
       decodes = shape.decodes
     }
     if (engine.inFlight > 0) preempted = engine.oldest.preempted
@@ -133,6 +151,19 @@ export class MeteredEngine {
     for (const slot of engine.finished) this.requests.give(slot)
     engine.finished.length = 0
     return cost
+  }
+
+  /** Skips ahead over `count` steps, as far as nothing but decodes happens. */
+  skip(count: number): SkipCost {
+    const {engine} = this
+    const before = {steps: engine.totals.steps, operations: engine.operations}
+    this.#touches = 0
+    engine.runDecodes(this.now + stepNs * count, this.#clock)
+    return {
+      steps: engine.totals.steps - before.steps,
+      operations: engine.operations - before.operations,
+      touches: this.#touches,
+    }
   }
 
   steps(count: number): StepCost[] {

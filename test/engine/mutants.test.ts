@@ -119,8 +119,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'one more batch in the pipeline': {
     file: 'cluster/replica.js',
-    from: 'engine.inFlight < engine.config.depth',
-    to: 'engine.inFlight <= engine.config.depth',
+    from: 'while (engine.inFlight < engine.config.depth',
+    to: 'while (engine.inFlight <= engine.config.depth',
   },
   'own blocks: found behind a shared block that is gone': {
     file: blocks,
@@ -245,7 +245,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     in: speculatingSpecs,
   },
   'drafts: the last ones need no blocks': {
-    file: engine,
+    file: 'engine/refusal.js',
     from: 'Math.min(total - 1 + speculation.tokens, maxModelLen - 1)',
     to: 'total - 1',
     in: speculatingSpecs,
@@ -345,8 +345,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   'a stage starts while it still runs the batch before': {
     in: pipelineSpecs,
     file: 'cluster/stage-clock.js',
-    from: 'Math.max(end + this.#hop(shape), freeAt[stage])',
-    to: 'end + this.#hop(shape)',
+    from: 'Math.max(end + hop(shape), freeAt[stage])',
+    to: 'end + hop(shape)',
   },
   'skipping: past a head that fits a place left empty': {
     in: pipelineSpecs,
@@ -384,6 +384,15 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'this.isPlain && this.regular === count',
     to: 'this.regular === count',
     seen: 'skipping',
+    // Too rare to wait for: the first ends in the step in which the second gives way, so that the third is left out.
+    given: {
+      rows: [
+        {at: 0, input: 5, output: 3},
+        {at: 0, input: 3, output: 6, priority: 9},
+        {at: 5, input: 6, output: 5},
+      ],
+      config: {blocks: 5, policy: 'priority'},
+    },
   },
   'skipping: past a batch that holds other tokens': {
     file: 'engine/batch.js',

@@ -4,6 +4,7 @@
  */
 import {expect} from 'chai'
 import {Engine} from '#llmsim/engine/engine.js'
+import type {BatchClock} from '#llmsim/engine/engine-config.js'
 import {evenSpans, type PrefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import {MeteredEngine, type Metering, type StepCost} from './metered-engine.js'
 
@@ -75,6 +76,24 @@ describe('work per step does not grow with the batch', function () {
       it(`${name}: nothing but decodes`, () => {
         const costs = decoding(size, {config: {depth}}).steps(300)
         expect(steady(costs)).deep.equal({events: 0, operations: 3, touches: 0})
+      })
+
+      it(`${name}: nothing but decodes, skipped`, () => {
+        // Their ends share a bucket with step 1404, which these steps do not pass.
+        const metered = decoding(size, {config: {depth}, output: 5500})
+        const {steps, operations, touches} = metered.skip(1000)
+        expect(steps).within(998, 1002)
+        // One a step, and one for each run of blocks that is taken; once to see that steps may be skipped.
+        expect(operations).within(steps, 2 * steps + 2)
+        expect(touches).equal(0)
+      })
+
+      it(`${name}: blocks fill that others may share, in steps that are skipped`, () => {
+        const metered = decoding(size, {config: {depth}, identity: ownIdentity})
+        const {steps, operations} = metered.skip(160)
+        expect(steps).within(158, 162)
+        // Every request fills ten blocks: a filler, an enterer and its piece each, and what is sorted.
+        expect(operations).at.most(2 * steps + 2 + 10 * size * allowance * (1 + Math.log2(size)))
       })
 
       it(`${name}: somebody comes and somebody goes in every step`, () => {
@@ -196,6 +215,19 @@ describe('the guard of the work per step', () => {
       expect(steady(costs).operations).equal(3 + size)
       expect(breach(costs)).match(/operations for/)
     }
+  })
+
+  it('sees a skip that looks at every running request', () => {
+    class Looking extends Engine {
+      override time(now: number, clock: BatchClock) {
+        for (let slot = 0; slot < this.running; slot++) void metered?.requests.computed[slot]
+        super.time(now, clock)
+      }
+    }
+    let metered: MeteredEngine | undefined
+    metered = decoding(256, {make: Looking})
+    const {steps, touches} = metered.skip(100)
+    expect(touches).equal(256 * steps)
   })
 
   it('sees one that does so without counting it', () => {

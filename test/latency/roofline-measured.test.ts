@@ -4,13 +4,16 @@
  */
 import {existsSync, readFileSync} from 'node:fs'
 import {expect} from 'chai'
+import {loadEngine} from '#llmsim/catalogue/engines.js'
 import {linkOf, loadHardware} from '#llmsim/catalogue/hardware.js'
 import type {ModelShape} from '#llmsim/catalogue/model-shape.js'
-import {defaultHostTerms, type HostTerms} from '#llmsim/latency/host.js'
+import {type HostTerms, hostTermsOf} from '#llmsim/latency/host.js'
 import {rooflineModel} from '#llmsim/latency/roofline.js'
 import type {BatchShape} from '#llmsim/latency/step-time.js'
 import {llama8b, qwen32b, qwenMoe} from './models.js'
 import {shapeOf} from './shapes.js'
+
+const defaultHostTerms = hostTermsOf((await loadEngine('vllm-0.19')).profile, 'filtered')
 
 const root = `${process.env.LLMSIM_DATA ?? '../shared/data'}/llmservingsim/perf`
 

@@ -1,14 +1,17 @@
 import {expect} from 'chai'
 import fc from 'fast-check'
+import {loadEngine} from '#llmsim/catalogue/engines.js'
 import {linkOf, listHardware, loadHardware} from '#llmsim/catalogue/hardware.js'
 import type {Hardware} from '#llmsim/catalogue/hardware-shape.js'
 import type {ModelShape} from '#llmsim/catalogue/model-shape.js'
 import {Problem} from '#llmsim/errors.js'
-import {defaultHostTerms} from '#llmsim/latency/host.js'
+import {hostTermsOf} from '#llmsim/latency/host.js'
 import {type RooflineModel, type RooflineRequest, rooflineModel} from '#llmsim/latency/roofline.js'
 import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
 import {allModels, latent, llama8b, llama70b, qwenMoe, windowed} from './models.js'
 import {decodes, shapeOf} from './shapes.js'
+
+const defaultHostTerms = hostTermsOf((await loadEngine('vllm-0.19')).profile, 'filtered')
 
 const build = (
   hardware: Hardware,

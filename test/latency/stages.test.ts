@@ -1,12 +1,16 @@
 /** A model cut into pipeline stages: nothing is lost or counted twice, and hops cost what their bytes do. */
+
 import {expect} from 'chai'
+import {loadEngine} from '#llmsim/catalogue/engines.js'
 import {linkOf, loadHardware} from '#llmsim/catalogue/hardware.js'
 import {stageCuts} from '#llmsim/catalogue/parallelism.js'
-import {defaultHostTerms} from '#llmsim/latency/host.js'
+import {hostTermsOf} from '#llmsim/latency/host.js'
 import {pointToPointNs, stageHop} from '#llmsim/latency/point-to-point.js'
 import {rooflineModel} from '#llmsim/latency/roofline.js'
 import {llama8b, qwenMoe} from './models.js'
 import {shapeOf} from './shapes.js'
+
+const defaultHostTerms = hostTermsOf((await loadEngine('vllm-0.19')).profile, 'filtered')
 
 const shapes = [
   shapeOf({chunks: [[700, 0]], contexts: [500, 900]}),

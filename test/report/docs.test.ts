@@ -2,6 +2,7 @@ import {strict as assert} from 'node:assert'
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {accountEnergy} from '#llmsim/report/energy.js'
+import {fleetColumns, summariseFleet} from '#llmsim/report/fleet.js'
 import {powerColumns} from '#llmsim/report/power-file.js'
 import {requestFields} from '#llmsim/report/request-files.js'
 import {parseSlo} from '#llmsim/report/slo.js'
@@ -39,7 +40,8 @@ describe('docs/results.md', () => {
     finished: i * 100 + 2,
   }))
   const speculation = {verifications: 1, drafts: 3, accepted: 2, wasted: 1}
-  const outcomes = summarise(buildRun(rows, [engine({speculation})]), {
+  const adapters = {loads: 1, hits: 1, held: 1, heldNs: 5}
+  const outcomes = summarise(buildRun(rows, [engine({speculation, adapters})]), {
     slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
     warmup: parseWarmup('1'),
     price: {usdPerHour: 1, devices: 1},
@@ -51,7 +53,9 @@ describe('docs/results.md', () => {
     window: {from: 0, to: 1e9},
     served: {requests: 1, inputTokens: 1, outputTokens: 1},
   })!.energy
-  const summary = {...outcomes, energy}
+  const changes = [{at: 0, ready: 1, starting: 0, draining: 0}]
+  const fleet = {changes, on: [], scaleOuts: 0, scaleIns: 0}
+  const summary = {...outcomes, energy, autoscaling: summariseFleet(fleet, 1)}
   const fields = new Set(
     paths(summary, '').map((path) => path.replace(/^(\w+_ms|goodput\.slo)\.\w+$/, '$1.*')),
   )
@@ -80,8 +84,14 @@ describe('docs/results.md', () => {
   })
 
   it('lists the columns of power.csv in their order', () => {
-    const section = page.slice(page.indexOf('## power.csv'), page.indexOf('## --itl'))
+    const section = page.slice(page.indexOf('## power.csv'), page.indexOf('## instances.csv'))
     const listed = [...section.matchAll(/`([a-z_]+)`/g)].map((match) => match[1]!)
     assert.deepEqual(listed.slice(0, powerColumns.length), powerColumns)
+  })
+
+  it('lists the columns of instances.csv in their order', () => {
+    const section = page.slice(page.indexOf('## instances.csv'), page.indexOf('## --itl'))
+    const listed = [...section.matchAll(/`([a-z_]+)`/g)].map((match) => match[1]!)
+    assert.deepEqual(listed.slice(0, fleetColumns.length), fleetColumns)
   })
 })

@@ -13,6 +13,16 @@ describe('busy spans', () => {
     expect(spans.openSince).equal(11)
   })
 
+  it('go on where the last one ended', () => {
+    const spans = new BusySpans()
+    spans.mark(1, true)
+    spans.mark(4, false)
+    spans.mark(4, true)
+    spans.mark(6, false)
+    expect([spans.length, spans.starts[0], spans.ends[0]]).deep.equal([1, 1, 6])
+    expect(spans.between(3, 5)).equal(2)
+  })
+
   it('grow beyond their first room', () => {
     const spans = new BusySpans()
     for (let i = 0; i < 200; i++) {

@@ -1,95 +1,138 @@
-/** `hardware calibrate`: the committed files come out of the data again, and wrong input is told. */
-import {cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+/** A run "measured" on a simulated server whose terms are known: validate finds no error, calibrate finds the terms. */
+import {mkdtemp, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
-import {loadHardware} from '#llmsim/catalogue/hardware.js'
-import {Problem} from '#llmsim/errors.js'
-import {calibrateCatalogue} from '#llmsim/study/calibrate-catalogue.js'
+import {loadEngine} from '#llmsim/catalogue/engines.js'
+import type {MeasuredRun} from '#llmsim/measured/measured-run.js'
+import {readMeasured} from '#llmsim/measured/read.js'
+import {e2eOf, ttftOf} from '#llmsim/report/request-metrics.js'
+import {type ErrorSummary, sparkline, summariseErrors} from '#llmsim/report/validation.js'
+import {pearson} from '#llmsim/stats/correlation.js'
+import {calibrate, calibrationFiles} from '#llmsim/study/calibrate.js'
+import {deploy} from '#llmsim/study/deployment.js'
+import {requestFor} from '#llmsim/study/measured-request.js'
+import type {RunRequest} from '#llmsim/study/run-request.js'
+import {simulate} from '#llmsim/study/simulate.js'
+import {validateRun} from '#llmsim/study/validate.js'
+import {generateTrace, parseGenerateSpec} from '#llmsim/trace/generate.js'
+import {problemOf} from '../catalogue/problem.js'
 
-const data = process.env.LLMSIM_DATA ?? '../shared/data'
-
-const problemOf = async (work: Promise<unknown>): Promise<Problem> => {
-  try {
-    await work
-  } catch (error) {
-    expect(error).to.be.instanceOf(Problem)
-    return error as Problem
-  }
-  throw new Error('no Problem was thrown')
+const base: RunRequest = {
+  model: 'meta-llama/Llama-3.1-8B',
+  hardware: 'H100',
+  layout: {},
+  engine: {},
+  engineProfile: 'vllm-0.19',
+  latency: 'roofline',
+  policy: 'fcfs',
+  router: 'least-requests',
+  frontEnd: 'http',
+  seed: 0,
 }
 
-describe('hardware calibrate', function () {
-  this.timeout(120_000)
+/** What a server with that request would have measured. */
+async function measuredOn(request: RunRequest): Promise<MeasuredRun> {
+  const spec = {
+    requests: 120,
+    seed: 1,
+    rate: 8,
+    arrivals: 'poisson',
+    input: 'uniform:200,800',
+    output: 'uniform:50,200',
+  }
+  const trace = generateTrace(await parseGenerateSpec(spec))
+  const {outcomes} = simulate({trace, deployment: await deploy(request)}).run
+  const rows = Array.from({length: trace.length}, (_, row) =>
+    [
+      trace.arrivedAt[row]! / 1e9,
+      trace.inputTokens[row],
+      trace.outputTokens[row],
+      ttftOf(outcomes, row) / 1e6,
+      e2eOf(outcomes, row) / 1e6,
+    ].join(','),
+  )
+  const path = join(await mkdtemp(join(tmpdir(), 'llmsim-calibrate-')), 'run.csv')
+  const header = 'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms'
+  await writeFile(path, `${[header, ...rows].join('\n')}\n`)
+  return (await readMeasured(path))[0]!
+}
 
-  let folder: string
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'llmsim-calibrate-'))
+describe('validate', () => {
+  it('finds no error in what was simulated with the same terms', async () => {
+    const result = await validateRun(await measuredOn(base), base)
+    const {comparisons} = result.stages[0]!
+    expect(comparisons.map(({metric}) => metric)).include.members(['ttft_ms', 'tpot_ms', 'e2e_ms'])
+    for (const {metric, statistic, error_percent: error} of comparisons)
+      expect(Math.abs(error!), `${metric} ${statistic}`).below(0.01)
+    expect(result.pearson_r!.e2e).closeTo(1, 1e-6)
   })
-  after(() => rmSync(folder, {recursive: true}))
 
-  const none = {own: {}, write: false}
-
-  it('makes the committed files again from the data', async function () {
-    if (!existsSync(join(data, 'llmservingsim'))) {
-      console.log(`      no measurements at ${data}: skipped (LLMSIM_DATA names the folder)`)
-      this.skip()
+  it('takes from the files what no flag says, and names what is missing', async () => {
+    const run = await measuredOn(base)
+    const flags = {request: {...base, hardware: undefined}, given: new Set<string>()}
+    const settings = {
+      model: 'Qwen/Qwen3-8B',
+      hardware: 'NVIDIA H100 80GB HBM3',
+      engine: '0.15.1',
+      tp: 2,
     }
-    const [card, half] = await calibrateCatalogue({...none, names: ['RTX4090', 'RTX3090'], data})
-    expect(card).to.include({calibrated: true, isUpToDate: true})
-    expect(half).to.include({calibrated: false, isUpToDate: true})
+    const made = await requestFor({...run, settings}, flags)
+    expect(made).include({model: 'Qwen/Qwen3-8B', hardware: 'H100', engineProfile: '0.15.1'})
+    expect(made.layout.tp).equal(2)
+    const given = {...flags, given: new Set(['model', 'engine'])}
+    const overruled = await requestFor({...run, settings}, given)
+    expect(overruled).include({model: base.model, engineProfile: 'vllm-0.19'})
+    const missing = await problemOf(() => requestFor({...run, settings: {}}, given))
+    expect(missing.code).equal('FLAG_MISSING')
+    const odd = await problemOf(() =>
+      requestFor({...run, settings: {...settings, hardware: 'Abacus 9'}}, flags),
+    )
+    expect(odd.code).equal('HARDWARE_UNKNOWN')
   })
 
-  it('fits a card of the user to a profile of it, and writes its file', async function () {
-    const profile = join(data, 'llmservingsim/perf/RTX4090/meta-llama/Llama-3.1-8B/bf16/tp1')
-    if (!existsSync(profile)) this.skip()
-    const path = join(folder, 'mine.yaml')
-    cpSync('hardware/RTX4090.yaml', path)
-    writeFileSync(path, readFileSync(path, 'utf8').replace(/^id: .*$/m, 'id: Mine'))
-    const own = {bundles: [profile]}
-    const request = {names: [path], data: '', own, write: true}
-    const [device] = await calibrateCatalogue(request)
-    expect(device).to.include({id: 'Mine', calibrated: true, isUpToDate: true})
-    const {kernels, calibrated} = await loadHardware(path)
-    expect(calibrated).to.equal(true)
-    expect(kernels.gemm.bf16?.meanErrorPercent).to.be.below(10)
-    expect(kernels.decodeAttention?.meanErrorPercent).to.be.below(12)
+  it('draws bars and correlates', () => {
+    expect(sparkline([0, 1, 2, 4], 4)).equal('▁▃▅█')
+    expect(sparkline([null, 0], 0)).equal('▁▁')
+    expect(pearson(Float64Array.of(1, 2, 3), Float64Array.of(2, 4, 6))).closeTo(1, 1e-12)
+    expect(pearson(Float64Array.of(1, 2, Number.NaN), Float64Array.of(4, 2, 9))).closeTo(-1, 1e-12)
+    expect(pearson(Float64Array.of(1, 1), Float64Array.of(2, 3))).equal(undefined)
   })
+})
 
-  it('says where it looked for the data', async () => {
-    const {code, message} = await problemOf(
-      calibrateCatalogue({...none, names: ['H100'], data: join(folder, 'nowhere')}),
-    )
-    expect(code).to.equal('KERNELS_BAD_FILE')
-    expect(message).to.include(join(folder, 'nowhere', 'kernels/h100_sxm'))
-  })
+describe('calibrate', () => {
+  it('finds terms that it was not told, and they carry over between the halves', async () => {
+    const {profile} = await loadEngine('vllm-0.19')
+    const slow = {
+      ...profile,
+      host: {...profile.host, layerNs: 40_000},
+      frontEnd: {...profile.frontEnd, httpNs: 12e6},
+    }
+    const run = await measuredOn({...base, engineProfile: slow})
+    const result = await calibrate(run, base)
+    const worst = (errors: readonly ErrorSummary[]) =>
+      Math.max(...errors.filter(({metric}) => metric.endsWith('_ms')).map((row) => row.mean_abs))
+    expect(worst(result.before)).above(8)
+    expect(worst(result.after)).below(1.5)
+    for (const half of result.halves) expect(worst(half.after)).below(worst(half.before) * 0.75)
+    const files = await calibrationFiles(result, base)
+    expect(files.engine).match(/^extends: vllm-0\.19$/m)
+    expect(files.hardware).match(/^extends: H100$/m)
+    const folder = await mkdtemp(join(tmpdir(), 'llmsim-calibrated-'))
+    const paths = {engine: join(folder, 'e.yaml'), hardware: join(folder, 'h.yaml')}
+    await writeFile(paths.engine, files.engine)
+    await writeFile(paths.hardware, files.hardware)
+    const again = await validateRun(run, {
+      ...base,
+      engineProfile: paths.engine,
+      hardware: paths.hardware,
+    })
+    expect(worst(summariseErrors([again]))).closeTo(worst(result.after), 0.05)
+  }).timeout(120_000)
 
-  it('knows of what there are no measurements', async () => {
-    const {code, message} = await problemOf(
-      calibrateCatalogue({...none, names: ['MI300X'], data: folder}),
-    )
-    expect(code).to.equal('KERNELS_BAD_FILE')
-    expect(message).to.include('no measurements of MI300X')
-  })
-
-  it('wants one device for measurements of its own, and a path that names the model', async () => {
-    const conflict = await problemOf(
-      calibrateCatalogue({names: [], data: '', own: {tables: folder}, write: false}),
-    )
-    expect(conflict.code).to.equal('FLAG_CONFLICT')
-    const path = await problemOf(
-      calibrateCatalogue({names: ['H100'], data: '', own: {bundles: [folder]}, write: false}),
-    )
-    expect(path.code).to.equal('FLAG_BAD_VALUE')
-    expect(path.message).to.include('<org>/<model>/<variant>/tp<N>')
-  })
-
-  it('refuses tables that are no Parquet', async () => {
-    writeFileSync(join(folder, 'gemm_perf.parquet'), 'm,n,k')
-    const {code, message} = await problemOf(
-      calibrateCatalogue({names: ['H100'], data: '', own: {tables: folder}, write: false}),
-    )
-    expect(code).to.equal('KERNELS_BAD_FILE')
-    expect(message).to.include('gemm_perf.parquet: is no Parquet file')
+  it('refuses a run that is too short', async () => {
+    const run = await measuredOn(base)
+    const problem = await problemOf(() => calibrate({...run, requests: undefined}, base))
+    expect(problem.code).equal('MEASURED_BAD_FILE')
   })
 })

@@ -159,6 +159,7 @@ describe('a trace in parts', function () {
       outputTokens: 4 * rows,
       format: 'llmsim',
       notes: [],
+      hasAdapters: false,
     })
   })
 })

@@ -21,6 +21,7 @@ const row = fc.record({
   input: fc.integer({min: 1, max: 5000}),
   output: fc.integer({min: 1, max: 5000}),
   model: maybe(text),
+  adapter: maybe(fc.constantFrom('sql', 'a,b')),
   session: maybe(fc.constantFrom('s1', 's2', 's,3')),
   think: maybe(fc.integer({min: 0, max: 1e10})),
   priority: maybe(fc.integer({min: -5, max: 5})),

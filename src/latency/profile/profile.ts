@@ -18,6 +18,8 @@ export interface ProfileRequest {
   readonly experts: {readonly count: number; readonly perToken: number} | undefined
   /** Expert-parallel degree; 1 keeps all experts on every rank. */
   readonly ep: number
+  /** Work of the busiest rank of experts as a multiple of the mean; 1 when absent. */
+  readonly busiest?: number
   /** Layers that this hardware does not run as kernels of their own (TPUs fuse the rotary embedding). */
   readonly skip: readonly string[]
 }
@@ -177,10 +179,11 @@ export class ProfileTimes {
 
   /** Balanced routing: each rank sees the tokens that pick one of its experts, and as many experts as they can reach. */
   #expertNodes(tokens: number): Ns[] {
-    const {experts, ep} = this.#request
+    const {experts, ep, busiest = 1} = this.#request
     if (!experts || !this.#experts) return []
     const {count, perToken} = experts
-    const local = roundHalfEven(tokens * (1 - ((ep - 1) / ep) ** perToken))
+    const mean = tokens * (1 - ((ep - 1) / ep) ** perToken)
+    const local = roundHalfEven(Math.min(tokens, mean * busiest))
     const activated = Math.min(roundHalfEven((tokens * perToken) / ep), count / ep)
     const kernel = this.#experts.at(local, Math.max(1, activated))
     if (ep === 1) return [kernel]

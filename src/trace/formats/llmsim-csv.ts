@@ -90,6 +90,7 @@ function columnsOf(trace: Trace): WrittenColumn[] {
     {name: 'output_tokens', cell: (row) => String(trace.outputTokens[row])},
     ...(requestId ? [{name: 'request_id', cell: (row: number) => csvCell(requestId[row]!)}] : []),
     ...labelColumn('model', trace.model),
+    ...labelColumn('adapter', trace.adapter),
     ...labelColumn('session_id', trace.session),
     ...intColumn('turn', trace.turn, -1),
     ...timeColumn('think_time_s', trace.thinkTime),

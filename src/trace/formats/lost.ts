@@ -6,6 +6,7 @@ type Column = keyof Trace
 const sayings: readonly (readonly [Column, string])[] = [
   ['requestId', 'request ids'],
   ['model', 'models'],
+  ['adapter', 'adapters'],
   ['session', 'sessions'],
   ['turn', 'turn numbers'],
   ['thinkTime', 'think times'],

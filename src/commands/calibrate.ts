@@ -1,0 +1,78 @@
+import {writeFile} from 'node:fs/promises'
+import {Args, Flags} from '@oclif/core'
+import {BaseCommand} from '../base-command.js'
+import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {Problem} from '../errors.js'
+import {withPrefixesOf} from '../measured/prefixes.js'
+import {readMeasured} from '../measured/read.js'
+import {renderCalibration} from '../report/calibration.js'
+import {styleFor} from '../report/style.js'
+import {type Calibration, calibrate, calibrationFiles} from '../study/calibrate.js'
+import {requestFor} from '../study/measured-request.js'
+
+export default class Calibrate extends BaseCommand {
+  static override summary =
+    "Refit the host's terms and two efficiencies to a measured run of your server."
+  static override description =
+    'RUN is what validate takes (docs/validate.md), with single requests. Writes NAME.engine.yaml and NAME.hardware.yaml, which --engine and --hardware take, and scores terms that were fitted on one half of the requests on the other half.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> bench/vllm --hardware RTX4090 --out mine',
+    '<%= config.bin %> simulate traces/chat.csv --hardware ./mine.hardware.yaml --engine ./mine.engine.yaml',
+  ]
+  static override args = {
+    run: Args.string({description: 'file or folder of a measured run', required: true}),
+  }
+  static override flags = {
+    hardware: Flags.string({
+      helpGroup: 'HARDWARE',
+      helpValue: 'NAME',
+      summary: 'Accelerator, where the files do not name it.',
+    }),
+    out: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: 'NAME',
+      default: 'calibrated',
+      summary: 'Start of the names of the two files.',
+    }),
+    trace: Flags.string({
+      helpGroup: 'TRACE',
+      helpValue: 'FILE',
+      summary: 'The trace that was replayed, for its prefixes.',
+    }),
+    ...engineFlags,
+  }
+
+  async run(): Promise<Calibration & {files: readonly string[]}> {
+    const {args, flags, metadata} = await this.parse(Calibrate)
+    const given = new Set(
+      Object.keys(flags).filter((name) => metadata.flags[name]?.setFromDefault !== true),
+    )
+    const [read, ...more] = await readMeasured(args.run)
+    if (read === undefined || more.length > 0)
+      throw new Problem(
+        'MEASURED_BAD_FILE',
+        `${args.run}: it holds ${more.length + 1} runs; one is calibrated at a time.`,
+      )
+    const run = flags.trace === undefined ? read : await withPrefixesOf(read, flags.trace)
+    const request = await requestFor(run, {request: runRequestOf(flags, flags.hardware), given})
+    const result = await calibrate(run, request)
+    const texts = await calibrationFiles(result, request)
+    const files = [`${flags.out}.engine.yaml`, `${flags.out}.hardware.yaml`]
+    await writeText(files[0]!, texts.engine)
+    await writeText(files[1]!, texts.hardware)
+    if (!this.jsonEnabled()) {
+      this.log(await renderCalibration(result, await styleFor(process.stdout, process.env)))
+      this.logToStderr(`wrote ${files.join(' and ')}`)
+    }
+    return {...result, files}
+  }
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text)
+  } catch (cause) {
+    const {code} = cause as NodeJS.ErrnoException
+    throw new Problem('OUTPUT_NOT_WRITABLE', `${path}: it cannot be written (${code}).`, {cause})
+  }
+}

@@ -1,0 +1,64 @@
+/** Requests with what was measured of each → a run with one stage. */
+import {describe} from '../stats/percentiles.js'
+import type {Trace} from '../trace/trace.js'
+import type {MeasuredRequests, MeasuredSpread, MeasuredStage} from './measured-run.js'
+
+export interface RequestRow {
+  /** s, from any moment. */
+  readonly arrival: number
+  readonly input: number
+  readonly output: number
+  /** ms; NaN: not measured. */
+  readonly ttft: number
+  readonly e2e: number
+}
+
+export const tpotOf = ({ttft, e2e, output}: RequestRow): number =>
+  output < 2 ? Number.NaN : (e2e - ttft) / (output - 1)
+
+/** The trace that the rows are (arrivals from 0, sorted), and what was measured, row by row. */
+export function tabulate(unsorted: readonly RequestRow[], format: string) {
+  const rows = unsorted
+    .map((row, i) => ({row, i}))
+    .sort((a, b) => a.row.arrival - b.row.arrival || a.i - b.i)
+    .map(({row}) => row)
+  const first = rows[0]?.arrival ?? 0
+  const trace: Trace = {
+    length: rows.length,
+    arrivedAt: Float64Array.from(rows, ({arrival}) => Math.round((arrival - first) * 1e9)),
+    inputTokens: Int32Array.from(rows, ({input}) => input),
+    outputTokens: Int32Array.from(rows, ({output}) => output),
+    notes: [],
+    format,
+  }
+  const requests: MeasuredRequests = {
+    ttft: Float64Array.from(rows, ({ttft}) => ttft),
+    tpot: Float64Array.from(rows, tpotOf),
+    e2e: Float64Array.from(rows, ({e2e}) => e2e),
+  }
+  return {trace, requests, stage: wholeStage(trace, requests)}
+}
+
+/** All requests as one stage. */
+export function wholeStage(trace: Trace, requests: MeasuredRequests): MeasuredStage {
+  const spreads: {[metric in 'ttft' | 'tpot' | 'e2e']?: MeasuredSpread} = {}
+  for (const metric of ['ttft', 'tpot', 'e2e'] as const) {
+    const spread = describe(requests[metric].filter((value) => !Number.isNaN(value)))
+    if (spread) spreads[metric] = spread
+  }
+  return {name: 'all', has: () => true, spreads, throughput: throughputOf(trace, requests)}
+}
+
+function throughputOf({arrivedAt, outputTokens, length}: Trace, {e2e}: MeasuredRequests) {
+  let last = 0
+  let tokens = 0
+  let done = 0
+  for (let row = 0; row < length; row++) {
+    if (Number.isNaN(e2e[row]!)) continue
+    last = Math.max(last, arrivedAt[row]! / 1e9 + e2e[row]! / 1e3)
+    tokens += outputTokens[row]!
+    done++
+  }
+  if (!(last > 0)) return {}
+  return {requestsPerS: done / last, outputTokensPerS: tokens / last}
+}

@@ -1,0 +1,230 @@
+import {mkdtemp, writeFile} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {expect} from 'chai'
+import type {MeasuredRun} from '#llmsim/measured/measured-run.js'
+import {withPrefixesOf} from '#llmsim/measured/prefixes.js'
+import {readMeasured} from '#llmsim/measured/read.js'
+import {problemOf} from '../catalogue/problem.js'
+
+const folderOf = async (files: Readonly<Record<string, string>>): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), 'llmsim-measured-'))
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  return folder
+}
+
+const only = async (name: string, text: string): Promise<MeasuredRun> => {
+  const [run] = await readMeasured(join(await folderOf({[name]: text}), name))
+  return run!
+}
+
+const lines = (rows: readonly unknown[]): string =>
+  rows.map((row) => JSON.stringify(row)).join('\n')
+
+/** The second request came first; 10 and 20 ms to the first token, 110 and 220 to the last of 11. */
+const expectTwo = (run: MeasuredRun): void => {
+  expect([...run.trace.arrivedAt]).deep.equal([0, 500_000_000])
+  expect([...run.trace.inputTokens]).deep.equal([7, 5])
+  expect([...run.trace.outputTokens]).deep.equal([11, 11])
+  const close = (values: Float64Array, truth: readonly number[]) => {
+    for (const [i, value] of truth.entries()) expect(values[i]).closeTo(value, 1e-3)
+  }
+  close(run.requests!.ttft, [20, 10])
+  close(run.requests!.e2e, [220, 110])
+  close(run.requests!.tpot, [20, 10])
+  expect(run.stages[0]!.spreads.ttft!.mean).closeTo(15, 1e-3)
+}
+
+describe('measured runs', () => {
+  it('reads inference-perf', async () => {
+    const item = (start: number, input: number, first: number, last: number) => ({
+      start_time: start,
+      end_time: start + last,
+      info: {input_tokens: input, output_tokens: 11, output_token_times: [start + first]},
+    })
+    const failed = {...item(2, 5, 1, 1), error: {error_type: 'Timeout'}}
+    const run = await only(
+      'per_request_lifecycle_metrics.json',
+      JSON.stringify([item(100.5, 5, 0.01, 0.11), item(100, 7, 0.02, 0.22), failed]),
+    )
+    expectTwo(run)
+    expect(run.format).equal('inference-perf')
+    expect(run.notes.join()).include('1 failed')
+  })
+
+  it('reads aiperf', async () => {
+    const item = (start: number, input: number, first: number, last: number) => ({
+      metadata: {request_start_ns: start * 1e9, benchmark_phase: 'profiling'},
+      metrics: {
+        input_sequence_length: {value: input, unit: 'tokens'},
+        output_sequence_length: {value: 11, unit: 'tokens'},
+        time_to_first_token: {value: first, unit: 'ms'},
+        request_latency: {value: last, unit: 'ms'},
+      },
+    })
+    const warm = {...item(0, 5, 1, 1), metadata: {request_start_ns: 0, benchmark_phase: 'warmup'}}
+    const cancelled = {
+      ...item(0, 5, 1, 1),
+      metadata: {request_start_ns: 0, was_cancelled: true},
+    }
+    const rows = [warm, item(3.5, 5, 10, 110), item(3, 7, 20, 220), cancelled]
+    const run = await only('profile_export.jsonl', lines(rows))
+    expectTwo(run)
+    expect(run.notes.join()).include('1 failed')
+  })
+
+  it('reads both generations of GuideLLM', async () => {
+    const old = (start: number, input: number, first: number, last: number) => ({
+      start_time: start,
+      end_time: start + last / 1e3,
+      first_token_time: start + first / 1e3,
+      prompt_tokens: input,
+      output_tokens: 11,
+    })
+    const young = (start: number, input: number, first: number, last: number) => ({
+      info: {timings: {request_start: start}},
+      request_latency: last / 1e3,
+      time_to_first_token_ms: first,
+      prompt_tokens: input,
+      output_tokens: 11,
+    })
+    for (const item of [old, young]) {
+      const successful = [item(3.5, 5, 10, 110), item(3, 7, 20, 220)]
+      const document = {benchmarks: [{requests: {successful, errored: [], incomplete: []}}]}
+      expectTwo(await only('benchmarks.json', JSON.stringify(document)))
+    }
+  })
+
+  it('reads a trace with measured columns, and vllm bench serve', async () => {
+    const csv = [
+      'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms,status',
+      '0,7,11,20,220,completed',
+      '0.5,5,11,10,110,completed',
+      '0.6,5,11,1,2,cancelled',
+    ].join('\n')
+    const run = await only('trace.csv', `${csv}\n`)
+    expect(run.trace.length).equal(3)
+    expect([...run.requests!.ttft]).deep.equal([20, 10, Number.NaN])
+    const bench = await only(
+      'result.json',
+      JSON.stringify({
+        input_lens: [7, 5],
+        output_lens: [11, 11],
+        ttfts: [0.02, 0.01],
+        itls: [Array(10).fill(0.02), Array(10).fill(0.01)],
+        start_times: [3, 3.5],
+      }),
+    )
+    expectTwo(bench)
+  })
+
+  it("reads LLMServingSim's bench folder, with its clocks joined", async () => {
+    const item = (arrival: number, queued: number, input: number, first: number, last: number) => ({
+      request_id: `r${arrival}`,
+      input_toks: input,
+      output_toks: 11,
+      arrival_time: 1e9 + arrival,
+      queued_ts: 50 + queued,
+      first_token_ts: 50 + arrival + first,
+      last_token_ts: 50 + arrival + last,
+    })
+    const meta = {
+      model: 'meta-llama/Llama-3.1-8B',
+      vllm_version: '0.19.0',
+      engine_kwargs: {max_num_seqs: 64, tensor_parallel_size: 2},
+      kv_cache: {num_gpu_blocks: 2588},
+      hardware: {device_name: 'NVIDIA GeForce RTX 4090'},
+    }
+    const rows = [item(1, 1, 7, 0.02, 0.22), item(1.5, 1.7, 5, 0.01, 0.11)]
+    const folder = await folderOf({
+      'meta.json': JSON.stringify(meta),
+      'requests.jsonl': lines(rows),
+      'timeseries.csv': 't,running,waiting,kv_cache_pct\n1.0,2,0,13.2\n',
+    })
+    const [run] = await readMeasured(folder)
+    expectTwo(run!)
+    expect(run!.settings).include({tp: 2, maxNumSeqs: 64, numGpuBlocks: 2588, sampling: 'plain'})
+    expect(run!.timeline).deep.equal([{at: 1, running: 2, waiting: 0, kv: 0.132}])
+  })
+
+  it('takes prefixes from the trace that was replayed, if it is that one', async () => {
+    const header = 'arrived_at,input_tokens,output_tokens'
+    const folder = await folderOf({
+      'run.csv': `${header},ttft_ms,e2e_ms\n0,64,11,20,220\n1,64,11,20,220\n`,
+      'same.csv': `${header},prefix_group,prefix_tokens\n0,64,11,a,64\n1,64,11,a,64\n`,
+      'other.csv': `${header},prefix_group,prefix_tokens\n0,64,11,a,64\n1,65,11,a,64\n`,
+    })
+    const [run] = await readMeasured(join(folder, 'run.csv'))
+    const lent = await withPrefixesOf(run!, join(folder, 'same.csv'))
+    expect(lent.trace.prefix).not.equal(undefined)
+    for (const [name, message] of [
+      ['other.csv', /request 1 has 65 and 11 tokens, and 64 and 11 were measured/],
+      ['run.csv', /no prefix identity/],
+    ] as const) {
+      const problem = await problemOf(() => withPrefixesOf(run!, join(folder, name)))
+      expect(problem.message).match(message)
+    }
+  })
+
+  const wrong: [string, Readonly<Record<string, string>>, string, RegExp][] = [
+    ['nothing', {}, '', /nothing in this folder is a measured run/],
+    ['no file', {}, 'gone.json', /gone\.json: there is no such file/],
+    [
+      'a trace that was never served',
+      {'t.csv': 'arrived_at,input_tokens,output_tokens\n0,7,11\n'},
+      't.csv',
+      /no column ttft_ms/,
+    ],
+    [
+      'a time that is none',
+      {'t.csv': 'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms\n0,7,11,fast,3\n'},
+      't.csv',
+      /ttft_ms of request 0 must be ms, got "fast"/,
+    ],
+    [
+      'a torn line',
+      {'profile_export.jsonl': '{"metadata":{"request_start_ns":0}'},
+      'profile_export.jsonl',
+      /profile_export\.jsonl:1: it is not valid JSON/,
+    ],
+    [
+      'a metric without value',
+      {'profile_export.jsonl': '{"metadata":{"request_start_ns":0},"metrics":{}}'},
+      'profile_export.jsonl',
+      /:1: metrics: input_sequence_length must be an object/,
+    ],
+    [
+      'several benchmarks',
+      {'b.json': '{"benchmarks":[{},{}]}'},
+      'b.json',
+      /it holds 2 benchmarks; one run is validated at a time/,
+    ],
+    [
+      'no tokens',
+      {
+        'b.json':
+          '[{"start_time":0,"end_time":1,"info":{"input_tokens":0,"output_tokens":1,"output_token_times":[1]}}]',
+      },
+      'b.json',
+      /request 0 has 0 prompt and 1 output tokens/,
+    ],
+    [
+      'meta.json without a model',
+      {
+        'meta.json': '{"engine_kwargs":{}}',
+        'requests.jsonl':
+          '{"arrival_time":0,"queued_ts":0,"first_token_ts":0,"last_token_ts":0,"input_toks":1,"output_toks":1}',
+      },
+      '',
+      /meta\.json: model must be a text, got nothing/,
+    ],
+  ]
+  for (const [name, files, path, message] of wrong) {
+    it(`refuses ${name}`, async () => {
+      const folder = await folderOf(files)
+      const problem = await problemOf(() => readMeasured(join(folder, path)))
+      expect(problem.code).equal('MEASURED_BAD_FILE')
+      expect(problem.message).match(message)
+    })
+  }
+})
