@@ -234,7 +234,13 @@ function bandOf(kind, results, widen = 1) {
 }
 
 async function main() {
-  const needed = ['llmservingsim/perf', workload, training, ...sets, ...single.map(({folder}) => folder)]
+  const needed = [
+    'llmservingsim/perf',
+    workload,
+    training,
+    ...sets,
+    ...single.map(({folder}) => folder),
+  ]
   const missing = needed.find((path) => !existsSync(join(data, path)))
   if (missing !== undefined) {
     console.error(`accuracy: skipped, there is no ${missing} below ${data} (set LLMSIM_DATA)`)
