@@ -3,6 +3,7 @@ import {fitFrom, fitKeys} from './fit-schema.js'
 import {
   architectureClasses,
   type DecodeAttentionCoefficients,
+  type EfficiencyScale,
   type Fit,
   type GemmClass,
   type GemmCoefficients,
@@ -21,7 +22,15 @@ import {SchemaFault, Section} from './schema-section.js'
 const topKeys = [
   ...['id', 'name', 'vendor', 'aliases', 'extends', 'architecture', 'memory_gb', 'usable_bytes'],
   ...['bandwidth_gb_s', 'peak_tflops', 'l2_mb', 'multiprocessors', 'power_w', 'power'],
-  ...['price_usd_per_hour', 'links', 'kernels', 'calibrated', 'source', 'notes'],
+  ...[
+    'price_usd_per_hour',
+    'links',
+    'kernels',
+    'calibrated',
+    'source',
+    'notes',
+    'efficiency_scale',
+  ],
 ]
 
 /** @throws SchemaFault for the first rule that is broken. */
@@ -59,6 +68,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
     calibrated,
     source: file.text('source'),
     notes: file.texts('notes'),
+    ...(file.has('efficiency_scale') && {efficiencyScale: scaleFrom(file)}),
   }
 }
 
@@ -73,6 +83,11 @@ const isFitted = (kernels: Kernels): boolean =>
   [kernels.gemm.bf16, kernels.decodeAttention, kernels.prefillAttention].every(
     (fit) => fit?.meanErrorPercent !== undefined,
   )
+
+const scaleFrom = (file: Section): EfficiencyScale => {
+  const section = file.section('efficiency_scale', ['compute', 'memory'])
+  return {compute: section.positive('compute', 2), memory: section.positive('memory', 2)}
+}
 
 const peakFrom = (file: Section): Hardware['peakTflops'] => {
   const section = file.section('peak_tflops', peakDtypes)

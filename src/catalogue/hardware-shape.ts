@@ -157,7 +157,15 @@ export interface Link {
   readonly library: {readonly [Kind in CollectiveKind]?: MeasuredCollective}
 }
 
+/** Factors on the compute and the memory efficiency of dense kernels and attention. */
+export interface EfficiencyScale {
+  readonly compute: number
+  readonly memory: number
+}
+
 export interface Hardware {
+  /** What a calibration to a serving run found beyond the kernels' own figures. */
+  readonly efficiencyScale?: EfficiencyScale
   /** What `--hardware` takes. */
   readonly id: string
   /** The vendor's name of the product. */

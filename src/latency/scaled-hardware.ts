@@ -1,12 +1,6 @@
 /** A device whose dense kernels and attention reach other shares of its peaks than its file says. */
-import type {Hardware} from '../catalogue/hardware-shape.js'
+import type {EfficiencyScale, Hardware} from '../catalogue/hardware-shape.js'
 import {classDefaults} from './class-defaults.js'
-
-/** Factors on the compute and the memory efficiency of dense kernels and attention. */
-export interface EfficiencyScale {
-  readonly compute: number
-  readonly memory: number
-}
 
 interface Efficient {
   readonly computeEfficiency?: number

@@ -2,9 +2,8 @@
 import {resolve} from 'node:path'
 import {defaultEngine, loadEngine} from '../catalogue/engines.js'
 import {loadHardware} from '../catalogue/hardware.js'
-import type {Hardware} from '../catalogue/hardware-shape.js'
+import type {EfficiencyScale, Hardware} from '../catalogue/hardware-shape.js'
 import {Problem} from '../errors.js'
-import {scaled} from '../latency/scaled-hardware.js'
 import type {MeasuredRequests, MeasuredRun, MeasuredStage} from '../measured/measured-run.js'
 import {type ErrorSummary, summariseErrors} from '../report/validation.js'
 import {describe} from '../stats/percentiles.js'
@@ -33,6 +32,7 @@ export interface Calibration {
     readonly after: readonly ErrorSummary[]
   }[]
   readonly engine: FitState['profile']
+  readonly scale: EfficiencyScale
   readonly hardware: Hardware
 }
 
@@ -49,7 +49,8 @@ export async function calibrate(run: MeasuredRun, request: RunRequest): Promise<
     )
   const {engineProfile: named = defaultEngine} = request
   const profile = typeof named === 'string' ? (await loadEngine(named)).profile : named
-  const start: FitState = {profile, scale: {compute: 1, memory: 1}}
+  const loaded = await loadHardware(request.hardware!)
+  const start: FitState = {profile, scale: loaded.efficiencyScale ?? {compute: 1, memory: 1}}
   const terms = [
     request.frontEnd === 'in-process' ? hostTerms.inProcess : hostTerms.frontEnd,
     hostTerms.layer,
@@ -88,7 +89,8 @@ export async function calibrate(run: MeasuredRun, request: RunRequest): Promise<
     after: await errors([whole], fit.state),
     halves,
     engine: fit.state.profile,
-    hardware: scaled(await loadHardware(request.hardware!), fit.state.scale),
+    scale: fit.state.scale,
+    hardware: loaded,
   }
 }
 
@@ -117,7 +119,7 @@ function stageOf(
 
 /** The two files that overrule the catalogue: `--engine` and `--hardware` take them. */
 export async function calibrationFiles(
-  {run, requests, engine, hardware}: Calibration,
+  {run, requests, engine, hardware, scale}: Calibration,
   request: RunRequest,
 ): Promise<{readonly engine: string; readonly hardware: string}> {
   const {stringify} = await import('yaml')
@@ -126,7 +128,6 @@ export async function calibrationFiles(
     hardware: absolute(request.hardware!),
   }
   const source = `fitted to ${requests} measured requests of ${run} by llmsim calibrate`
-  const {kernels} = hardware
   return {
     engine: stringify({
       extends: bases.engine,
@@ -139,13 +140,8 @@ export async function calibrationFiles(
     }),
     hardware: stringify({
       extends: bases.hardware,
-      kernels: snakeCase({
-        gemm: kernels.gemm,
-        decodeAttention: kernels.decodeAttention,
-        prefillAttention: kernels.prefillAttention,
-        ...(kernels.mixedAttention && {mixedAttention: kernels.mixedAttention}),
-        ...(kernels.moe && {moe: kernels.moe}),
-      }),
+      calibrated: hardware.calibrated,
+      efficiency_scale: scale,
       source: `kernels of ${bases.hardware}, their efficiencies ${source}`,
     }),
   }
@@ -159,18 +155,4 @@ async function baseOf({engineProfile = defaultEngine}: RunRequest): Promise<stri
   if (typeof engineProfile !== 'string') return engineProfile.id
   const path = absolute(engineProfile)
   return path === engineProfile ? (await loadEngine(engineProfile)).profile.id : path
-}
-
-/** The hardware file has the names of the shape, in snake case. */
-function snakeCase(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(snakeCase)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, each]) => each !== undefined)
-      .map(([key, each]) => [
-        key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-        snakeCase(each),
-      ]),
-  )
 }

@@ -2,6 +2,7 @@
 import type {TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
+import {bandText, errorBand} from './error-bands.js'
 import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 import {describeTraffic} from './traffic.js'
@@ -18,6 +19,7 @@ export function describeRun(
   traceName: string,
 ): string[] {
   const {compat} = deployment.request
+  const band = errorBand(deployment)
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
@@ -30,6 +32,7 @@ export function describeRun(
       ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
       : []),
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
+    ...(band ? [bandText(band)] : []),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...[...trace.notes, ...deployment.notes, ...ignoredAdapters(trace, deployment)].map(
       (note) => `note: ${note}`,
@@ -162,6 +165,7 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
       }),
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map(engineConfig),
+    expected_error_percent: errorBand(deployment) ?? null,
     notes: [...trace.notes, ...deployment.notes],
   }
 }

@@ -4,7 +4,7 @@
  */
 import {levenbergMarquardt} from 'ml-levenberg-marquardt'
 import type {EngineProfile} from '../catalogue/engine-profile.js'
-import type {EfficiencyScale} from '../latency/scaled-hardware.js'
+import type {EfficiencyScale} from '../catalogue/hardware-shape.js'
 import type {MeasuredRun} from '../measured/measured-run.js'
 import type {RunComparison} from '../report/validation.js'
 import type {RunRequest} from './run-request.js'

@@ -62,7 +62,8 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     })
   }
   const layout = resolveLayout(request.layout)
-  const hardware = scaled(await loadHardware(request.hardware), request.efficiencyScale)
+  const loaded = await loadHardware(request.hardware)
+  const hardware = scaled(loaded, request.efficiencyScale ?? loaded.efficiencyScale)
   const found = await loadModel(request.model)
   const model = inFormat(found.model, request.engine.dtype)
   const engine = await engineChoice(request)

@@ -2,6 +2,7 @@
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import {loadModel} from '../catalogue/models.js'
 import {Problem} from '../errors.js'
+import {scaled} from '../latency/scaled-hardware.js'
 import {type ClusterYaml, type InstanceYaml, readClusterYaml} from './cluster-file.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
@@ -41,7 +42,8 @@ async function yamlInstance(
   file: ClusterYaml,
   given: InstanceYaml,
 ): Promise<{instance: Instance; dp: number}> {
-  const hardware = await loadHardware(given.hardware ?? file.hardware!)
+  const loaded = await loadHardware(given.hardware ?? file.hardware!)
+  const hardware = scaled(loaded, request.efficiencyScale ?? loaded.efficiencyScale)
   const found = await loadModel(given.model ?? file.model ?? request.model)
   const settings = {
     ...request.engine,

@@ -1,12 +1,12 @@
 /** What a run is asked for, before anything is looked up: the flags of `simulate`, typed. */
 import {type EngineProfile, type Sampling, samplings} from '../catalogue/engine-profile.js'
+import type {EfficiencyScale} from '../catalogue/hardware-shape.js'
 import type {KvDtype} from '../catalogue/model-shape.js'
 import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
 import type {ExpertLoad} from '../latency/expert-load.js'
-import type {EfficiencyScale} from '../latency/scaled-hardware.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
 import type {SpeculationRequest} from './speculation.js'

@@ -1,0 +1,43 @@
+/** How far off a run's means may be, learned from measured runs (engines/error-bands.json, docs/accuracy.md). */
+import {readFileSync} from 'node:fs'
+import type {DeployedEngine, Deployment} from './deployment.js'
+
+export interface ErrorBand {
+  readonly kind: string
+  /** Nine in ten stage means lay within so many percent. */
+  readonly ttft: number
+  readonly tpot: number
+  readonly e2e: number
+  /** Measured stages that it was learned from. */
+  readonly stages: number
+}
+
+const file = new URL('../../engines/error-bands.json', import.meta.url)
+let read: readonly ErrorBand[] | undefined
+
+function bands(): readonly ErrorBand[] {
+  read ??= (JSON.parse(readFileSync(file, 'utf8')) as {bands: ErrorBand[]}).bands
+  return read
+}
+
+/** The widest band of the run's engines; undefined where another simulator is repeated, which is exact or wrong. */
+export function errorBand({request, engines}: Deployment): ErrorBand | undefined {
+  if (request.compat !== undefined) return undefined
+  const own = engines.map((engine) => bands().find(({kind}) => kind === kindOf(engine)))
+  return own.reduce((widest, band) =>
+    band && (widest === undefined || band.tpot > widest.tpot) ? band : widest,
+  )
+}
+
+function kindOf({instance, latency}: DeployedEngine): string {
+  if (latency.source === 'profile') return 'profile'
+  const isFitted = latency.source === 'roofline' && instance.hardware?.calibrated === true
+  if (!isFitted) return 'class defaults'
+  const {model} = instance
+  const isPlain = model.quantization === null && model.groups.every(({mlp}) => !mlp.experts)
+  return isPlain ? 'calibrated' : 'calibrated, experts or quantised'
+}
+
+/** For the head of the tables. */
+export const bandText = ({kind, ttft, tpot, e2e, stages}: ErrorBand): string =>
+  `expect: TTFT ±${ttft} %, TPOT ±${tpot} %, E2E ±${e2e} % in the mean (${kind}; nine in ten of ${stages} measured stages)`
