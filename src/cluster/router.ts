@@ -76,18 +76,23 @@ const boundedLoad = 1.25
  */
 function byKey(keyOf: (request: RequestView) => number | undefined): Pick<Router, 'pick'> {
   const otherwise = least(load)
+  let loads = new Float64Array(0)
   return {
     pick(request, engines) {
       const key = keyOf(request)
       if (key === undefined) return otherwise.pick(request, engines)
+      if (loads.length < engines.length) loads = new Float64Array(engines.length)
       let sum = 1
-      for (const {waiting, running} of engines) sum += waiting + running
+      for (let at = 0; at < engines.length; at++) {
+        const {waiting, running} = engines[at]!
+        loads[at] = waiting + running
+        sum += loads[at]!
+      }
       const most = Math.ceil((boundedLoad * sum) / engines.length)
       let best = -1
       let highest = -1
       for (let at = 0; at < engines.length; at++) {
-        const {waiting, running} = engines[at]!
-        if (waiting + running >= most) continue
+        if (loads[at]! >= most) continue
         const rank = mixed(key, at)
         if (rank <= highest) continue
         highest = rank

@@ -469,7 +469,7 @@ describe('an engine with a fault differs from the reference', function () {
       const run = bounded(seen, await mutate(name, fault))
       const difference = given
         ? differenceIn(caseOf(given), run)
-        : firstDisagreement(run, {runs: 4000, seed: 1, show: 'first', specs})
+        : firstDisagreement(run, {runs: 16_000, seed: 1, show: 'first', specs})
       expect(difference).match(/the reference|the engine threw|is missing/)
     })
 
