@@ -144,6 +144,13 @@ export interface MeasuredCollective extends Fit {
   readonly degrees: readonly {readonly degree: number; readonly curve: CollectiveCurve}[]
 }
 
+/** What joins groups of devices: one port for each device. */
+export interface ScaleOut {
+  readonly kind: 'fabric' | 'ethernet'
+  /** Per direction and port. */
+  readonly gbPerS: number
+}
+
 export interface Link {
   readonly name: string
   readonly kind: LinkKind
@@ -155,6 +162,8 @@ export interface Link {
   readonly allReduce: MeasuredCollective | null
   /** Of the collective library, where it was measured. */
   readonly library: {readonly [Kind in CollectiveKind]?: MeasuredCollective}
+  /** Beyond `maxDevices`: groups of so many, joined by this. */
+  readonly scaleOut?: ScaleOut | undefined
 }
 
 /** Factors on the compute and the memory efficiency of dense kernels and attention. */

@@ -51,6 +51,9 @@ export const listHardware = async (): Promise<Hardware[]> => {
  */
 export const linkOf = (hardware: Hardware, name?: string): Link | null => {
   if (name === undefined) return hardware.links[0] ?? null
+  const plus = name.indexOf('+')
+  if (plus >= 0)
+    return joined(linkOf(hardware, name.slice(0, plus) || undefined), name.slice(plus + 1))
   const link = hardware.links.find((candidate) => plain(candidate.name) === plain(name))
   if (link) return link
   const names = hardware.links.map((candidate) => candidate.name)
@@ -58,6 +61,24 @@ export const linkOf = (hardware: Hardware, name?: string): Link | null => {
   throw new Problem('LINK_UNKNOWN', `--link: ${hardware.id} has no link "${name}"; it ${has}.`, {
     suggestions: names.map((known) => `--link ${known}`),
   })
+}
+
+const networks = {infiniband: 'fabric', ethernet: 'ethernet'} as const
+
+/** A link whose groups a network joins, `infiniband:50`: its kind, and GB/s of each device's port. */
+function joined(link: Link | null, network: string): Link | null {
+  if (link === null) return null
+  const match = /^(infiniband|ethernet):(\d+(?:\.\d+)?)$/i.exec(network.trim())
+  const gbPerS = Number(match?.[2])
+  if (!(gbPerS > 0)) {
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--link: "${network}" is no network; it is infiniband or ethernet, a colon, and GB/s of a device's port.`,
+      {suggestions: [`--link ${link.name}+infiniband:50`]},
+    )
+  }
+  const kind = networks[match![1]!.toLowerCase() as keyof typeof networks]
+  return {...link, name: `${link.name}+${network.trim()}`, scaleOut: {kind, gbPerS}}
 }
 
 const plain = (text: string): string => text.toLowerCase().replaceAll(/[\s_-]/g, '')

@@ -31,6 +31,8 @@ export interface MemoryRequest {
   readonly blockSize?: number
   readonly kvDtype?: KvDtype
   readonly reserve: ReserveLaw
+  /** Weights of each accelerator that lie elsewhere. */
+  readonly offloadedBytes?: number
 }
 
 /** Where the memory of the tightest rank goes: budget = weights + activation + runtime + kv (+ less than one block). */
@@ -39,6 +41,8 @@ export interface MemoryPlan {
   /** memory × utilisation: all that vLLM may use. */
   readonly budgetBytes: number
   readonly weights: WeightBytes
+  /** Of these, what lies outside of the device; absent: nothing. */
+  readonly offloadedBytes?: number
   /** Peak of the profiling run: a full batch through the widest layer, or the sampler at all seats. */
   readonly activationBytes: number
   readonly runtimeBytes: number
@@ -108,12 +112,14 @@ const tightestStage = (request: MemoryRequest): MemoryPlan => {
   const perToken = stageKvBytesPerToken(model, {tp, pp, kvDtype})
   const plans = stageWeightBytes(model, parallelism).map((weights, stage) => {
     const blockBytes = perToken[stage]! * blockSize
-    const room = budgetBytes - weights.total - activationBytes - runtimeBytes
+    const offloadedBytes = Math.min(weights.total, request.offloadedBytes ?? 0)
+    const room = budgetBytes - (weights.total - offloadedBytes) - activationBytes - runtimeBytes
     const blocks = Math.floor(room / blockBytes)
     return {
       memoryBytes,
       budgetBytes,
       weights,
+      ...(offloadedBytes > 0 && {offloadedBytes}),
       activationBytes,
       runtimeBytes,
       kvBytes: blocks * blockBytes,
@@ -149,7 +155,8 @@ const layerPeak = (model: ModelShape, index: number, parallelism: Parallelism): 
 
 const tooLarge = (request: MemoryRequest, plan: MemoryPlan): Problem => {
   const {model, parallelism} = request
-  const needed = plan.weights.total + plan.activationBytes + plan.runtimeBytes + plan.blockBytes
+  const here = plan.weights.total - (plan.offloadedBytes ?? 0)
+  const needed = here + plan.activationBytes + plan.runtimeBytes + plan.blockBytes
   const missing = needed - plan.budgetBytes
   const fitting = allowedTensorDegrees(model, 64, parallelism.ep).filter(
     (tp) => tp > parallelism.tp && fits({...request, parallelism: {...parallelism, tp}}),
@@ -157,7 +164,7 @@ const tooLarge = (request: MemoryRequest, plan: MemoryPlan): Problem => {
   const smallest = fitting[0]
   return new Problem(
     'MODEL_TOO_LARGE',
-    `${model.id} does not fit: each accelerator needs ${bytesAsGb(needed)} (weights ${bytesAsGb(plan.weights.total)}) ` +
+    `${model.id} does not fit: each accelerator needs ${bytesAsGb(needed)} (weights ${bytesAsGb(here)}) ` +
       `and may use ${bytesAsGb(plan.budgetBytes)}; ${bytesAsGb(missing)} are missing.`,
     {
       suggestions: [

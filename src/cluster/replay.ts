@@ -3,11 +3,13 @@ import type {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
 import type {Spans} from '../stats/busy-spans.js'
 import {type EngineTotals, type Outcomes, status} from '../stats/outcomes.js'
+import type {Series} from '../stats/series.js'
 import type {TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
 import type {FleetReport} from './autoscaler.js'
 import {buildSimulation, type Cluster, type RequestSink, type SimulationConfig} from './cluster.js'
 import {type PartInFlight, PartsInFlight} from './parts-in-flight.js'
+import {Sampler} from './sampler.js'
 import {TimedRows} from './timed-rows.js'
 import {openLoop, type Workload} from './workload.js'
 
@@ -50,6 +52,8 @@ export interface EnginesAtEnd {
   readonly engines: readonly EngineTotals[]
   /** When each engine executed steps. */
   readonly busy: readonly Spans[]
+  /** What they held and did over time. */
+  readonly series: Series
   /** Absent without autoscaling. */
   readonly fleet?: FleetReport | undefined
 }
@@ -75,6 +79,7 @@ export class Replayer implements RequestSink {
   /** Rows in the system whose client will leave, and their slots. */
   readonly #cancels = new TimedRows()
   readonly #slotOf = new Map<number, number>()
+  readonly #sampler: Sampler
   #left = 0
   #hasBegun = false
   /** 0 where nothing finished. */
@@ -86,6 +91,7 @@ export class Replayer implements RequestSink {
     this.#parts = new PartsInFlight(request.onPart)
     this.cluster = buildSimulation({...request.simulation, coupling: this.#workload.coupling}, this)
     this.#requests = this.cluster.requests
+    this.#sampler = new Sampler(this.cluster)
   }
 
   /**
@@ -105,7 +111,7 @@ export class Replayer implements RequestSink {
     this.#parts.finish()
     const busy = this.cluster.replicas.map((replica) => replica.busy)
     const fleet = this.cluster.autoscaler?.report(this.#lastFinish)
-    return {engines: totalsOf(this.cluster), busy, fleet}
+    return {engines: totalsOf(this.cluster), busy, fleet, series: this.#sampler.finish()}
   }
 
   /** Everything up to and including `until`. */
@@ -116,6 +122,7 @@ export class Replayer implements RequestSink {
       const external = Math.min(arrivals.nextAt(), cancels.nextAt())
       const next = this.#beforeScaling(external)
       if (next > until) return
+      if (this.#sampler.looked(next)) continue
       const isThere = this.cluster.advanceTo(next - 1)
       // Something that just ended may have released an earlier arrival.
       if (!isThere || arrivals.nextAt() < next) continue

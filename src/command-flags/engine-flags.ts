@@ -39,7 +39,7 @@ export const engineFlags = {
   link: Flags.string({
     helpGroup: 'HARDWARE',
     helpValue: 'NAME',
-    summary: 'Link between devices (default: the first of the hardware file).',
+    summary: 'Link between devices (default: the first); +infiniband:50 joins nodes.',
   }),
   npu: size('HARDWARE', 'Accelerators in all. Alone: one tensor-parallel engine over all.'),
   tp: size('HARDWARE', 'Tensor-parallel degree of an engine.'),

@@ -1,5 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
+import {Problem} from '../errors.js'
 import {groupings} from '../report/groups.js'
 import {makeReport, type Report} from '../report/report.js'
 import {renderReport, reportFormats} from '../report/report-formats.js'
@@ -30,6 +31,10 @@ export default class ReportCommand extends BaseCommand {
       description: 'How to write it.',
     })(),
     by: Flags.option({options: groupings, description: 'Also split the requests by this.'})(),
+    over: Flags.option({
+      options: ['time'] as const,
+      description: 'Also show load, KV and rates in intervals.',
+    })(),
     slo: Flags.string({
       description: 'Bounds for goodput, such as ttft=500ms,tpot=50ms; anew for these runs.',
     }),
@@ -41,10 +46,13 @@ export default class ReportCommand extends BaseCommand {
 
   async run(): Promise<Report> {
     const {args, flags} = await this.parse(ReportCommand)
+    if (flags.format === 'csv' && flags.by !== undefined && flags.over !== undefined)
+      throw twoTables()
     const report = makeReport({
       runs: args.run ?? [],
       root: flags['runs-dir'],
       by: flags.by,
+      over: flags.over,
       slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
       warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),
     })
@@ -55,3 +63,8 @@ export default class ReportCommand extends BaseCommand {
     return report
   }
 }
+
+const twoTables = (): Problem =>
+  new Problem('FLAG_CONFLICT', '--format csv with --by and --over: a CSV file holds one table.', {
+    suggestions: ['Leave --by or --over out.', '--format json'],
+  })

@@ -2,6 +2,7 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
+import {memoryFlags, weightOffloadOf} from '../command-flags/memory-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {progressOn} from '../report/progress.js'
@@ -37,6 +38,7 @@ export default class Simulate extends BaseCommand {
     }),
     ...engineFlags,
     ...extraFlags,
+    ...memoryFlags,
     ...traceFlags,
     concurrency: Flags.integer({
       helpGroup: 'TRACE',
@@ -79,6 +81,11 @@ export default class Simulate extends BaseCommand {
       helpValue: 'FILE',
       summary: 'Write every token gap as CSV.',
     }),
+    timeline: Flags.string({
+      helpGroup: 'OUTPUT',
+      helpValue: 'FILE',
+      summary: 'Write steps and requests as a trace for ui.perfetto.dev.',
+    }),
     threads: Flags.integer({
       helpGroup: 'OUTPUT',
       helpValue: 'N',
@@ -99,6 +106,7 @@ export default class Simulate extends BaseCommand {
       requests: devices.map((device) => ({
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
+        offload: weightOffloadOf(flags),
         lora: loraOf(flags),
         autoscale: autoscaleOf(flags),
       })),
@@ -120,6 +128,7 @@ export default class Simulate extends BaseCommand {
       store: flags.save ? {out: flags.out, startedAt: new Date()} : undefined,
       steps: flags.steps,
       itl: flags.itl,
+      timeline: flags.timeline,
       version: this.config.version,
       threads: flags.threads,
       onProgress: (left, requests) => progress.show(left, requests),

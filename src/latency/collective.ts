@@ -13,6 +13,7 @@ import type {
 } from '../catalogue/hardware-shape.js'
 import {Problem} from '../errors.js'
 import type {Chosen, CoefficientSource} from './gemm.js'
+import {allReduce, hopNs, innermost} from './topology.js'
 
 const classMessageBytes: readonly number[] = [131_072, 2_097_152, 16_777_216, 134_217_728]
 
@@ -71,11 +72,12 @@ export const allReduceOn = (
       `--tp ${degree}: this accelerator has no link to another one, so it runs with --tp 1 only.`,
       {suggestions: ['--tp 1']},
     )
+  if (degree > link.maxDevices && link.scaleOut) return allReduceAcross(link, degree, source)
   if (degree > link.maxDevices)
     throw new Problem(
       'PARALLELISM_INVALID',
       `--tp ${degree}: link ${link.name} joins at most ${link.maxDevices} devices.`,
-      {suggestions: [`--tp ${link.maxDevices}`, '--link with another link']},
+      {suggestions: [`--tp ${link.maxDevices}`, `--link ${link.name}+infiniband:50`]},
     )
   const measured = source === 'measured' ? link.allReduce : null
   if (measured)
@@ -97,6 +99,30 @@ export const allReduceOn = (
     }),
     from: 'class default',
     detail: `${link.name}: default of ${link.kind} links at ${link.gbPerS} GB/s`,
+  }
+}
+
+/** Full groups on the link, joined by its network: inside of a group what is known of the link, outside the topology. */
+function allReduceAcross(link: Link, degree: number, source: CoefficientSource): Chosen<AllReduce> {
+  const {maxDevices, scaleOut} = link
+  const inside = allReduceOn(link, maxDevices, source)
+  const dimensions = innermost(
+    [
+      {
+        ...{kind: link.kind, wiring: 'switch', degree: maxDevices, gbPerS: link.gbPerS},
+        ...{latencyNs: hopNs[link.kind], devicesPerPort: 1, measured: inside.coefficients},
+      },
+      {
+        ...{kind: scaleOut!.kind, wiring: 'switch', degree: Math.ceil(degree / maxDevices)},
+        ...{gbPerS: scaleOut!.gbPerS, latencyNs: hopNs[scaleOut!.kind], devicesPerPort: 1},
+      },
+    ],
+    degree,
+  )
+  return {
+    coefficients: (bytes) => allReduce(dimensions, bytes).ns,
+    from: 'class default',
+    detail: `${degree / maxDevices} groups of ${maxDevices}: ${inside.detail}; between them ring or halving-doubling at ${scaleOut!.gbPerS} GB/s, ${hopNs[scaleOut!.kind] / 1000} µs a hop (tuning constants of NCCL)`,
   }
 }
 

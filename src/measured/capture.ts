@@ -13,13 +13,17 @@ export async function readCapture(path: string): Promise<MeasuredRun> {
   return {
     name: basename(path),
     format: trace.format,
-    settings: {frontEnd: 'http'},
+    // A trace of several models is not one engine's.
+    settings: {frontEnd: 'http', model: onlyName(trace)},
     trace,
     stages: [wholeStage(trace, requests)],
     requests,
     notes: trace.notes,
   }
 }
+
+const onlyName = ({model}: Trace): string | undefined =>
+  model?.names.length === 1 ? model.names[0] : undefined
 
 function measuredOf(trace: Trace, path: string): MeasuredRequests {
   const {length, outputTokens, extra} = trace
@@ -33,7 +37,10 @@ function measuredOf(trace: Trace, path: string): MeasuredRequests {
       e2e[row] = Number.NaN
     }
   }
-  if (e2e.every(Number.isNaN)) throw badMeasured(`${path}: no request of it has completed.`)
+  if (e2e.every(Number.isNaN))
+    throw badMeasured(`${path}: e2e_ms is empty in every completed row, so nothing was measured.`, [
+      'listen measures when it passes requests on to a real server; by itself it only predicts',
+    ])
   const tpot = e2e.map((value, row) =>
     outputTokens[row]! < 2 ? Number.NaN : (value - ttft[row]!) / (outputTokens[row]! - 1),
   )

@@ -6,6 +6,7 @@ import type {GroupSummary} from './groups.js'
 import {spreadFields} from './measures.js'
 import type {Report, ReportedRun} from './report.js'
 import {csvCell} from './row-file.js'
+import {noSeries, renderSeries, seriesCells, seriesCsv, seriesTitles} from './series-table.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import {renderGroups, renderRun} from './tables.js'
 
@@ -19,6 +20,7 @@ export async function renderReport(
   style: Style,
 ): Promise<string> {
   if (format === 'json') return JSON.stringify(report, null, 2)
+  if (format === 'csv' && report.over === 'time') return seriesCsv(report.runs)
   if (format === 'csv') return report.by ? groupsCsv(report) : metricsCsv(report)
   if (format === 'markdown') return markdown(report)
   return renderTables(report, style)
@@ -42,6 +44,11 @@ async function renderTables(report: Report, style: Style): Promise<string> {
   for (const run of runs) {
     if (by === undefined || run.groups === undefined) continue
     const table = await renderGroups(by, run.groups, style)
+    parts.push(metrics ? `${style.title(run.label)}\n${table}` : table)
+  }
+  for (const run of runs) {
+    if (report.over !== 'time') continue
+    const table = await renderSeries(run, style)
     parts.push(metrics ? `${style.title(run.label)}\n${table}` : table)
   }
   return parts.join('\n\n')
@@ -144,7 +151,7 @@ function markdownTable(header: readonly string[], rows: readonly (readonly strin
   return [line(header), line(rule), ...rows.map(line)].join('\n')
 }
 
-function markdown({runs, by}: Report): string {
+function markdown({runs, by, over}: Report): string {
   const metrics = compareRuns(runs.map((run) => run.summary))
   const [first, ...others] = runs
   const header = ['metric', first!.name, ...others.flatMap(({name}) => [name, 'difference', '%'])]
@@ -185,5 +192,10 @@ function markdown({runs, by}: Report): string {
     ])
     return [`**${run.name}** by ${by}`, markdownTable(columns, lines)]
   })
-  return [markdownTable(header, rows), ...causes, ...groups].join('\n\n')
+  const series = runs.flatMap((run) => {
+    if (over !== 'time') return []
+    if (run.series === undefined) return [noSeries(run.name)]
+    return [`**${run.name}** over time`, markdownTable(seriesTitles, seriesCells(run.series))]
+  })
+  return [markdownTable(header, rows), ...causes, ...groups, ...series].join('\n\n')
 }

@@ -1,8 +1,10 @@
 /** What `llmsim report` says: stored runs, summarised again where the question is a new one. */
+import {join} from 'node:path'
 import {compareRuns, type MetricRow} from './compare.js'
 import {type Grouping, type GroupSummary, summariseGroups} from './groups.js'
 import type {RequestResults} from './measures.js'
 import {newestRun, readRun, type StoredRun} from './run-store.js'
+import {readSeries, type SeriesRow} from './series-file.js'
 import {type Slo, type SloMetric, sloMetrics} from './slo.js'
 import {type Price, type Summary, type SummaryOptions, summariseOutcomes} from './summary.js'
 import {parseWarmup, type Warmup} from './warmup.js'
@@ -15,6 +17,8 @@ export interface ReportRequest {
   readonly by?: Grouping | undefined
   readonly slo?: Slo | undefined
   readonly warmup?: Warmup | undefined
+  /** What the time series of the runs say, too. */
+  readonly over?: 'time' | undefined
 }
 
 export interface ReportedRun {
@@ -28,10 +32,13 @@ export interface ReportedRun {
   readonly config: {readonly [field: string]: unknown}
   readonly summary: Summary
   readonly groups?: readonly GroupSummary[]
+  /** Where it was asked for, and the run has one. */
+  readonly series?: readonly SeriesRow[]
 }
 
 export interface Report {
   readonly by?: Grouping
+  readonly over?: 'time'
   readonly runs: readonly ReportedRun[]
   /** Where there are several runs. */
   readonly metrics?: readonly MetricRow[]
@@ -48,6 +55,7 @@ export function makeReport(request: ReportRequest): Report {
   }
   return {
     ...(by && {by}),
+    ...(request.over && {over: request.over}),
     runs,
     ...(runs.length > 1 && {metrics: compareRuns(runs.map((run) => run.summary))}),
   }
@@ -63,6 +71,7 @@ function reportRun(run: StoredRun, request: ReportRequest): Omit<ReportedRun, 'l
   const anew = request.slo !== undefined || request.warmup !== undefined
   const results = anew || by ? run.requests() : undefined
   const options = optionsFor(run.summary, request)
+  const series = request.over === 'time' ? readSeries(join(folder, 'timeseries.csv')) : undefined
   return {
     name,
     folder,
@@ -72,6 +81,7 @@ function reportRun(run: StoredRun, request: ReportRequest): Omit<ReportedRun, 'l
     config,
     summary: anew && results ? summariseAgain(run.summary, results, options) : run.summary,
     ...(by && results && {groups: summariseGroups(results, by, options)}),
+    ...(series && {series}),
   }
 }
 

@@ -1,6 +1,7 @@
 /** `--latency`: which step-time source serves an engine. A source that was named serves or fails, it never falls back. */
 import {existsSync} from 'node:fs'
 import {join} from 'node:path'
+import type {Link} from '../catalogue/hardware-shape.js'
 import {layerCount} from '../catalogue/model-shape.js'
 import {checkParallelism, type StageCut, stageCuts} from '../catalogue/parallelism.js'
 import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
@@ -84,9 +85,13 @@ function inStages(
     made.set(name, time)
     return time
   })
-  const hop = stageHop(link, {hiddenSize: model.hiddenSize, tp, pp})
+  const hop = stageHop(linkOfStages(link, tp * pp), {hiddenSize: model.hiddenSize, tp, pp})
   return {stepTime: stages[0]!, pipeline: {stages, hop}}
 }
+
+/** Stages that do not all fit into one group are told apart by the network; within a group hops would be faster. */
+const linkOfStages = (link: Link | null, devices: number): Link | null =>
+  link?.scaleOut && devices > link.maxDevices ? {...link, ...link.scaleOut} : link
 
 /** A pipeline has batches enough in flight not to wait for the host. */
 const useOf = ({settings, profile, pp}: Instance, {frontEnd}: RunRequest): HostUse => ({

@@ -24,6 +24,7 @@ import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
 import {settleTraffic, type Traffic} from './traffic.js'
+import {offloadedLatency, weightStreamOf} from './weight-offload.js'
 
 export interface DeployedEngine {
   readonly instance: Instance
@@ -117,8 +118,10 @@ async function engineOf(
   {request, policy, speculator}: Common,
 ): Promise<DeployedEngine> {
   // The order matters for messages: a cut that does not divide comes before a model that does not fit.
+  const stream = request.offload && weightStreamOf(instance, request.offload)
   const settled = settleEngine(instance, request, policy)
-  const latency = await chooseLatency(instance, request)
+  const resident = await chooseLatency(instance, request)
+  const latency = stream ? offloadedLatency(resident, stream) : resident
   const {lora} = request
   const drafted = speculator ? settleSpeculation(settled, speculator, instance) : settled
   return {

@@ -139,7 +139,7 @@ function memoryLine({settled}: DeployedEngine): string {
   const blocks = `${thousands(config.numGpuBlocks)} KV blocks of ${config.blockSize} tokens`
   if (memory === undefined) return `memory: ${blocks} (${blocksFrom})`
   const parts = [
-    `weights ${gigabytes(memory.weights.total)}`,
+    `weights ${gigabytes(memory.weights.total - (memory.offloadedBytes ?? 0))}`,
     `activations ${gigabytes(memory.activationBytes)}`,
     `runtime ${gigabytes(memory.runtimeBytes)}`,
   ]
@@ -197,6 +197,7 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     memory_bytes: memory && {
       device: memory.memoryBytes,
       weights: memory.weights.total,
+      ...(memory.offloadedBytes !== undefined && {weights_elsewhere: memory.offloadedBytes}),
       activation: memory.activationBytes,
       runtime: memory.runtimeBytes,
       kv: memory.kvBytes,

@@ -125,6 +125,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
     gpuMemoryUtilization: sizes.gpuMemoryUtilization,
     blockSize: sizes.blockSize,
     kvDtype: settings.kvCacheDtype ?? 'auto',
+    offloadedBytes: (request.offload?.gib ?? 0) * 2 ** 30,
     reserve: instance.profile.memory,
   })
   return {count: memory.blocks, memory, from: 'memory of the device'}

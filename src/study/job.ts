@@ -24,6 +24,7 @@ export interface Job {
   readonly store: {readonly out: string | undefined; readonly startedAt: Date} | undefined
   readonly steps?: string | undefined
   readonly itl?: string | undefined
+  readonly timeline?: string | undefined
   readonly version: string
   /** Threads at most for several devices; default: the cores of the machine. */
   readonly threads?: number | undefined
@@ -90,7 +91,7 @@ async function factsOfInput(input: JobInput): Promise<TraceFacts> {
 }
 
 function optionsOf(job: Job): RunOptions {
-  const {concurrency, slo, warmup, check, store, steps, itl, version} = job
+  const {concurrency, slo, warmup, check, store, steps, itl, timeline, version} = job
   return {
     traceName: nameOf(job.traces),
     concurrency,
@@ -101,6 +102,7 @@ function optionsOf(job: Job): RunOptions {
     place: job.requests.length > 1 ? 'among others' : 'alone',
     steps,
     itl,
+    timeline,
     version,
   }
 }
@@ -141,7 +143,7 @@ const isMisfit = (error: unknown): error is Problem =>
   ['MODEL_TOO_LARGE', 'PARALLELISM_INVALID', 'LATENCY_UNAVAILABLE'].includes(error.code)
 
 function checkComparison(job: Job): void {
-  for (const flag of ['steps', 'itl'] as const) {
+  for (const flag of ['steps', 'itl', 'timeline'] as const) {
     if (job[flag] === undefined) continue
     throw new Problem('FLAG_CONFLICT', `--${flag} with several devices: it describes one run.`, {
       suggestions: ['Name one device with --hardware.'],

@@ -4,8 +4,10 @@ import {writeFleet} from '../report/fleet.js'
 import {writePower} from '../report/power-file.js'
 import {ItlFile, StepsFile} from '../report/request-files.js'
 import {createRunFolder, RunWriter} from '../report/run-store.js'
+import {writeSeries} from '../report/series-file.js'
 import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
+import {TimelineFile} from '../report/timeline-file.js'
 import type {Warmup} from '../report/warmup.js'
 import type {GenerateSpec} from '../trace/generate.js'
 import {NeedsWholeTrace, type TraceFacts, type TracePart} from '../trace/parts.js'
@@ -28,6 +30,7 @@ export interface RunOptions {
   readonly place: 'alone' | 'among others'
   readonly steps?: string | undefined
   readonly itl?: string | undefined
+  readonly timeline?: string | undefined
   readonly version: string
 }
 
@@ -135,7 +138,7 @@ async function* partsOf(input: TraceInput): AsyncGenerator<TracePart> {
 
 type RunSinks = Pick<SimulatorRequest, 'onStep' | 'onGaps' | 'onPart'>
 
-/** The files of a run: its folder, and those of --steps and --itl. */
+/** The files of a run: its folder, and those of --steps, --itl and --timeline. */
 class RunFiles {
   producedTokens = 0
   readonly #options: RunOptions
@@ -144,6 +147,7 @@ class RunFiles {
   #run: RunWriter | undefined
   #steps: StepsFile | undefined
   #itl: ItlFile | undefined
+  #timeline: TimelineFile | undefined
   readonly #gaps = new Map<number, readonly number[]>()
 
   constructor(options: RunOptions, device: string) {
@@ -157,7 +161,7 @@ class RunFiles {
 
   /** Begins the files, anew if they were begun before. @throws Problem OUTPUT_NOT_WRITABLE */
   open(): RunSinks {
-    const {store, steps, itl} = this.#options
+    const {store, steps, itl, timeline} = this.#options
     this.producedTokens = 0
     this.#gaps.clear()
     if (store !== undefined) {
@@ -166,9 +170,10 @@ class RunFiles {
     }
     this.#steps = steps === undefined ? undefined : new StepsFile(steps)
     this.#itl = itl === undefined ? undefined : new ItlFile(itl)
+    this.#timeline = timeline === undefined ? undefined : new TimelineFile(timeline)
     return {
       onPart: (part) => this.#add(part),
-      ...(this.#steps && {onStep: (step) => this.#addStep(step)}),
+      ...((this.#steps || this.#timeline) && {onStep: (step) => this.#addStep(step)}),
       ...(this.#itl && {onGaps: (row, own) => this.#gaps.set(row, own)}),
     }
   }
@@ -184,6 +189,7 @@ class RunFiles {
 
   #add(part: Parameters<NonNullable<RunSinks['onPart']>>[0]): void {
     this.#run?.add(part)
+    this.#timeline?.requests(part.trace, part.outcomes, part.base)
     const {producedTokens, length} = part.outcomes
     for (let row = 0; row < length; row++) this.producedTokens += producedTokens[row]!
     if (this.#itl === undefined) return
@@ -195,27 +201,28 @@ class RunFiles {
   }
 
   #addStep({shape, ...step}: Parameters<NonNullable<RunSinks['onStep']>>[0]): void {
-    this.#steps!.add({
-      ...step,
-      tokens: shape.tokens,
-      prefillTokens: shape.prefillTokens,
-      decodeTokens: shape.decodes,
-    })
+    const {tokens, prefills, prefillTokens, decodes} = shape
+    this.#steps?.add({...step, tokens, prefillTokens, decodeTokens: decodes})
+    this.#timeline?.step({...step, tokens, prefills, prefillTokens, decodes})
   }
 
   close(): void {
     this.#run?.close()
     this.#steps?.close()
     this.#itl?.close()
+    this.#timeline?.close()
   }
 
   finish(
     record: Parameters<RunWriter['finish']>[0],
-    {power, fleet}: Pick<SimulatedRun, 'power' | 'fleet'>,
+    {power, fleet, series, engines}: SimulatedRun,
   ): void {
-    const folder = this.#run?.folder
-    if (folder !== undefined && power) writePower(join(folder, 'power.csv'), power)
-    if (folder !== undefined && fleet) writeFleet(join(folder, 'instances.csv'), fleet)
-    this.#run?.finish(record)
+    if (this.#run === undefined) return
+    const {folder} = this.#run
+    const blocks = engines.map((engine) => engine.blocks)
+    writeSeries(join(folder, 'timeseries.csv'), series, blocks)
+    if (power) writePower(join(folder, 'power.csv'), power)
+    if (fleet) writeFleet(join(folder, 'instances.csv'), fleet)
+    this.#run.finish(record)
   }
 }

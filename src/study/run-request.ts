@@ -10,6 +10,7 @@ import type {ExpertLoad} from '../latency/expert-load.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
 import type {SpeculationRequest} from './speculation.js'
+import type {WeightOffloadRequest} from './weight-offload.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
 export type LatencySource = (typeof latencySources)[number]
@@ -65,6 +66,8 @@ export interface RunRequest {
   readonly autoscale?: AutoscaleConfig | undefined
   readonly lora?: LoraRequest | undefined
   readonly speculation?: SpeculationRequest | undefined
+  /** Weights outside of the devices. */
+  readonly offload?: WeightOffloadRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined
 }

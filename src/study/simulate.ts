@@ -18,6 +18,7 @@ import {costOf, type RunResult, type Summary, SummaryBuilder} from '../report/su
 import type {Warmup} from '../report/warmup.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
+import type {Series} from '../stats/series.js'
 import {FactsOfParts, type TraceFacts, type TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
 import {priceOfFleet} from './autoscaling.js'
@@ -55,6 +56,8 @@ export interface SimulatedRun {
   readonly gaps: RunResult['gaps']
   /** Power over time, where it is known what the devices draw. */
   readonly power: PowerSeries | undefined
+  /** What the engines held and did over time. */
+  readonly series: Series
   /** Instances over time, where they are scaled. */
   readonly fleet: FleetReport | undefined
   /** Seconds that the engines took, without reading and writing. */
@@ -112,7 +115,7 @@ export class Simulator {
 
   /** The end, behind the last part. */
   finish(): SimulatedRun {
-    const {engines, busy, fleet} = this.#replayer!.finish()
+    const {engines, busy, fleet, series} = this.#replayer!.finish()
     this.#check?.finish(engines)
     const gaps = this.#gaps.afterWarmup()
     const summary = this.#summary.finish({engines, prefixIdentity: this.#hasPrefixes, gaps})
@@ -130,6 +133,7 @@ export class Simulator {
       engines,
       gaps,
       power: account?.series,
+      series,
       fleet,
       engineSeconds: (this.#replayMs - this.#sinkMs) / 1000,
     }

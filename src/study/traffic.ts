@@ -2,8 +2,8 @@
 
 import type {ReplicaConfig, SimulationConfig} from '../cluster/cluster.js'
 import {gateOf} from '../cluster/gate.js'
-import {OwnLinks} from '../cluster/network.js'
 import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
+import {onePortEach, SharedLinks} from '../cluster/shared-links.js'
 import type {SpanIds} from '../engine/prefix-identity.js'
 import type {LivePrefixes} from '../server/live-prefixes.js'
 import type {Trace} from '../trace/trace.js'
@@ -63,7 +63,9 @@ export function trafficParts(
       stream: traffic.stream!,
       stayBelow: traffic.stayBelow!,
     },
-    network: new OwnLinks((_from, _to, bytes) => latencyUs * 1000 + bytes / bandwidthGbS),
+    network: new SharedLinks(
+      onePortEach({gbPerS: bandwidthGbS, latencyNs: Math.round(latencyUs * 1000)}),
+    ),
     ...(traffic.admission.length > 0 ? {gate: gateOf(traffic.admission)} : {}),
     viewAgeNs: Math.round(traffic.viewAgeMs! * 1e6),
   }

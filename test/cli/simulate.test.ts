@@ -203,6 +203,7 @@ describe('a kept run', () => {
       'power.csv',
       'requests.csv',
       'run.json',
+      'timeseries.csv',
     ])
     const text = await readFile(join(run, 'requests.csv'), 'utf8')
     expect(text.slice(0, text.indexOf('\n'))).equal(

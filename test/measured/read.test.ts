@@ -182,6 +182,12 @@ describe('measured runs', () => {
       /ttft_ms of request 0 must be ms, got "fast"/,
     ],
     [
+      'a trace that was only predicted',
+      {'t.csv': 'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms\n0,7,11,,\n'},
+      't.csv',
+      /e2e_ms is empty in every completed row/,
+    ],
+    [
       'a torn line',
       {'profile_export.jsonl': '{"metadata":{"request_start_ns":0}'},
       'profile_export.jsonl',

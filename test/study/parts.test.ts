@@ -73,6 +73,7 @@ describe('a trace that is read in parts', function () {
       'power.csv',
       'requests.csv',
       'run.json',
+      'timeseries.csv',
     ])
     const gaps = (name: string) => readFileSync(join(folder, `itl-${name}.csv`))
     expect(gaps('parts').equals(gaps('whole'))).equal(true)
