@@ -64,6 +64,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'engine-flags.ts',
     'extra-flags.ts',
     'listen-flags.ts',
+    'measured-flags.ts',
     'memory-flags.ts',
     'rate-search.ts',
     'trace-flags.ts',

@@ -1,7 +1,8 @@
 import {writeFile} from 'node:fs/promises'
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
-import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {runRequestOf} from '../command-flags/engine-flags.js'
+import {measuredFlags, measuredRun} from '../command-flags/measured-flags.js'
 import {Problem} from '../errors.js'
 import {withPrefixesOf} from '../measured/prefixes.js'
 import {readMeasured} from '../measured/read.js'
@@ -19,27 +20,15 @@ export default class Calibrate extends BaseCommand {
     '<%= config.bin %> <%= command.id %> bench/vllm --hardware RTX4090 --out mine',
     '<%= config.bin %> simulate traces/chat.csv --hardware ./mine.hardware.yaml --engine ./mine.engine.yaml',
   ]
-  static override args = {
-    run: Args.string({description: 'file or folder of a measured run', required: true}),
-  }
+  static override args = measuredRun
   static override flags = {
-    hardware: Flags.string({
-      helpGroup: 'HARDWARE',
-      helpValue: 'NAME',
-      summary: 'Accelerator, where the files do not name it.',
-    }),
     out: Flags.string({
       helpGroup: 'OUTPUT',
       helpValue: 'NAME',
       default: 'calibrated',
       summary: 'Start of the names of the two files.',
     }),
-    trace: Flags.string({
-      helpGroup: 'TRACE',
-      helpValue: 'FILE',
-      summary: 'The trace that was replayed, for its prefixes.',
-    }),
-    ...engineFlags,
+    ...measuredFlags,
   }
 
   async run(): Promise<Calibration & {files: readonly string[]}> {

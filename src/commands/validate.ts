@@ -1,6 +1,6 @@
-import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
-import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {runRequestOf} from '../command-flags/engine-flags.js'
+import {measuredFlags, measuredRun} from '../command-flags/measured-flags.js'
 import {withPrefixesOf} from '../measured/prefixes.js'
 import {readMeasured} from '../measured/read.js'
 import {styleFor} from '../report/style.js'
@@ -16,22 +16,8 @@ export default class Validate extends BaseCommand {
     '<%= config.bin %> <%= command.id %> bench/examples/RTX4090/vllm',
     '<%= config.bin %> <%= command.id %> result.json --model Qwen/Qwen3-32B --hardware H100 --tp 2',
   ]
-  static override args = {
-    run: Args.string({description: 'file or folder of a measured run', required: true}),
-  }
-  static override flags = {
-    hardware: Flags.string({
-      helpGroup: 'HARDWARE',
-      helpValue: 'NAME',
-      summary: 'Accelerator, where the files do not name it.',
-    }),
-    trace: Flags.string({
-      helpGroup: 'TRACE',
-      helpValue: 'FILE',
-      summary: 'The trace that was replayed, for its prefixes.',
-    }),
-    ...engineFlags,
-  }
+  static override args = measuredRun
+  static override flags = measuredFlags
 
   async run(): Promise<{runs: RunComparison[]; errors: ReturnType<typeof summariseErrors>}> {
     const {args, flags, metadata} = await this.parse(Validate)

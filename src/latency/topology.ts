@@ -128,27 +128,6 @@ function flatRing(dimensions: readonly Dimension[], bytes: number): CollectiveTi
   return {ns: 2 * (latencyNs + sent / rate), by: 'ring'}
 }
 
-/**
- * Every rank has `bytes` for the others, the same for each (dispatch and combine of experts): what leaves a group goes
- * over its ports, what stays over its links, one after the other.
- */
-export function allToAll(dimensions: readonly Dimension[], bytes: number): CollectiveTime {
-  const ranks = deviceCount(dimensions)
-  let ns = 0
-  let inside = 1
-  for (const dimension of dimensions) {
-    const {degree, latencyNs} = dimension
-    const peers = inside * (degree - 1)
-    const sent = ranks > 1 ? (bytes * peers) / (ranks - 1) : 0
-    if (degree > 1) ns += latencyNs + sent / rateOf(dimension)
-    inside *= degree
-  }
-  return {
-    ns,
-    by: dimensions.filter(({degree}) => degree > 1).length > 1 ? 'hierarchical' : 'direct',
-  }
-}
-
 /** The outermost dimension in which two devices differ is the one that joins them; undefined: they are the same. */
 export function joining(
   dimensions: readonly Dimension[],

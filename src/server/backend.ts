@@ -57,6 +57,20 @@ export interface BackendStatus {
   readonly outputTokens: number
 }
 
+/** Of a backend that has done nothing. */
+export const idleStatus: BackendStatus = {
+  running: 0,
+  waiting: 0,
+  usedBlocks: 0,
+  totalBlocks: 0,
+  blockSize: 0,
+  lookedUpTokens: 0,
+  hitTokens: 0,
+  preemptions: 0,
+  steps: 0,
+  outputTokens: 0,
+}
+
 export interface Backend {
   /** Requests submitted and not ended. */
   readonly inFlight: number

@@ -1,11 +1,12 @@
 /** `--respond instant`: answers at once and models nothing; for capturing traffic only. */
-import type {
-  Backend,
-  BackendStatus,
-  LiveObserver,
-  LiveRequest,
-  ServedTimes,
-  Ticket,
+import {
+  type Backend,
+  type BackendStatus,
+  idleStatus,
+  type LiveObserver,
+  type LiveRequest,
+  type ServedTimes,
+  type Ticket,
 } from './backend.js'
 import type {FairQueue} from './fair-queue.js'
 import type {ModelClock} from './model-clock.js'
@@ -31,18 +32,7 @@ export class InstantBackend implements Backend {
   }
 
   status(): BackendStatus {
-    return {
-      running: this.#inFlight,
-      waiting: 0,
-      usedBlocks: 0,
-      totalBlocks: 0,
-      blockSize: 0,
-      lookedUpTokens: 0,
-      hitTokens: 0,
-      preemptions: 0,
-      steps: 0,
-      outputTokens: this.#outputTokens,
-    }
+    return {...idleStatus, running: this.#inFlight, outputTokens: this.#outputTokens}
   }
 
   now(): number {

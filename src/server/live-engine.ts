@@ -5,13 +5,14 @@
  */
 import {buildSimulation, type Cluster, type SimulationConfig} from '../cluster/cluster.js'
 import type {Ns} from '../latency/step-time.js'
-import type {
-  Backend,
-  BackendStatus,
-  LiveObserver,
-  LiveRequest,
-  ServedTimes,
-  Ticket,
+import {
+  type Backend,
+  type BackendStatus,
+  idleStatus,
+  type LiveObserver,
+  type LiveRequest,
+  type ServedTimes,
+  type Ticket,
 } from './backend.js'
 import {LivePrefixes} from './live-prefixes.js'
 import type {ModelClock} from './model-clock.js'
@@ -21,18 +22,6 @@ interface Live {
   readonly observer: LiveObserver
   readonly arrivedAt: Ns
   cancelled: ServedTimes | undefined
-}
-
-const nothing = {
-  running: 0,
-  waiting: 0,
-  usedBlocks: 0,
-  totalBlocks: 0,
-  blockSize: 0,
-  lookedUpTokens: 0,
-  hitTokens: 0,
-  preemptions: 0,
-  steps: 0,
 }
 
 /** What is simulated, whatever arrives: prefixes and tokens of live requests are known here. */
@@ -100,7 +89,7 @@ export class LiveEngine implements Backend {
   }
 
   status(): BackendStatus {
-    const status = {...nothing, outputTokens: this.#firstTokens}
+    const status = {...idleStatus, outputTokens: this.#firstTokens}
     for (const {engine, waiting, running, freeBlocks, totalBlocks} of this.cluster.replicas) {
       const {totals} = engine
       status.running += running
