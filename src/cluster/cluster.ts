@@ -118,7 +118,6 @@ export class Cluster {
       (ranks) =>
         new DpGroup(
           ranks.map((rank) => this.replicas[rank]!),
-          ranks.map((rank) => this.#config.replicas[rank]!.stepTime),
           this.#config.replicas[ranks[0]!]!.passEnds ?? 'together',
         ),
     )

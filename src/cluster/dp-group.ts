@@ -1,8 +1,14 @@
 /**
  * Data-parallel ranks of a model with experts: every pass runs on all of them together. A rank without work runs a
- * pass over one token of nothing, all pad to the largest, and the slowest decides when they end.
+ * pass over one token of nothing, all pad to the largest, and the slowest decides when a stage is done.
  */
-import {type BatchShape, emptyShape, type Ns, type StepTime} from '../latency/step-time.js'
+import {
+  type BatchShape,
+  emptyShape,
+  type Ns,
+  type PipelineTime,
+  type StepTime,
+} from '../latency/step-time.js'
 import type {Replica} from './replica.js'
 
 /** What a rank without work computes. */
@@ -24,41 +30,51 @@ export type PassEnds = 'together' | 'own'
 
 export class DpGroup {
   readonly #members: readonly Replica[]
-  readonly #times: readonly StepTime[]
   readonly #ends: PassEnds
-  /** When all ranks are done with the pass that runs. */
-  #freeAt: Ns = Number.NEGATIVE_INFINITY
+  /** When all ranks have left each stage, the first one first. */
+  readonly #freeAt: Ns[]
 
-  constructor(members: readonly Replica[], times: readonly StepTime[], ends: PassEnds) {
+  constructor(members: readonly Replica[], ends: PassEnds) {
     this.#members = members
-    this.#times = times
     this.#ends = ends
+    this.#freeAt = members[0]!.times.stages.map(() => Number.NEGATIVE_INFINITY)
   }
 
   /** When the next pass can start that some rank waits for; +Infinity: nobody waits. */
   get nextAt(): Ns {
-    return this.#members.some(({pending}) => pending) ? this.#freeAt : Number.POSITIVE_INFINITY
+    return this.#members.some(({pending}) => pending) ? this.#freeAt[0]! : Number.POSITIVE_INFINITY
   }
 
-  /** Starts the next pass at `now`, if none runs and some rank has work. Returns whether. */
+  /** Starts the next pass at `now`, if the first stage is free and some rank has work. Returns whether. */
   start(now: Ns): boolean {
-    if (now < this.#freeAt) return false
-    let padded = 0
-    for (const {pending} of this.#members) {
-      if (pending) padded = Math.max(padded, pending.shape.tokens)
-    }
+    if (now < this.#freeAt[0]!) return false
+    const pending = this.#members.map((member) => member.pending)
+    const padded = pending.reduce((most, batch) => Math.max(most, batch?.shape.tokens ?? 0), 0)
     if (padded === 0) return false
-    const lengths = this.#members.map(({pending}, rank) => {
-      const shape = pending?.shape ?? {...dummy}
+    const shapes = pending.map((batch) => {
+      const shape = batch?.shape ?? {...dummy}
       if (this.#ends === 'own') shape.sequences += padded - shape.tokens
       shape.paddedTokens = padded
-      return this.#times[rank]!(shape)
+      return shape
     })
-    const longest = Math.max(...lengths)
-    this.#freeAt = now + longest
+    const end = this.#enter(shapes, now)
     for (const [rank, member] of this.#members.entries()) {
-      member.join(now, now + (this.#ends === 'own' ? lengths[rank]! : longest))
+      const own = this.#ends === 'own' ? now + member.times.stages[0]!(shapes[rank]!) : end
+      member.join(now, own)
     }
     return true
+  }
+
+  /** Ranks enter and leave each stage side by side, for its experts take part in every layer. Returns the end. */
+  #enter(shapes: readonly BatchShape[], now: Ns): Ns {
+    const longest = (timeOf: (times: PipelineTime) => StepTime) =>
+      this.#members.reduce((ns, {times}, rank) => Math.max(ns, timeOf(times)(shapes[rank]!)), 0)
+    let end = now
+    for (let stage = 0; stage < this.#freeAt.length; stage++) {
+      if (stage > 0) end = Math.max(end + longest(({hop}) => hop), this.#freeAt[stage]!)
+      end += longest(({stages}) => stages[stage]!)
+      this.#freeAt[stage] = end
+    }
+    return end
   }
 }

@@ -101,8 +101,10 @@ export class Replica implements EngineView {
   /** When to plan although no batch ends: an idle engine has work. */
   #planAt: Ns = never
   readonly #passes: 'alone' | 'together'
-  /** A pass of its group runs without work of its own until then. */
-  #heldUntil: Ns = Number.NEGATIVE_INFINITY
+  /** How long a batch stays in each stage, and on its way between them. */
+  readonly times: PipelineTime
+  /** Ends of the passes of its group that it takes part in without work, in order. */
+  readonly #dummyEnds: Ns[] = []
   #idleSince: Ns = Number.NaN
   #hasCompleted = false
 
@@ -116,6 +118,7 @@ export class Replica implements EngineView {
     this.#adapterOf = parts.adapterOf ?? (() => -1)
     const longer = withAdapters(parts, this.adapters)
     const pipeline = longer.pipeline && new StageClock(longer.pipeline)
+    this.times = longer.pipeline ?? {stages: [longer.stepTime], hop: () => 0}
     this.#polled = parts.pipeline?.style === 'polled' ? pipeline : undefined
     this.#stages = pipeline ?? new OneStage(longer.stepTime)
     this.#nodeEnds = parts.nodeEnds
@@ -153,7 +156,8 @@ export class Replica implements EngineView {
 
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
-    return Math.min(this.#end, Math.max(this.#planAt, this.#heldUntil), this.#entersAt)
+    const held = this.#dummyEnds[0]
+    return Math.min(this.#end, held ?? this.#planAt, this.#entersAt)
   }
 
   /** When the next request reaches the engine: out of the front end, or as its adapter is loaded. */
@@ -250,19 +254,20 @@ export class Replica implements EngineView {
 
   /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
   complete(now: Ns): boolean {
-    this.#hasCompleted = this.#end <= now
-    if (this.#hasCompleted) {
+    const hasEnded = this.#end <= now
+    this.#hasCompleted = hasEnded || this.#dummyEnds[0]! <= now
+    if (this.#dummyEnds[0]! <= now) this.#dummyEnds.shift()
+    if (hasEnded) {
       this.engine.complete(now)
       this.#idleSince = now
       if (this.adapters) for (const slot of this.engine.finished) this.adapters.leave(slot, now)
     }
-    return this.#hasCompleted
+    return hasEnded
   }
 
   /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */
   plan(now: Ns): void {
-    if (now < this.#heldUntil) return
-    if (!this.#hasCompleted && this.#planAt > now) return
+    if (!this.#hasCompleted && (this.#planAt > now || this.#dummyEnds.length > 0)) return
     this.#hasCompleted = false
     this.#planAt = never
     const {engine} = this
@@ -270,7 +275,8 @@ export class Replica implements EngineView {
       if (engine.inFlight < engine.config.depth) this.#planAt = this.#polled.plansAt
       return
     }
-    while (engine.inFlight < engine.config.depth && engine.plan(now) !== undefined) {
+    const places = engine.config.depth - this.#dummyEnds.length
+    while (engine.inFlight < places && engine.plan(now) !== undefined) {
       if (this.#passes === 'together') continue
       engine.time(now, this.#stages)
       if (this.#onStep) this.#show(engine.newest, this.#onStep)
@@ -283,19 +289,18 @@ export class Replica implements EngineView {
     if (this.#passes === 'alone') this.busy.mark(now, engine.inFlight > 0)
   }
 
-  /** The batch that waits for the pass of its group. */
+  /** The batch that waits for the next pass of its group. */
   get pending(): Batch | undefined {
-    const {engine} = this
-    return engine.inFlight > 0 && engine.oldest.end === never ? engine.oldest : undefined
+    return this.engine.untimed
   }
 
-  /** A pass of its group runs from `start` to `end`: with its batch, or, if it has none, while it must wait. */
+  /** A pass of its group runs from `start` to `end`: with its batch, or, if it has none, in one of its places. */
   join(start: Ns, end: Ns): void {
     const batch = this.pending
     this.busy.mark(start, true)
     this.busy.mark(end, false)
     if (batch === undefined) {
-      this.#heldUntil = end
+      this.#dummyEnds.push(end)
       return
     }
     batch.start = start

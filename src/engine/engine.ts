@@ -113,6 +113,11 @@ export class Engine implements EngineView {
     return this.#pipeline.newest!
   }
 
+  /** The oldest batch that no clock has given its times yet. */
+  get untimed(): Batch | undefined {
+    return this.#pipeline.batches.find(({end}) => end === Number.POSITIVE_INFINITY)
+  }
+
   /** Elementary operations so far: what the bound on work per step is tested with. */
   get operations(): number {
     const {lanes, work} = this.#seats

@@ -18,8 +18,8 @@ export class BusySpans implements Spans {
     const isOpen = !Number.isNaN(this.#openSince)
     if (isBusy === isOpen) return
     if (isBusy) {
-      // Work that goes on where the last one ended is the same span.
-      const goesOn = this.length > 0 && this.ends[this.length - 1] === now
+      // Work that goes on where the last one ended, or begins before that, is the same span.
+      const goesOn = this.length > 0 && this.ends[this.length - 1]! >= now
       this.#openSince = goesOn ? this.starts[--this.length]! : now
       return
     }

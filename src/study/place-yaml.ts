@@ -51,7 +51,7 @@ async function yamlInstance(
   }
   const model = inFormat(found.model, settings.dtype)
   const {tp, pp, dp, role} = given
-  const ep = expertDegree(model, {tp, pp, dp, ep: given.ep})
+  const ep = expertDegree(model, {tp, dp, ep: given.ep})
   const link = linkOf(hardware, given.link ?? file.link ?? request.link)
   const hardwareName = hardware.id
   const instance = {hardwareName, hardware, link, found, model, tp, pp, ep, role, settings}

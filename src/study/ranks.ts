@@ -21,18 +21,13 @@ export const hasExperts = (model: ModelShape): boolean =>
 
 interface Cut {
   readonly tp: number
-  readonly pp: number
   readonly dp: number
   readonly ep: number | undefined
 }
 
-/** Over how many devices experts are spread; ranks that are tied together share all of theirs. */
-export function expertDegree(model: ModelShape, {tp, pp, dp, ep}: Cut): number {
+/** Over how many devices the experts of a stage are spread; ranks that are tied together share all of theirs. */
+export function expertDegree(model: ModelShape, {tp, dp, ep}: Cut): number {
   if (dp === 1 || !hasExperts(model)) return ep ?? 1
-  if (pp > 1) {
-    const message = `--dp ${dp} with --pp ${pp}: data-parallel ranks of a model with experts have one stage.`
-    throw new Problem('NOT_BUILT', message, {suggestions: [`--tp ${tp * pp} instead of --pp`]})
-  }
   if (ep === undefined || ep === tp * dp) return tp * dp
   throw new Problem(
     'PARALLELISM_INVALID',

@@ -225,12 +225,6 @@ const ofHardware: readonly Wrong[] = [
     tries: /pcie/,
   },
   {
-    with: '--hardware H100 --model mixtral-8x7b --npu 8 --dp 2 --pp 2',
-    code: 'NOT_BUILT',
-    says: /--dp 2 with --pp 2: data-parallel ranks of a model with experts/,
-    tries: /instead of --pp/,
-  },
-  {
     with: '--hardware H100 --model mixtral-8x7b --npu 4 --dp 2 --ep 2',
     code: 'PARALLELISM_INVALID',
     says: /--ep 2: the experts of 2 data-parallel ranks with tp 2 are spread over all 4/,

@@ -37,6 +37,8 @@ describe('the cluster is the reference cluster', function () {
       'cancelled in decode',
       'pass of all',
       'pass with an idle rank',
+      'pass through stages',
+      'pass of a rank that idles in another',
     ])
       expect(visits.get(corner) ?? 0, corner).at.least(1)
   })

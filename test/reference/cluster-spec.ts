@@ -99,7 +99,8 @@ export const buildCluster = (spec: ClusterSpec): ReferenceClusterCase => {
 const memberOf = (spec: ClusterSpec, member: MemberSpec, i: number): ReferenceMember => {
   const {topology, members: all} = spec
   const isRank = topology === 'ranks' || (topology === 'ranks and others' && i > 0)
-  const {stages, skew, hop} = isRank ? noPipeline : member.pipeline
+  // Ranks of a group have the same stages.
+  const {stages, skew, hop} = isRank ? all.at(-1)!.pipeline : member.pipeline
   const stepTime = stepTimeOf(member.stepTime)
   const prefills = Math.min(spec.prefills, all.length - 1)
   const depth = stages > 1 ? stages : member.config.depth

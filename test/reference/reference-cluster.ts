@@ -50,7 +50,8 @@ interface Member extends ReferenceMember {
   readonly batches: Running[]
   readonly freeAt: number[]
   expected: number
-  heldUntil: number
+  /** Ends of passes in which it computes nothing. */
+  idles: number[]
   steps: number
 }
 
@@ -93,7 +94,7 @@ class ReferenceCluster {
       batches: [],
       freeAt: (member.pipeline?.stages ?? [member.stepTime]).map(() => 0),
       expected: 0,
-      heldUntil: -1,
+      idles: [],
       steps: 0,
     }))
     for (let row = 0; row < given.trace.length; row++)
@@ -123,6 +124,10 @@ class ReferenceCluster {
       ...this.#cancels.map(({time}) => time),
       ...this.#transfers.map(({end}) => end),
       ...this.#members.map(({batches}) => batches[0]?.end ?? never),
+      ...this.#members.flatMap(({idles}) => idles),
+      ...this.#groups().map((ranks) =>
+        nextOf(ranks).some(Boolean) ? ranks[0]!.freeAt[0]! : never,
+      ),
       never,
     )
   }
@@ -132,6 +137,10 @@ class ReferenceCluster {
     const prefilled: Journey[] = []
     const ended = new Set<Member>()
     for (const member of this.#members) {
+      if (member.idles[0] === now) {
+        member.idles.shift()
+        ended.add(member)
+      }
       if (member.batches[0]?.end !== now) continue
       ended.add(member)
       const {picks} = member.batches.shift()!
@@ -150,9 +159,9 @@ class ReferenceCluster {
       if (this.#journeys.has(journey.row)) this.#handOver(journey, now)
     this.#endTransfers(now)
     for (const member of this.#members) {
-      // An engine that is held by a pass of its group finds out when that ends.
-      if (now < member.heldUntil) continue
-      if (ended.has(member) || member.batches.length === 0) this.#plan(member, now)
+      // Who computes nothing in a pass of its group looks for work as a pass ends.
+      const isFree = member.batches.length === 0 && member.idles.length === 0
+      if (ended.has(member) || isFree) this.#plan(member, now)
       for (const {request, cached} of member.engine.pulls.splice(0)) {
         const journey = this.#journeys.get(request.row)!
         journey.stage = 'transfer'
@@ -163,8 +172,7 @@ class ReferenceCluster {
         if (cached > 0) this.#corners.add('transfer of a part')
       }
     }
-    for (const group of new Set(this.#members.map((member) => member.group)))
-      if (group !== undefined) this.#startPass(group, now)
+    for (const ranks of this.#groups()) this.#startPass(ranks, now)
   }
 
   #deliver(now: number): void {
@@ -301,7 +309,7 @@ class ReferenceCluster {
 
   #plan(member: Member, now: number): void {
     const {engine, batches, config} = member
-    while (batches.length < config.depth) {
+    while (batches.length + member.idles.length < config.depth) {
       const made = engine.plan(now)
       if (made.picks.length === 0) {
         if (made.preempted > 0 && batches.length === 0) continue
@@ -325,26 +333,52 @@ class ReferenceCluster {
     return end
   }
 
-  /** All ranks run a pass together, as long as the slowest takes with all padded to the largest. */
-  #startPass(group: number, now: number): void {
-    const ranks = this.#members.filter((member) => member.group === group)
-    if (ranks.some(({batches, heldUntil}) => now < heldUntil || (batches[0]?.end ?? never) < never))
-      return
-    const waiting = ranks.flatMap(({batches}) => batches.slice(0, 1))
-    if (waiting.length === 0) return
-    const padded = Math.max(...waiting.map(({shape}) => shape.tokens))
-    const lengths = ranks.map(({batches, stepTime}) => {
-      const shape = batches[0]?.shape ?? nothing
-      return Math.max(1, stepTime({...shape, paddedTokens: padded}))
-    })
-    const end = now + Math.max(...lengths)
-    this.#corners.add(waiting.length < ranks.length ? 'pass with an idle rank' : 'pass of all')
-    for (const rank of ranks) {
-      if (rank.batches[0]) rank.batches[0].end = end
-      else rank.heldUntil = end
+  #groups(): Member[][] {
+    const names = new Set(this.#members.map(({group}) => group))
+    names.delete(undefined)
+    return [...names].map((name) => this.#members.filter(({group}) => group === name))
+  }
+
+  /**
+   * All ranks run a pass together and go from stage to stage side by side, each stage as long as the slowest takes with
+   * all padded to the largest.
+   */
+  #startPass(ranks: readonly Member[], now: number): void {
+    const freeAt = ranks[0]!.freeAt
+    if (now < freeAt[0]!) return
+    const next = nextOf(ranks)
+    const sizes = next.flatMap((batch) => (batch === undefined ? [] : [batch.shape.tokens]))
+    if (sizes.length === 0) return
+    const paddedTokens = Math.max(...sizes)
+    const shapes = next.map((batch) => ({...(batch?.shape ?? nothing), paddedTokens}))
+    let end = now
+    for (let stage = 0; stage < freeAt.length; stage++) {
+      const times = ranks.map(({stepTime, pipeline}, i) => {
+        const time = pipeline?.stages[stage] ?? stepTime
+        return Math.max(1, time({...shapes[i]!}))
+      })
+      const hops = ranks.map(({pipeline}, i) => pipeline?.hop({...shapes[i]!}) ?? 0)
+      if (stage > 0) end = Math.max(end + Math.max(...hops), freeAt[stage]!)
+      end += Math.max(...times)
+      freeAt[stage] = end
+    }
+    this.#corners.add(sizes.length < ranks.length ? 'pass with an idle rank' : 'pass of all')
+    if (freeAt.length > 1) {
+      this.#corners.add('pass through stages')
+      if (ranks.some(({batches, idles}) => batches.length > 1 && idles.length > 0))
+        this.#corners.add('pass of a rank that idles in another')
+    }
+    for (const [i, rank] of ranks.entries()) {
+      const batch = next[i]
+      if (batch) batch.end = end
+      else rank.idles.push(end)
     }
   }
 }
+
+/** The batch of each rank that no pass has taken yet. */
+const nextOf = (ranks: readonly Member[]): (Running | undefined)[] =>
+  ranks.map(({batches}) => batches.find(({end}) => end === never))
 
 /** One token of no request. */
 const nothing: BatchShape = {

@@ -177,4 +177,14 @@ describe('short forms of a cluster', () => {
     expect(config.engines.map(({ep}: {ep: number}) => ep)).deep.equal([2, 2])
     expect(summary.requests.completed).equal(300)
   }).timeout(60_000)
+
+  it('--dp and --pp: ranks of a model with experts have stages', async () => {
+    const layout = ['--model', 'Qwen/Qwen3-30B-A3B', '--dp', '2', '--pp', '2', '--npu', '4']
+    const {config, summary} = await summaryOf(...layout)
+    expect(config.engines.map(({ep, pp}: {ep: number; pp: number}) => [ep, pp])).deep.equal([
+      [2, 2],
+      [2, 2],
+    ])
+    expect(summary.requests.completed).equal(300)
+  }).timeout(60_000)
 })
