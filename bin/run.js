@@ -2,6 +2,10 @@
 import './node-version.js'
 import {existsSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
+import {isBundled, loadBundle} from './bundled.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const argv = process.argv.slice(2)
 
 const installed = () => {
   try {
@@ -12,8 +16,11 @@ const installed = () => {
 }
 
 // A clone that was never built (`npx llmsim` or `npm i -g .` right after `git clone`) builds itself once.
-const built = new URL('../dist/start.js', import.meta.url)
-if (!existsSync(built) || !installed()) await import('./setup.js')
+if (!existsSync(`${root}dist/start.js`) || !installed()) await import('./setup.js')
 
-const {start} = await import(built.href)
-await start(process.argv.slice(2), fileURLToPath(new URL('..', import.meta.url)))
+// The server is not in the bundle. After a compilation alone the bundle is missing or old: the modules do the same.
+const {start} =
+  argv[0] !== 'listen' && isBundled()
+    ? loadBundle({isTypical: argv[0] === 'simulate'})
+    : await import('../dist/start.js')
+await start(argv, {root})

@@ -1,5 +1,4 @@
 /** What a person or a program is told when a command fails, and with which exit code. */
-import {Errors} from '@oclif/core'
 import {Problem} from './errors.js'
 
 /** The exit code when llmsim itself is at fault. */
@@ -11,11 +10,15 @@ interface ExitCarrier extends Error {
   readonly suggestions?: readonly string[]
 }
 
+/** Errors of oclif carry an exit code. Its plugins may bring a copy of oclif of their own, so classes do not tell. */
+export const isOfOclif = (error: unknown): error is ExitCarrier =>
+  error instanceof Error && 'oclif' in error && !(error instanceof Problem)
+
 /** A deliberate `this.exit(n)`: there is nothing to say. */
-export const isPlainExit = (error: unknown): boolean => error instanceof Errors.ExitError
+export const isPlainExit = (error: unknown): boolean => isOfOclif(error) && error.code === 'EEXIT'
 
 const isForUser = (error: unknown): error is ExitCarrier =>
-  error instanceof Problem || error instanceof Errors.CLIError
+  error instanceof Problem || isOfOclif(error)
 
 /** 0 ok, 1 our bug, 2 what the user can mend, 3 a self-check failed. */
 export const exitCodeOf = (error: unknown): number =>

@@ -1,8 +1,8 @@
 /** Turns what oclif's parser throws into Problems: one line each, with the nearest name. */
 import {stripVTControlCharacters} from 'node:util'
-import {Errors} from '@oclif/core'
 import {closest} from './edit-distance.js'
 import {Problem} from './errors.js'
+import {isOfOclif} from './fault.js'
 
 /** What the translation needs to know of the command that was called. */
 export interface CommandNames {
@@ -141,7 +141,7 @@ export const parseFault = (
     case 'InvalidArgsSpecError':
       return error
   }
-  const ofUser = error instanceof Errors.CLIError || error.constructor === Error
+  const ofUser = isOfOclif(error) || error.constructor === Error
   if (!ofUser) return unframe(error)
   // The value of a mistyped flag is taken for an argument, and is often a wrong one.
   const unknown = /^(Parsing|Flag|Expected) --/.test(message) ? [] : unknownAmong(argv, names)

@@ -1,7 +1,13 @@
 /** The process around a command: runs it, prints what went wrong, and sets the exit code. */
-import {Config, Errors, run, settings} from '@oclif/core'
+import {Config, type Interfaces, run, settings} from '@oclif/core'
 import {Problem} from './errors.js'
-import {exitCodeOf, faultJson, faultText, isPlainExit} from './fault.js'
+import {exitCodeOf, faultJson, faultText, isOfOclif, isPlainExit} from './fault.js'
+
+/** The package whose command line runs; `pjson` stands for its package.json where that is known already. */
+export interface Package {
+  readonly root: string
+  readonly pjson?: Interfaces.PJSON
+}
 
 const asksForJson = (argv: readonly string[]): boolean => {
   const end = argv.indexOf('--')
@@ -15,16 +21,16 @@ const write = (stream: NodeJS.WriteStream, text: string): Promise<void> =>
   })
 
 /** Faults that arise outside of our own commands: in oclif's help, and in the commands of its plugins. */
-const translated = async (error: unknown, argv: string[], root: string): Promise<unknown> => {
-  if (!(error instanceof Errors.CLIError)) return error
+const translated = async (error: unknown, argv: string[], home: Package): Promise<unknown> => {
+  if (!isOfOclif(error)) return error
   const missing = /^Command (\S+) not found\.$/.exec(error.message)
   if (missing) {
     const flags = argv.filter((arg) => arg === '--help' || arg === '-h')
     const {unknownCommand} = await import('./unknown-command.js')
-    return unknownCommand(missing[1]!, flags, await Config.load({root}))
+    return unknownCommand(missing[1]!, flags, await Config.load(home))
   }
   if (!('parse' in error)) return error
-  const config = await Config.load({root})
+  const config = await Config.load(home)
   const id = argv[0] ?? ''
   const {commandNames, parseFault} = await import('./parse-fault.js')
   return parseFault(error, commandNames(config.bin, id, config.findCommand(id) ?? {}), argv)
@@ -41,10 +47,10 @@ const ofOutput = (error: unknown): unknown => {
 }
 
 /**
- * Runs the command line `argv` of the package at `root` (a folder). Results go to stdout and faults to
- * stderr, or to stdout as JSON where --json asks for it; never throws.
+ * Runs the command line `argv`. Results go to stdout and faults to stderr, or to stdout as JSON where --json
+ * asks for it; never throws.
  */
-export const start = async (argv: string[], root: string): Promise<void> => {
+export const start = async (argv: string[], home: Package): Promise<void> => {
   // Compiled code is what ships; oclif would look for a TypeScript loader when NODE_ENV says "development".
   settings.enableAutoTranspile = false
   process.on('uncaughtException', (error) => {
@@ -56,9 +62,9 @@ export const start = async (argv: string[], root: string): Promise<void> => {
     )
   })
   try {
-    await run(argv, {root})
+    await run(argv, home)
   } catch (error) {
-    const fault = await translated(error, argv, root)
+    const fault = await translated(error, argv, home)
     if (!isPlainExit(fault)) {
       if (asksForJson(argv))
         await write(process.stdout, `${JSON.stringify(faultJson(fault), null, 2)}\n`)

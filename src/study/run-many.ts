@@ -27,7 +27,7 @@ export async function runMany(
 async function inPool(tasks: readonly RunTask[], threads: number): Promise<FinishedRun[]> {
   const {default: Tinypool} = await import('tinypool')
   const pool = new Tinypool({
-    filename: new URL('./run-worker.js', import.meta.url).href,
+    filename: new URL('../study/run-worker.js', import.meta.url).href,
     runtime: 'worker_threads',
     minThreads: 1,
     maxThreads: threads,

@@ -97,7 +97,7 @@ export const makeProbe = async (): Promise<ProbeProgram> => {
     'commands.mjs': `export {commands} from ${from('.test/support/probe.js')}`,
     'hook.mjs': `export {default} from ${from('dist/hooks/command-not-found.js')}`,
     'run.mjs': `import {start} from ${from('dist/start.js')}
-      await start(process.argv.slice(2), ${JSON.stringify(folder)})`,
+      await start(process.argv.slice(2), {root: ${JSON.stringify(folder)}})`,
   }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const runWith = (env: NodeJS.ProcessEnv, ...argv: string[]): Promise<Exit> =>
