@@ -119,8 +119,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'one more batch in the pipeline': {
     file: 'cluster/replica.js',
-    from: 'while (engine.inFlight < engine.config.depth',
-    to: 'while (engine.inFlight <= engine.config.depth',
+    from: 'while (engine.inFlight < places',
+    to: 'while (engine.inFlight <= places',
   },
   'own blocks: found behind a shared block that is gone': {
     file: blocks,
