@@ -70,7 +70,14 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'trace-flags.ts',
   ],
   commands: [],
-  compat: ['cluster-json.ts', 'llmservingsim.ts', 'memory.ts', 'profile-step.ts'],
+  compat: [
+    'cluster-json.ts',
+    'llmservingsim.ts',
+    'memory.ts',
+    'profile-step.ts',
+    'rank-network.ts',
+    'rank-work.ts',
+  ],
   engine: [
     'batch.ts',
     'engine-config.ts',

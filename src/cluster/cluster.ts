@@ -7,9 +7,10 @@ import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
 import {Autoscaler} from './autoscaler.js'
-import {DpGroup} from './dp-group.js'
+import {DpGroup, type RankGroup} from './dp-group.js'
 import {HandOffs, type Legs} from './hand-offs.js'
 import {type Network, OwnLinks} from './network.js'
+import {PolledRanks} from './polled-ranks.js'
 import {noFrontEnd, Replica, realClock, type Surroundings} from './replica.js'
 import type {RequestView, Router} from './router.js'
 import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
@@ -41,7 +42,7 @@ export class Cluster {
   readonly #decoders: readonly number[]
   readonly #network: Network | undefined
   readonly #handOffs: HandOffs | undefined
-  readonly #groups: readonly DpGroup[]
+  readonly #groups: readonly RankGroup[]
   readonly #isTied: boolean
   readonly #identities = new Map<number, PrefixIdentity>()
   #isInterrupted = false
@@ -109,18 +110,20 @@ export class Cluster {
     })
   }
 
-  #makeGroups(): DpGroup[] {
-    const members = new Map<number, number[]>()
-    for (const [instance, {group}] of this.#config.replicas.entries()) {
-      if (group !== undefined) members.set(group, [...(members.get(group) ?? []), instance])
-    }
-    return [...members.values()].map(
-      (ranks) =>
-        new DpGroup(
-          ranks.map((rank) => this.replicas[rank]!),
-          this.#config.replicas[ranks[0]!]!.passEnds ?? 'together',
-        ),
+  #makeGroups(): RankGroup[] {
+    const {replicas: configs, clock = realClock} = this.#config
+    const polled = configs.flatMap(({ranks: work, group}, instance) =>
+      work ? [{replica: this.replicas[instance]!, work, group}] : [],
     )
+    const members = new Map<number, Replica[]>()
+    for (const [instance, {group, ranks}] of configs.entries()) {
+      if (group === undefined || ranks) continue
+      members.set(group, [...(members.get(group) ?? []), this.replicas[instance]!])
+    }
+    return [
+      ...[...members.values()].map((ranks) => new DpGroup(ranks)),
+      ...(polled.length > 0 ? [new PolledRanks(polled, clock)] : []),
+    ]
   }
 
   /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */
@@ -181,6 +184,10 @@ export class Cluster {
   ): number | undefined {
     if (among.length <= 1 || router === undefined) return among[0]
     return among[router.pick(request, this.#views.of(among))]
+  }
+
+  #lookAtAll(): void {
+    for (const {instance} of this.replicas) this.#look(instance)
   }
 
   #look(instance: number): void {
@@ -274,6 +281,7 @@ export class Cluster {
   /** All events of an instant, in the order of docs/scheduler.md. */
   #happen(now: Ns): void {
     this.#views.refresh(now)
+    for (const group of this.#groups) if (group.advance?.(now)) this.#lookAtAll()
     const due = this.replicas.filter(({instance}) => this.#nextAt[instance] === now)
     const prefilled: number[] = []
     for (const replica of due) this.#complete(replica, now, prefilled)
@@ -287,9 +295,7 @@ export class Cluster {
       this.#handOffs?.pull(replica.instance)
       this.#look(replica.instance)
     }
-    for (const group of this.#groups) {
-      if (group.start(now)) for (const {instance} of this.replicas) this.#look(instance)
-    }
+    for (const group of this.#groups) if (group.start(now)) this.#lookAtAll()
   }
 
   #handOver(slot: number, now: Ns): void {
@@ -307,8 +313,8 @@ export class Cluster {
       else if (alone < 0) alone = instance
       else return false
     }
-    // A group waits for the end of a pass without work.
-    if (alone < 0) return false
+    // A group waits for its first stage, or for something to end in one of its ranks.
+    if (alone < 0) return this.#groups.some((group) => group.skip?.(Math.min(until, others - 1)))
     const replica = this.replicas[alone]!
     replica.skip(Math.min(until, others - 1, this.#views.nextEdge - 1))
     // Skipping stops where somebody is admitted, so what was pulled then sets out then.

@@ -12,7 +12,7 @@ import {
 import type {Replica} from './replica.js'
 
 /** What a rank without work computes. */
-const dummy: Readonly<BatchShape> = {
+export const dummy: Readonly<BatchShape> = {
   ...emptyShape(),
   tokens: 1,
   sequences: 1,
@@ -22,21 +22,25 @@ const dummy: Readonly<BatchShape> = {
   decodeContextMax: 1,
 }
 
-/**
- * `together`: the slowest rank decides. `own`: ranks start together and end one by one, and the next pass waits for
- * all; padded rows count as sequences too (LLMServingSim).
- */
-export type PassEnds = 'together' | 'own'
+/** Engines that go on together, as the event loop sees them. */
+export interface RankGroup {
+  /** When it has something to do next; +Infinity: nothing. */
+  readonly nextAt: Ns
+  /** What ends at `now` does, before completions. Returns whether a batch has. */
+  advance?(now: Ns): boolean
+  /** Goes on at `now`, once all engines have planned. Returns whether it did. */
+  start(now: Ns): boolean
+  /** Goes on as far as no engine can notice, up to and including `until`. Returns whether it did. */
+  skip?(until: Ns): boolean
+}
 
-export class DpGroup {
+export class DpGroup implements RankGroup {
   readonly #members: readonly Replica[]
-  readonly #ends: PassEnds
   /** When all ranks have left each stage, the first one first. */
   readonly #freeAt: Ns[]
 
-  constructor(members: readonly Replica[], ends: PassEnds) {
+  constructor(members: readonly Replica[]) {
     this.#members = members
-    this.#ends = ends
     this.#freeAt = members[0]!.times.stages.map(() => Number.NEGATIVE_INFINITY)
   }
 
@@ -53,15 +57,11 @@ export class DpGroup {
     if (padded === 0) return false
     const shapes = pending.map((batch) => {
       const shape = batch?.shape ?? {...dummy}
-      if (this.#ends === 'own') shape.sequences += padded - shape.tokens
       shape.paddedTokens = padded
       return shape
     })
     const end = this.#enter(shapes, now)
-    for (const [rank, member] of this.#members.entries()) {
-      const own = this.#ends === 'own' ? now + member.times.stages[0]!(shapes[rank]!) : end
-      member.join(now, own)
-    }
+    for (const member of this.#members) member.join(now, end)
     return true
   }
 

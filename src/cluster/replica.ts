@@ -101,6 +101,8 @@ export class Replica implements EngineView {
   /** When to plan although no batch ends: an idle engine has work. */
   #planAt: Ns = never
   readonly #passes: 'alone' | 'together'
+  /** Told of news, where somebody else asks for batches and says when they end. */
+  #onNews: ((now: Ns) => void) | undefined
   /** How long a batch stays in each stage, and on its way between them. */
   readonly times: PipelineTime
   /** Ends of the passes of its group that it takes part in without work, in order. */
@@ -204,9 +206,32 @@ export class Replica implements EngineView {
     this.wake(now)
   }
 
+  /** From now on batches are taken from its engine, and it is told when they ran. */
+  pollBy(onNews: (now: Ns) => void): void {
+    this.#onNews = onNews
+  }
+
+  /** Its ranks ran a batch, or a pass without work, from `start` to `end`. */
+  ran(batch: Batch | undefined, start: Ns, end: Ns): void {
+    this.busy.mark(start, true)
+    this.busy.mark(end, false)
+    if (batch) this.#timed(batch, start, end)
+  }
+
+  #timed(batch: Batch, start: Ns, end: Ns): void {
+    batch.start = start
+    batch.end = end
+    this.engine.spend(batch)
+    if (this.#onStep) this.#show(batch, this.#onStep)
+  }
+
   /** Something changed that an engine without a batch would not notice. */
   wake(now: Ns): void {
     const {engine} = this
+    if (this.#onNews) {
+      this.#onNews(now)
+      return
+    }
     if (engine.inFlight === 0) this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
     else if (this.#polled && engine.inFlight < engine.config.depth) {
       const seen = Math.min(this.#around.nextNodeEnd(now), this.#polled.nextNodeEnd(now))
@@ -267,6 +292,7 @@ export class Replica implements EngineView {
 
   /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */
   plan(now: Ns): void {
+    if (this.#onNews) return
     if (!this.#hasCompleted && (this.#planAt > now || this.#dummyEnds.length > 0)) return
     this.#hasCompleted = false
     this.#planAt = never
@@ -303,10 +329,7 @@ export class Replica implements EngineView {
       this.#dummyEnds.push(end)
       return
     }
-    batch.start = start
-    batch.end = end
-    this.engine.spend(batch)
-    if (this.#onStep) this.#show(batch, this.#onStep)
+    this.#timed(batch, start, end)
   }
 
   #show(batch: Batch, onStep: (step: StepRecord) => void): void {
@@ -318,7 +341,7 @@ export class Replica implements EngineView {
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
-    if (this.#passes === 'together' || this.#polled) return
+    if (this.#passes === 'together' || this.#polled || this.#onNews) return
     this.engine.runDecodes(Math.min(until, this.#entersAt - 1), this.#stages)
   }
 }

@@ -1,11 +1,11 @@
 /** What a simulation is made of: replicas, who spreads requests over them, and who is told what became of them. */
+import type {RankWork} from '../compat/rank-work.js'
 import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import type {PrefixIdentity} from '../engine/prefix-identity.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import type {AdapterConfig} from './adapter-slots.js'
 import type {AutoscaleConfig} from './autoscaler.js'
-import type {PassEnds} from './dp-group.js'
 import type {Gate} from './gate.js'
 import type {HandOffRules} from './hand-offs.js'
 import type {Network} from './network.js'
@@ -36,8 +36,8 @@ export interface ReplicaConfig {
   readonly role?: 'prefill' | 'decode' | undefined
   /** Replicas with the same group are data-parallel ranks whose passes are tied together. */
   readonly group?: number | undefined
-  /** Of the passes of its group; `together` when absent. */
-  readonly passEnds?: PassEnds | undefined
+  /** In place of step times: its ranks run node by node, and engines are asked for work as nodes end. */
+  readonly ranks?: RankWork | undefined
   /** Of the KV cache over all its devices, where KV leaves the replica. */
   readonly kv?: {readonly bytesPerToken: number; readonly layers: number} | undefined
 }

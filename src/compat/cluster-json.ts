@@ -1,6 +1,6 @@
 /**
- * Reads LLMServingSim's cluster JSON: independent instances with tensor and expert parallelism. What this
- * version cannot place (pipelines, P/D, data-parallel groups, weights off the device, PIM) is an error that names it.
+ * Reads LLMServingSim's cluster JSON: instances with their parallelism, roles and data-parallel groups. What this
+ * version cannot place (weights off the device, PIM) is an error that names it.
  */
 import {readFileSync} from 'node:fs'
 import {parseJson} from '../catalogue/json-text.js'
@@ -44,8 +44,15 @@ export interface InstanceSettings {
   readonly reserveFullPrompt?: boolean
 }
 
+export interface ClusterLink {
+  readonly bandwidthGb: number
+  readonly latencyNs: number
+}
+
 export interface ClusterFile {
-  readonly link: {readonly bandwidthGb: number; readonly latencyNs: number}
+  readonly link: ClusterLink
+  /** Of each dimension of the network, the innermost first; one stands for all. */
+  readonly links: readonly ClusterLink[]
   readonly instances: readonly ClusterInstance[]
   /** What each node draws; undefined unless every node says so. */
   readonly power: readonly NodePower[] | undefined
@@ -210,11 +217,11 @@ export function readClusterFile(file: string): ClusterFile {
       .counted('instances', 'num_instances')
       .map((instance) => ({...readInstance(instance, hostMemory), node: at}))
   })
+  checkGroups(file, instances)
+  const links = readLinks(root)
   return {
-    link: {
-      bandwidthGb: firstDimension(root, 'link_bw', 'positive'),
-      latencyNs: firstDimension(root, 'link_latency', 'not negative'),
-    },
+    link: links[0]!,
+    links,
     instances,
     power: knowsPower ? power : undefined,
     notes,
@@ -233,11 +240,44 @@ function parse(file: string): unknown {
   return parseJson(text, file, 'CLUSTER_BAD_FILE')
 }
 
+/** Ranks of a group run the same passes, so they are cut alike; their experts are spread over all of them, or over each. */
+function checkGroups(file: string, instances: readonly ClusterInstance[]): void {
+  const firsts = new Map<string, ClusterInstance>()
+  for (const instance of instances) {
+    const {dpGroup, path, tp, ep} = instance
+    if (dpGroup === undefined) continue
+    const first = firsts.get(dpGroup) ?? instance
+    firsts.set(dpGroup, first)
+    const fault = (rule: string) =>
+      new Problem('CLUSTER_BAD_FILE', `${file}: ${path}.dp_group: ${rule}.`)
+    for (const [key, name] of [
+      ['tp', 'tp_size'],
+      ['pp', 'pp_size'],
+      ['ep', 'ep_size'],
+    ] as const) {
+      if (instance[key] !== first[key])
+        throw fault(`"${dpGroup}" needs the same ${name} as ${first.path}`)
+    }
+    const size = instances.filter((other) => other.dpGroup === dpGroup).length
+    if (ep !== undefined && ep > tp && ep !== tp * size)
+      throw fault(`ep_size ${ep} must be at most tp_size ${tp}, or ${tp * size}, all ranks`)
+  }
+}
+
 /** One number for all dimensions of the network, or one per dimension, the innermost first. */
-function firstDimension(root: Node, key: string, rule: 'positive' | 'not negative'): number {
+function readLinks(root: Node): ClusterLink[] {
+  const bandwidths = perDimension(root, 'link_bw', 'positive')
+  const latencies = perDimension(root, 'link_latency', 'not negative')
+  return Array.from({length: Math.max(bandwidths.length, latencies.length)}, (_, at) => ({
+    bandwidthGb: bandwidths[Math.min(at, bandwidths.length - 1)]!,
+    latencyNs: latencies[Math.min(at, latencies.length - 1)]!,
+  }))
+}
+
+function perDimension(root: Node, key: string, rule: 'positive' | 'not negative'): number[] {
   const value = root.get(key)
-  if (!Array.isArray(value)) return root.number(key, rule)
-  return new Node(root.file, '', {[key]: value[0]}).number(key, rule)
+  if (!Array.isArray(value) || value.length === 0) return [root.number(key, rule)]
+  return value.map((item) => new Node(root.file, '', {[key]: item}).number(key, rule))
 }
 
 const unbuilt = (node: Node, key: string, what: string): Problem =>
@@ -262,8 +302,6 @@ function readInstance(
   const dpGroup = instance.option('dp_group')
   const pp = instance.size('pp_size') ?? 1
   const npus = instance.size('num_npus')
-  if (dpGroup !== undefined && pp > 1)
-    throw unbuilt(instance, 'dp_group', 'a data-parallel group with pipeline stages')
   const tp = instance.size('tp_size') ?? (npus ?? pp) / pp
   if (!Number.isInteger(tp))
     throw instance.fault('num_npus', `is ${npus}, which pp_size ${pp} does not divide`)

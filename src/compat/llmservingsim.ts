@@ -10,7 +10,7 @@ import type {BatchShape, Ns} from '../latency/step-time.js'
 /** Its idle tick: with no event anywhere the clock jumps by this much and asks again. */
 const idleTickNs = 1_000_000
 /** Every endpoint of a collective step adds this. */
-const endpointNs = 10
+export const endpointNs = 10
 const bytesPerGib = 2 ** 30
 
 /** Its defaults for what vLLM would choose by device. */

@@ -7,6 +7,7 @@ import {checkParallelism, type StageCut, stageCuts} from '../catalogue/paralleli
 import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
 import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js'
 import {partStep} from '../compat/profile-step.js'
+import type {RankWork} from '../compat/rank-work.js'
 import {Problem} from '../errors.js'
 import {allReduceOn} from '../latency/collective.js'
 import {busiestRank} from '../latency/expert-load.js'
@@ -15,6 +16,7 @@ import {stageHop} from '../latency/point-to-point.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
 import type {BatchShape, PipelineTime, StepTime, StepTimeModel} from '../latency/step-time.js'
+import {ranksOfInstance} from './compat-ranks.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
 import type {RunRequest} from './run-request.js'
@@ -29,11 +31,16 @@ const silent = (host: HostTerms): HostTerms => ({
   perSequenceNs: 0,
 })
 
+export interface ChosenLatency extends StepTimeModel {
+  /** In place of step times, where ranks run node by node. */
+  readonly ranks?: RankWork | undefined
+}
+
 /** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID */
 export async function chooseLatency(
   instance: Instance,
   request: RunRequest,
-): Promise<StepTimeModel> {
+): Promise<ChosenLatency> {
   const {latency, profiles} = request
   if (profiles !== undefined && !existsSync(profiles)) {
     throw new Problem('PROFILE_BAD_FILE', `--profiles ${profiles}: there is no such folder.`, {
@@ -142,12 +149,12 @@ async function profileModel(
   instance: Instance,
   request: RunRequest,
   path: string,
-): Promise<StepTimeModel> {
+): Promise<ChosenLatency> {
   const {model, tp, ep, hardwareName} = instance
   const group = model.groups[0]!
   const {experts} = group.mlp
-  const isShared = ep > tp && request.compat === undefined
-  if (experts !== null && ((tp > 1 && ep !== tp) || isShared)) {
+  const isByNode = request.compat !== undefined && instance.machine?.isCoupled === true
+  if (experts !== null && !isByNode && ep !== tp && (tp > 1 || request.compat === undefined)) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
       `--ep ${ep} with --tp ${tp}: a profile times whole experts, so they can only be spread over all ${tp} devices.`,
@@ -216,14 +223,21 @@ function compatStep(instance: Instance, timesOf: TimesOf) {
   const sent = (shape: BatchShape) =>
     message(Math.floor((2 * kvHeads * shape.prefillTokens * kvElement) / tp))
   const kv = role === 'prefill' ? {kvNs: sent} : {}
-  if (pp === 1) return partStep(timesOf(), copies, {loads: tp, last, ...kv})
-  const stages = stageCuts(model, pp).map((stage) =>
-    partStep(timesOf(stage), copies, {
+  if (pp === 1) {
+    const times = timesOf()
+    const ranks = ranksOfInstance(instance, [times], copies)
+    return {...partStep(times, copies, {loads: tp, last, ...kv}), ranks}
+  }
+  const cuts = stageCuts(model, pp)
+  const times = cuts.map((stage) => timesOf(stage))
+  const stages = cuts.map((stage, at) =>
+    partStep(times[at]!, copies, {
       loads: stage.isFirst ? tp : 0,
       ...(stage.isLast ? {last, ...kv} : {}),
     }),
   )
   return {
+    ranks: ranksOfInstance(instance, times, copies),
     stepTime: stages[0]!.stepTime,
     pipeline: {
       stages: stages.map(({stepTime}) => stepTime),

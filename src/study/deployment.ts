@@ -10,11 +10,10 @@ import type {ReplicaConfig} from '../cluster/cluster.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
-import type {StepTimeModel} from '../latency/step-time.js'
 import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
 import {checkAutoscale} from './autoscaling.js'
-import {chooseLatency} from './choose-latency.js'
+import {type ChosenLatency, chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
@@ -29,7 +28,7 @@ import {offloadedLatency, weightStreamOf} from './weight-offload.js'
 export interface DeployedEngine {
   readonly instance: Instance
   readonly settled: SettledEngine
-  readonly latency: StepTimeModel
+  readonly latency: ChosenLatency
   readonly adapters: AdapterConfig | undefined
 }
 
@@ -77,7 +76,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
       frontEnd: frontEndOf(request, instance.profile),
       role: instance.role,
       group: instances[at]!.group,
-      passEnds: request.compat === undefined ? 'together' : 'own',
+      ranks: latency.ranks,
       kv: kvOf(instance),
     })),
     policy,

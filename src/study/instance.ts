@@ -34,7 +34,14 @@ export interface Instance {
   /** Absent: it runs prompts and decodes. */
   readonly role?: 'prefill' | 'decode' | undefined
   /** What a cluster file says of the machine; undefined where flags describe it. */
-  readonly machine: {readonly file: ClusterFile; readonly instance: ClusterInstance} | undefined
+  readonly machine: Machine | undefined
+}
+
+export interface Machine {
+  readonly file: ClusterFile
+  readonly instance: ClusterInstance
+  /** Whether ranks wait for ranks of other engines or hand a lag on: then they run node by node under --compat. */
+  readonly isCoupled: boolean
 }
 
 export interface Placement {
@@ -118,13 +125,17 @@ function checkAlone(request: RunRequest, path: string): void {
 async function fromClusterFile(request: RunRequest, path: string): Promise<Placement> {
   const {readClusterFile} = await import('../compat/cluster-json.js')
   const file = readClusterFile(path)
-  const instances: Instance[] = []
+  const made: Instance[] = []
   const notes = new Set(file.notes)
   for (const instance of file.instances) {
-    const made = await instanceOf(request, file, instance)
-    for (const note of made.found.notes) notes.add(note)
-    instances.push(made)
+    const one = await instanceOf(request, file, instance)
+    for (const note of one.found.notes) notes.add(note)
+    made.push(one)
   }
+  const isCoupled =
+    made.every(({role}) => role === undefined) &&
+    made.some(({ep, machine}) => ep > 1 || machine!.instance.dpGroup !== undefined)
+  const instances = made.map((one) => ({...one, machine: {...one.machine!, isCoupled}}))
   const npu = instances.reduce((sum, {tp, pp}) => sum + tp * pp, 0)
   const {tp, pp, ep} = instances[0]!
   return {
@@ -177,7 +188,7 @@ async function instanceOf(
     settings,
     profile: (await engineChoice(request)).profile,
     sampling: samplingChoice(request, found),
-    machine: {file, instance},
+    machine: {file, instance, isCoupled: false},
   }
 }
 

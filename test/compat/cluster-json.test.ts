@@ -266,11 +266,21 @@ describe('a wrong cluster file', () => {
     })
   }
 
-  it('asks for what is not built: a group of pipelines', async () => {
-    const path = clusterFile(clusterOf({...instance(), dp_group: 'A', pp_size: 2, num_npus: 2}))
+  const grouped = (...changes: object[]) =>
+    clusterFile(clusterOf(...changes.map((change) => ({...instance(), dp_group: 'A', ...change}))))
+  const second = 'nodes[0].instances[1].dp_group'
+
+  it('has ranks of a group that are cut differently', async () => {
+    const path = grouped({}, {pp_size: 2, num_npus: 2})
     const problem = await problemOf(() => readClusterFile(path))
-    expect(problem.code).equal('NOT_BUILT')
-    expect(problem.message).include(`${at}.dp_group: a data-parallel group with pipeline stages`)
+    expect(problem.code).equal('CLUSTER_BAD_FILE')
+    expect(problem.message).equal(`${path}: ${second}: "A" needs the same pp_size as ${at}.`)
+  })
+
+  it('spreads experts over some of the ranks of a group', async () => {
+    const path = grouped({ep_size: 3}, {ep_size: 3})
+    const problem = await problemOf(() => readClusterFile(path))
+    expect(problem.message).include('ep_size 3 must be at most tp_size 1, or 2, all ranks')
   })
 
   it('asks for what is not built: pim_config', async () => {

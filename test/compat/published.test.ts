@@ -89,60 +89,27 @@ describe("LLMServingSim's published runs of 300 requests", () => {
 
 describe("LLMServingSim's published examples", () => {
   const examples = [
-    ['single', 'single_instance'],
-    ['power', 'power_instance'],
-    ['moe', 'moe_single_instance'],
-    ['multi', 'multi_instance'],
-    ['pd', 'pd_instance'],
-    ['pp', 'pp_instance'],
-    ['dp', 'dp_instance'],
-    ['tp_pp', 'tp_pp_instance'],
+    ['single', 'single_node_single'],
+    ['power', 'single_node_power'],
+    ['multi', 'single_node_multi'],
+    ['pd', 'single_node_pd'],
+    ['pp', 'single_node_pp'],
+    ['tp_pp', 'single_node_tp_pp'],
+    ['dp', 'single_node_dp'],
+    ['moe', 'single_node_moe_single'],
+    ['moe_pp', 'single_node_moe_pp'],
+    ['moe_dp_tp', 'single_node_moe_dp_tp'],
+    ['moe_dp_pp', 'single_node_moe_dp_pp'],
+    ['moe_dp_tp_pp', 'single_node_moe_dp_tp_pp'],
+    ['dual_moe_dp_ep', 'dual_node_moe_dp_ep_intra_inter'],
   ] as const
   for (const [name, config] of examples) {
-    const cluster = `${clusters}/single_node_${config}.json`
+    const cluster = `${clusters}/${config}_instance.json`
     const result = `llmservingsim/outputs/example_${name}_run.csv`
     published(`example_${name}_run.csv`, [perf, example, cluster, result], async () => {
       expectEqual(await runCompat(example, inData(cluster)), result)
     })
   }
-})
-
-describe("LLMServingSim's published examples that differ, and where", () => {
-  // Times of steps are equal: the first request is alone in the system until the second is noticed.
-  published(
-    'example_moe_pp_run.csv: first tokens and gaps before somebody else is noticed',
-    [perf, example, `${clusters}/single_node_moe_pp_instance.json`],
-    async () => {
-      const run = await runCompat(example, inData(`${clusters}/single_node_moe_pp_instance.json`))
-      const theirs = readPublished('llmservingsim/outputs/example_moe_pp_run.csv').get(0)!
-      const ours = run.rows.get(0)!
-      expect([ours.ttft, ours.gaps[0]]).deep.equal([19_237_456, 7_935_860])
-      expect([theirs.ttft, theirs.gaps[0]]).deep.equal([19_237_456, 7_935_860])
-      expect(ours.gaps.slice(0, 36)).deep.equal(theirs.gaps.slice(0, 36))
-      // A request that is noticed one ring step later joins another batch: 144 ns at that batch, and nothing after.
-      expect(Math.abs(ours.end - theirs.end)).within(1, 200)
-    },
-  )
-})
-
-describe("LLMServingSim's data-parallel ranks with experts", () => {
-  const cluster = `${clusters}/single_node_moe_dp_tp_instance.json`
-  const result = 'llmservingsim/outputs/example_moe_dp_tp_run.csv'
-  published(
-    `${result}: as long as one rank has work`,
-    [perf, example, cluster, result],
-    async () => {
-      const run = await runCompat(example, inData(cluster))
-      const theirs = readPublished(result).get(0)!
-      const ours = run.rows.get(0)!
-      expect([ours.ttft, theirs.ttft]).deep.equal([19_215_072, 19_215_072])
-      // Its first gap has the lag of a poll: 6 081 ns.
-      expect([ours.gaps[1], theirs.gaps[1]]).deep.equal([7_915_622, 7_915_622])
-      expect(ours.gaps.slice(1, 36)).deep.equal(theirs.gaps.slice(1, 36))
-      // From then on its ranks take turns with dummy batches, which doubles the gaps; here they run side by side.
-      expect(ours.end).below(theirs.end)
-    },
-  )
 })
 
 /** The cluster of one instance, changed and written to a folder of its own. */

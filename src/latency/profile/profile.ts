@@ -36,6 +36,18 @@ export interface Collectives {
   pieces?(kind: 'allReduce' | 'dispatch' | 'combine', tokens: number): readonly Ns[]
 }
 
+/** The kernels of a step in order, ns each. */
+export interface StepKernels {
+  readonly before: readonly Ns[]
+  /** Of each layer, up to its output projection. */
+  readonly attention: readonly Ns[]
+  readonly norm: readonly Ns[]
+  /** Of each layer; one for all experts. */
+  readonly mlp: readonly Ns[]
+  readonly layers: number
+  readonly after: readonly Ns[]
+}
+
 /** The kernels and collectives of a step one after the other, ns each. */
 export interface StepNodes {
   readonly before: readonly Ns[]
@@ -109,28 +121,45 @@ export class ProfileTimes {
     )
   }
 
-  /** The same step in its parts; they add up to `at`. */
-  nodes(shape: BatchShape): StepNodes {
+  /** The kernels of the same step. */
+  kernels(shape: BatchShape): StepKernels {
     const {paddedTokens: tokens, sequences} = shape
-    const dense = (layers: readonly string[]) => layers.map((name) => this.#denseAt(name, tokens))
-    const reduced = this.#piecesOf('allReduce', tokens)
+    const {layers, experts} = this.#request
+    const dense = (names: readonly string[]) => names.map((name) => this.#denseAt(name, tokens))
     return {
       before: dense(this.#prologue),
-      block: [
+      attention: [
         ...dense(beforeAttention),
         this.#attentionTime(shape),
         ...dense(afterAttention.slice(0, 1)),
-        ...reduced,
-        ...dense(afterAttention.slice(1)),
-        ...(this.#request.experts === undefined
-          ? [...dense(denseMlp), ...reduced]
-          : this.#expertPieces(tokens)),
       ],
-      layers: this.#request.layers,
+      norm: dense(afterAttention.slice(1)),
+      mlp: experts === undefined ? dense(denseMlp) : [this.#expertKernel(tokens)],
+      layers,
       after: [
         ...dense(this.#epilogue),
         ...this.#head.map((layer) => this.#perSequenceAt(layer, sequences)),
       ],
+    }
+  }
+
+  /** The same step in its parts; they add up to `at`. */
+  nodes(shape: BatchShape): StepNodes {
+    const tokens = shape.paddedTokens
+    const {before, attention, norm, mlp, layers, after} = this.kernels(shape)
+    const reduced = this.#piecesOf('allReduce', tokens)
+    return {
+      before,
+      block: [
+        ...attention,
+        ...reduced,
+        ...norm,
+        ...(this.#request.experts === undefined
+          ? [...mlp, ...reduced]
+          : this.#expertPieces(tokens)),
+      ],
+      layers,
+      after,
     }
   }
 
@@ -177,17 +206,23 @@ export class ProfileTimes {
     return this.#dense.get(layer)?.at(tokens) ?? 0
   }
 
-  /** Balanced routing: each rank sees the tokens that pick one of its experts, and as many experts as they can reach. */
   #expertNodes(tokens: number): Ns[] {
-    const {experts, ep, busiest = 1} = this.#request
+    const {experts, ep} = this.#request
     if (!experts || !this.#experts) return []
+    const kernel = this.#expertKernel(tokens)
+    if (ep === 1) return [kernel]
+    return [this.#collectives.dispatch(tokens), kernel, this.#collectives.combine(tokens)]
+  }
+
+  /** Balanced routing: each rank sees the tokens that pick one of its experts, and as many experts as they can reach. */
+  #expertKernel(tokens: number): Ns {
+    const {experts, ep, busiest = 1} = this.#request
+    if (!experts || !this.#experts) return 0
     const {count, perToken} = experts
     const mean = tokens * (1 - ((ep - 1) / ep) ** perToken)
     const local = roundHalfEven(Math.min(tokens, mean * busiest))
     const activated = Math.min(roundHalfEven((tokens * perToken) / ep), count / ep)
-    const kernel = this.#experts.at(local, Math.max(1, activated))
-    if (ep === 1) return [kernel]
-    return [this.#collectives.dispatch(tokens), kernel, this.#collectives.combine(tokens)]
+    return this.#experts.at(local, Math.max(1, activated))
   }
 
   #headPart(sequences: number): Ns {
