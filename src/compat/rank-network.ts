@@ -159,31 +159,36 @@ export class RankNetwork {
   }
 
   #run(operation: Operation, run: Run, onEnd: () => void): void {
-    switch (operation.kind) {
-      case 'kernel':
-        return this.#after(operation.ns, onEnd)
-      case 'host copy':
-        return this.#copy(this.#engines[run.rank.engine]!.work.node, operation.ns, onEnd)
-      case 'send':
-        return this.#after(operation.ns, () => {
-          this.#meet(hopName(run, run.rank.stage), () => {})
-          onEnd()
-        })
-      case 'receive':
-        return this.#meet(hopName(run, run.rank.stage - 1), onEnd)
-      case 'collective': {
-        const {place, phases, besideNs} = operation
-        const layer = Math.floor((run.at - run.plan.before.length) / run.plan.layer.length)
-        const name = `${run.batch.pass} ${run.rank.stage} ${layer} ${place}`
-        if (besideNs === undefined) return this.#collect({name, phases, run}, onEnd)
-        const both = lastOf(2, onEnd)
-        this.#collect({name, phases, run}, both)
-        return this.#after(besideNs, both)
-      }
-    }
+    const {stage, engine} = run.rank
+    if (operation.kind === 'kernel') this.#after(operation.ns, onEnd)
+    else if (operation.kind === 'host copy') this.#copy(engine, operation.ns, onEnd)
+    else if (operation.kind === 'receive') this.#meet(hopName(run, stage - 1), onEnd)
+    else if (operation.kind === 'send') {
+      this.#after(operation.ns, () => {
+        this.#meet(hopName(run, stage), () => {})
+        onEnd()
+      })
+    } else this.#runCollective(operation, run, onEnd)
   }
 
-  #copy(node: number, ns: Ns, onEnd: () => void): void {
+  #runCollective(
+    {place, phases, besideNs}: Operation & {kind: 'collective'},
+    run: Run,
+    onEnd: () => void,
+  ): void {
+    const layer = Math.floor((run.at - run.plan.before.length) / run.plan.layer.length)
+    const name = `${run.batch.pass} ${run.rank.stage} ${layer} ${place}`
+    if (besideNs === undefined) {
+      this.#collect({name, phases, run}, onEnd)
+      return
+    }
+    const both = lastOf(2, onEnd)
+    this.#collect({name, phases, run}, both)
+    this.#after(besideNs, both)
+  }
+
+  #copy(engine: number, ns: Ns, onEnd: () => void): void {
+    const {node} = this.#engines[engine]!.work
     const end = Math.max(this.#now, this.#hostFreeAt.get(node) ?? 0) + ns
     this.#hostFreeAt.set(node, end)
     this.#put(end, onEnd)
