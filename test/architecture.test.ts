@@ -45,7 +45,9 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'parallelism.ts',
     'power-figures.ts',
     'profile-bundle.ts',
+    'schema-section.ts',
     'weight-format.ts',
+    'yaml-file.ts',
   ],
   cluster: [
     'adapter-slots.ts',

@@ -2,25 +2,23 @@
  * Loads accelerators: `hardware/*.yaml` by name or alias, a user's own file by path.
  * Only the file asked for is read; an alias costs a look into the others.
  */
-import {readdir, readFile} from 'node:fs/promises'
-import {basename, dirname, extname, relative, resolve} from 'node:path'
+import {readdir} from 'node:fs/promises'
+import {basename, dirname, extname, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 import {hardwareFrom} from './hardware-schema.js'
 import type {Hardware, Link} from './hardware-shape.js'
-import {readPlainYaml} from './plain-yaml.js'
 import {SchemaFault} from './schema-section.js'
+import {readYamlFile, type YamlFile} from './yaml-file.js'
 
 const folder = fileURLToPath(new URL('../../hardware/', import.meta.url))
 
 type Fields = Record<string, unknown>
 
-/** A file as read: its text is kept to find the place of a fault. */
 interface Source {
   readonly path: string
-  readonly text: string
-  readonly document: unknown
+  readonly file: YamlFile
 }
 
 /**
@@ -102,8 +100,8 @@ const catalogueFile = async (name: string): Promise<string> => {
   if (direct) return direct
   const known: string[] = paths.map(stem)
   for (const path of paths) {
-    const {document} = await readSource(path)
-    const aliases = (document as {aliases?: string[]}).aliases ?? []
+    const {file} = await readSource(path)
+    const aliases = (file.value as {aliases?: string[]}).aliases ?? []
     if (aliases.some((alias) => plain(alias) === plain(name))) return path
     known.push(...aliases)
   }
@@ -114,39 +112,10 @@ const catalogueFile = async (name: string): Promise<string> => {
   )
 }
 
-const readSource = async (path: string): Promise<Source> => {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    const why =
-      code === 'ENOENT'
-        ? 'the file does not exist'
-        : code === 'EISDIR'
-          ? 'it is a folder, not a file'
-          : `it cannot be read (${code})`
-    throw new Problem('HARDWARE_BAD_FILE', `${shownPath(path)}: ${why}.`, {cause: error})
-  }
-  if (text.includes('\0'))
-    throw new Problem('HARDWARE_BAD_FILE', `${shownPath(path)}: it is not a text file.`)
-  return {path, text, document: readPlainYaml(text) ?? (await readFullYaml(path, text))}
-}
-
-const readFullYaml = async (path: string, text: string): Promise<unknown> => {
-  const {LineCounter, parseDocument} = await import('yaml')
-  const lineCounter = new LineCounter()
-  const document = parseDocument(text, {lineCounter, prettyErrors: false})
-  const error = document.errors[0]
-  if (error) {
-    const {line, col} = lineCounter.linePos(error.pos[0])
-    throw new Problem(
-      'HARDWARE_BAD_FILE',
-      `${shownPath(path)}:${line}:${col}: not valid YAML: ${error.message.split('\n')[0]}.`,
-    )
-  }
-  return document.toJS()
-}
+const readSource = async (path: string): Promise<Source> => ({
+  path,
+  file: await readYamlFile(path, 'HARDWARE_BAD_FILE'),
+})
 
 const fieldsOf = (value: unknown): Fields | undefined =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -155,14 +124,16 @@ const fieldsOf = (value: unknown): Fields | undefined =>
 
 /** The document with everything that it inherits; `behind` are the files that extend this one. */
 const extended = async (source: Source, behind: readonly string[]): Promise<unknown> => {
-  const own = fieldsOf(source.document)
-  if (!own || own.extends === undefined || own.extends === null) return source.document
+  const own = fieldsOf(source.file.value)
+  if (!own || own.extends === undefined || own.extends === null) return source.file.value
   const base = own.extends
   if (typeof base !== 'string' || base.trim() === '')
-    throw await badFile(source, new SchemaFault(['extends'], 'must name an accelerator or a file'))
+    throw await source.file.problem(
+      new SchemaFault(['extends'], 'must name an accelerator or a file'),
+    )
   const path = isPath(base) ? resolve(dirname(source.path), base) : await baseFile(source, base)
   if (path === source.path || behind.includes(path))
-    throw await badFile(source, new SchemaFault(['extends'], 'leads back to this file'))
+    throw await source.file.problem(new SchemaFault(['extends'], 'leads back to this file'))
   const baseSource = await readSource(path)
   const inherited = fieldsOf(await extended(baseSource, [...behind, source.path])) ?? {}
   const id = own.id ?? stem(source.path)
@@ -193,7 +164,7 @@ const baseFile = async (source: Source, name: string): Promise<string> => {
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     const rule = `names "${name}", which is not in the catalogue`
-    throw await badFile(source, new SchemaFault(['extends'], rule), error.suggestions)
+    throw await source.file.problem(new SchemaFault(['extends'], rule), error.suggestions)
   }
 }
 
@@ -201,44 +172,7 @@ const checked = async (source: Source, document: unknown): Promise<Hardware> => 
   try {
     return hardwareFrom(document)
   } catch (error) {
-    if (error instanceof SchemaFault) throw await badFile(source, error)
+    if (error instanceof SchemaFault) throw await source.file.problem(error)
     throw error
   }
-}
-
-const badFile = async (
-  source: Source,
-  fault: SchemaFault,
-  suggestions: readonly string[] = [],
-): Promise<Problem> => {
-  const place = await placeOf(source.text, fault.path)
-  const key = fault.path.length === 0 ? 'the file' : fault.path.join('.')
-  return new Problem(
-    'HARDWARE_BAD_FILE',
-    `${shownPath(source.path)}:${place}: ${key} ${fault.message}.`,
-    {suggestions},
-  )
-}
-
-/** `line:column` of the value at that path, or of the nearest map around it that the file has. */
-const placeOf = async (text: string, path: readonly string[]): Promise<string> => {
-  const {isMap, isNode, isScalar, LineCounter, parseDocument} = await import('yaml')
-  const lineCounter = new LineCounter()
-  let node: unknown = parseDocument(text, {lineCounter}).contents
-  let offset = 0
-  for (const key of path) {
-    if (!isMap(node)) break
-    const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
-    if (!pair) break
-    node = pair.value
-    const at = isNode(node) && node.range?.[0] !== node.range?.[1] ? node : pair.key
-    offset = (isNode(at) ? at.range?.[0] : undefined) ?? offset
-  }
-  const {line, col} = lineCounter.linePos(offset)
-  return `${Math.max(line, 1)}:${Math.max(col, 1)}`
-}
-
-const shownPath = (path: string): string => {
-  const fromHere = relative('', path)
-  return fromHere.startsWith('..') ? path : fromHere
 }

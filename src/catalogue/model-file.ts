@@ -12,6 +12,7 @@ import type {
   ModelShape,
   Quantization,
 } from './model-shape.js'
+import {parseYaml} from './yaml-file.js'
 
 export interface ModelFile {
   /** Every Hugging Face id that has exactly this shape; the first is the one to show. */
@@ -30,17 +31,8 @@ const WEIGHT_DTYPES: readonly Dtype[] = ['bf16', 'fp16', 'fp32', 'fp8', 'int8', 
  * Parses a model file. Loads the YAML parser only when called.
  * @throws Problem MODEL_BAD_CONFIG with file:line:column or the path of the field
  */
-export const parseModelFile = async (text: string, file: string): Promise<ModelFile> => {
-  const {parseDocument} = await import('yaml')
-  const document = parseDocument(text)
-  const fault = document.errors[0]
-  if (fault !== undefined) {
-    const {line, col} = fault.linePos?.[0] ?? {line: 1, col: 1}
-    const [reason] = fault.message.split(/ at line|\n/)
-    throw new Problem('MODEL_BAD_CONFIG', `${file}:${line}:${col}: not valid YAML: ${reason}.`)
-  }
-  return readModelFile(document.toJS(), file)
-}
+export const parseModelFile = async (text: string, file: string): Promise<ModelFile> =>
+  readModelFile((await parseYaml(text, {name: file, code: 'MODEL_BAD_CONFIG'})).value, file)
 
 /** Checks an already parsed model file. @throws Problem MODEL_BAD_CONFIG */
 export const readModelFile = (value: unknown, file: string): ModelFile => {

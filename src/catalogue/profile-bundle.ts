@@ -5,6 +5,7 @@
 import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {Problem} from '../errors.js'
+import {parseYaml} from './yaml-file.js'
 
 /** Rows of a numeric table by column; text columns are kept apart. */
 interface CsvTable {
@@ -136,11 +137,7 @@ export async function readBundle(path: string, tp: number): Promise<ProfileBundl
 }
 
 async function readMeta(path: string): Promise<Record<string, unknown>> {
-  const {parseDocument} = await import('yaml')
-  const document = parseDocument(readText(path))
-  const fault = document.errors[0]
-  if (fault) throw bad(path, fault.message.split('\n')[0]!)
-  const meta: unknown = document.toJS()
+  const {value: meta} = await parseYaml(readText(path), {name: path, code: 'PROFILE_BAD_FILE'})
   if (typeof meta !== 'object' || meta === null || Array.isArray(meta))
     throw bad(path, 'it must be a table of keys and values.')
   return meta as Record<string, unknown>

@@ -1,10 +1,23 @@
 /** A document read key by key, so that a fault knows its place. */
+import {closest} from '../edit-distance.js'
+
+export interface FaultOptions {
+  /** Which end of the last key is wrong. */
+  readonly at?: 'key' | 'value'
+  readonly suggestions?: readonly string[]
+}
+
 /** A key path into the document, and the rule that its value breaks. */
 export class SchemaFault extends Error {
-  readonly path: readonly string[]
-  constructor(path: readonly string[], rule: string) {
+  readonly path: readonly PropertyKey[]
+  readonly at: 'key' | 'value'
+  readonly suggestions: readonly string[]
+
+  constructor(path: readonly PropertyKey[], rule: string, options: FaultOptions = {}) {
     super(rule)
     this.path = path
+    this.at = options.at ?? 'value'
+    this.suggestions = options.suggestions ?? []
   }
 }
 
@@ -22,7 +35,10 @@ export class Section {
     this.path = path
     for (const key of this.keys()) {
       if (known && !known.includes(key))
-        throw new SchemaFault([...path, key], `is not a known key; known are ${known.join(', ')}`)
+        throw new SchemaFault([...path, key], `is not a known key; known are ${known.join(', ')}`, {
+          at: 'key',
+          suggestions: closest(key, known),
+        })
     }
   }
 
@@ -104,11 +120,27 @@ export class Section {
     return value as number[]
   }
 
+  /** A number above 0 and at most 1. */
+  share(key: string): number {
+    return this.positive(key, 1)
+  }
+
+  /** A whole number of at least 1. */
+  count(key: string): number {
+    const value = this.get(key)
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
+      throw this.fault(key, 'must be a whole number of at least 1')
+    return value
+  }
+
   section(key: string, known: readonly string[] | null): Section {
     if (!this.has(key)) throw this.fault(key, 'must be a map of keys')
     return new Section(this.get(key), [...this.path, key], known)
   }
 }
 
-const shown = (value: unknown): string =>
-  value === undefined || value === null ? 'empty' : JSON.stringify(value)
+/** A number that JSON has no word for, such as .nan, stands as it is. */
+const shown = (value: unknown): string => {
+  if (value === undefined || value === null) return 'empty'
+  return typeof value === 'number' ? String(value) : JSON.stringify(value)
+}

@@ -1,10 +1,9 @@
 /** `--cluster FILE.yaml`: instances, routing, hand-off and admission in one file. docs/cluster.md. */
-import {readFileSync} from 'node:fs'
-import {isMap, isNode, isScalar, isSeq, LineCounter, parseDocument} from 'yaml'
 import {z} from 'zod'
+import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
+import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
-import {Problem} from '../errors.js'
 
 const size = z.int().min(1)
 const share = z.number().gt(0).max(1)
@@ -112,63 +111,28 @@ export type ClusterYaml = z.infer<typeof schema>
 export type InstanceYaml = ClusterYaml['instances'][number]
 
 /** @throws Problem CLUSTER_BAD_FILE with file:line:column, the path, and the rule */
-export function readClusterYaml(path: string): ClusterYaml {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (cause) {
-    const message = `${path}: there is no such file, or it cannot be read.`
-    throw new Problem('CLUSTER_BAD_FILE', message, {cause})
-  }
-  const lineCounter = new LineCounter()
-  const document = parseDocument(text, {lineCounter, prettyErrors: false})
-  const placeAt = (offset: number) => {
-    const {line, col} = lineCounter.linePos(offset)
-    return `${path}:${Math.max(1, line)}:${Math.max(1, col)}`
-  }
-  const [error] = document.errors
-  if (error) {
-    const message = error.message.split('\n')[0]!.replace(/\.$/, '')
-    throw new Problem('CLUSTER_BAD_FILE', `${placeAt(error.pos[0])}: not YAML: ${message}.`)
-  }
-  const given: unknown = document.toJS()
-  const result = schema.safeParse(given)
+export async function readClusterYaml(path: string): Promise<ClusterYaml> {
+  const file = await readYamlFile(path, 'CLUSTER_BAD_FILE')
+  const result = schema.safeParse(file.value)
   if (result.success) return result.data
-  const {path: keys, message, suggestions, at} = faultOf(result.error.issues[0]!, given)
-  const where = keys.length === 0 ? 'the file' : shown(keys)
-  throw new Problem(
-    'CLUSTER_BAD_FILE',
-    `${placeAt(offsetOf(document.contents, keys, at))}: ${where} ${message}.`,
-    {suggestions},
-  )
+  const {issues} = result.error
+  // A key that is misspelt is also a key that is missing: the cause before its effect.
+  const issue = issues.find(({code}) => code === 'unrecognized_keys') ?? issues[0]!
+  throw await file.problem(faultOf(issue, file.value))
 }
 
 type Issue = z.core.$ZodIssue
 
-interface Fault {
-  readonly path: readonly PropertyKey[]
-  readonly message: string
-  readonly suggestions: readonly string[]
-  /** Which end of the last key is wrong. */
-  readonly at?: 'key' | 'value'
-}
-
 /** zod's finding in the words of this program. */
-function faultOf(issue: Issue, given: unknown): Fault {
+function faultOf(issue: Issue, given: unknown): SchemaFault {
   const {path} = issue
-  const plain = (message: string, suggestions: readonly string[] = []) => ({
-    path,
-    message,
-    suggestions,
-  })
+  const plain = (rule: string) => new SchemaFault(path, rule)
   switch (issue.code) {
     case 'unrecognized_keys':
-      return {
-        path: [...path, issue.keys[0]!],
+      return new SchemaFault([...path, issue.keys[0]!], 'is not a known key', {
         at: 'key',
-        message: 'is not a known key',
         suggestions: [`Known: ${keysAt(path).join(', ')}`],
-      }
+      })
     case 'invalid_type':
       return plain(
         valueAt(given, path) === undefined ? missing(issue) : `must be ${article(issue.expected)}`,
@@ -177,7 +141,9 @@ function faultOf(issue: Issue, given: unknown): Fault {
       return plain(`must be one of ${issue.values.map(String).join(', ')}`)
     case 'invalid_union': {
       const names = Object.keys(routers).join(', ')
-      return plain('must be the name of a router, or a map with its name', [`Routers: ${names}`])
+      return new SchemaFault(path, 'must be the name of a router, or a map with its name', {
+        suggestions: [`Routers: ${names}`],
+      })
     }
     case 'too_small':
       return plain(issue.origin === 'array' ? 'must not be empty' : `must be ${bound(issue)}`)
@@ -213,32 +179,4 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   if (last === 'hand_off') return ['stream', 'stay_below']
   if (last === 'network') return ['bandwidth_gb_s', 'latency_us']
   return Object.keys(schema.shape)
-}
-
-const shown = (path: readonly PropertyKey[]): string =>
-  path.reduce<string>((text, key) => {
-    if (typeof key === 'number') return `${text}[${key}]`
-    return text === '' ? String(key) : `${text}.${String(key)}`
-  }, '')
-
-/** Where the value at a path stands, or the nearest thing around it that the file has. */
-function offsetOf(
-  contents: unknown,
-  path: readonly PropertyKey[],
-  at: Fault['at'] = 'value',
-): number {
-  let node: unknown = contents
-  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
-  for (const [depth, key] of path.entries()) {
-    if (isSeq(node)) node = node.items[Number(key)]
-    else if (isMap(node)) {
-      const pair = node.items.find(({key: name}) => isScalar(name) && String(name.value) === key)
-      if (pair === undefined) break
-      if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset
-      node = pair.value
-    } else break
-    if (at === 'key' && depth === path.length - 1) break
-    if (isNode(node) && node.range && node.range[0] !== node.range[1]) offset = node.range[0]
-  }
-  return offset
 }

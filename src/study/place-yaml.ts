@@ -11,7 +11,7 @@ import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 
 /** The engines and the traffic that a file describes. */
 export async function placeYaml(request: RunRequest, path: string): Promise<Placement> {
-  const file = readClusterYaml(path)
+  const file = await readClusterYaml(path)
   const instances: Placed[] = []
   const notes = new Set<string>()
   let group = 0

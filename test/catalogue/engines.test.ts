@@ -52,27 +52,27 @@ describe('engine profiles', () => {
     [
       'a unit in a number',
       'extends: vllm-0.19\nhost: {layer_us: 14us}',
-      /host\.layer_us must be a number .* got "14us"/,
+      /mine\.yaml:2:18: host\.layer_us must be a number .* but is "14us"/,
     ],
     [
       'a negative time',
       'extends: vllm-0.19\nfront_end: {http_ms: -1}',
-      /front_end\.http_ms must be .* got -1/,
+      /mine\.yaml:2:22: front_end\.http_ms must be .* but is -1/,
     ],
     [
       'an unknown key',
       'extends: vllm-0.19\nhots: {layer_us: 14}',
-      /hots is not a known key; known are id, /,
+      /mine\.yaml:2:1: hots is not a known key; known are id, /,
     ],
     [
       'a missing section',
       'id: mine\nreleases: []',
-      /front_end must be a map of keys, but it is missing/,
+      /the file lacks the key front_end, which must be a map of keys/,
     ],
     [
       'a share above one',
       'extends: vllm-0.19\ndefaults: {gpu_memory_utilization: 90}',
-      /gpu_memory_utilization must be above 0 and at most 1/,
+      /gpu_memory_utilization must be a number above 0 and at most 1, but is 90/,
     ],
     ['no map', '- 1\n', /must be a map/],
     ['no YAML', 'a: [1\n', /mine\.yaml:\d+:\d+: not valid YAML/],

@@ -62,7 +62,7 @@ source: my own bench
       [
         'an unknown key',
         card.replace('vendor: Me', 'vendor: Me\nvendr: Me'),
-        ':4:8',
+        ':4:1',
         'vendr is not a known key',
       ],
       [
@@ -80,7 +80,7 @@ source: my own bench
       [
         'an unknown dtype',
         card.replace('{bf16: 100}', '{bf16: 100, fp6: 1}'),
-        ':7:31',
+        ':7:26',
         'peak_tflops.fp6 is not a known key',
       ],
       [

@@ -182,7 +182,7 @@ describe('a profile bundle with a fault', () => {
       'a torn meta.yaml',
       'meta.yaml',
       (t) => t.replace('tp_degrees: [1, 2]', 'tp_degrees: [1, 2'),
-      'meta.yaml: ',
+      'meta.yaml:7:',
     ],
     [
       'a list for meta.yaml',

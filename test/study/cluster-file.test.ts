@@ -2,8 +2,8 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
-import {Problem} from '#llmsim/errors.js'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
+import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'llmsim-cluster-'))
@@ -36,21 +36,16 @@ admission:
   - {name: others, up_to_priority: 9, max_waiting: 50}
 `
 
-const faultIn = (text: string) => {
+const faultIn = async (text: string): Promise<string> => {
   const path = fileOf(text)
-  try {
-    readClusterYaml(path)
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error
-    expect(error.code).equal('CLUSTER_BAD_FILE')
-    return error.message.replace(`${path}:`, '')
-  }
-  throw new Error('nothing was thrown')
+  const {code, message} = await problemOf(() => readClusterYaml(path))
+  expect(code).equal('CLUSTER_BAD_FILE')
+  return message.replace(`${path}:`, '')
 }
 
 describe('a cluster file of ours', () => {
-  it('is read whole, with defaults', () => {
-    const file = readClusterYaml(fileOf(whole))
+  it('is read whole, with defaults', async () => {
+    const file = await readClusterYaml(fileOf(whole))
     expect(file.instances.map(({count, tp, dp, role}) => [count, tp, dp, role])).deep.equal([
       [2, 2, 1, 'prefill'],
       [3, 1, 1, 'decode'],
@@ -90,20 +85,22 @@ describe('a cluster file of ours', () => {
       '',
       '4:5: instances[0] lacks the key hardware, here or at the top of the file.',
     ],
-    ['instances:', 'instances', '4:1: not YAML: Implicit keys need to be on a single line.'],
+    ['instances:', 'instances', '4:1: not valid YAML: Implicit keys need to be on a single line.'],
   ]
   for (const [change, to, says] of faults)
-    it(`says where it is wrong: ${to || 'no hardware'}`, () => {
+    it(`says where it is wrong: ${to || 'no hardware'}`, async () => {
       expect(whole.includes(change)).equal(true)
-      expect(faultIn(whole.replace(change, to))).equal(says)
+      expect(await faultIn(whole.replace(change, to))).equal(says)
     })
 
-  it('needs both roles, or none', () => {
+  it('needs both roles, or none', async () => {
     const [prefill, decode] = ['prefill', 'decode'].map(
       (role) => `hardware: H100\ninstances:\n  - role: ${role}\n`,
     )
-    expect(faultIn(prefill!)).include('instances has prefill instances and none with role: decode')
-    expect(faultIn(decode!)).include('has decode instances only: nobody runs the prompts')
+    expect(await faultIn(prefill!)).include(
+      'instances has prefill instances and none with role: decode',
+    )
+    expect(await faultIn(decode!)).include('has decode instances only: nobody runs the prompts')
   })
 
   it('runs, is checked, and says what it was', async () => {
