@@ -2,7 +2,7 @@
 import type {GemmClass} from '../catalogue/hardware-shape.js'
 import type {LayerGroup} from '../catalogue/model-shape.js'
 import type {Coefficients} from './coefficients.js'
-import {allReduceOn} from './collective.js'
+import {joinedBy} from './collective.js'
 import {type ModelPart, precisionOf} from './precision.js'
 import type {RooflineRequest} from './roofline.js'
 import type {Provenance, StepTimeModel} from './step-time.js'
@@ -29,8 +29,11 @@ export const rooflineProvenance = (
     add('attention of mixed steps', coefficients.mixedAttention)
   if (experts) add('moe', coefficients.moeChoice(precisionOf('experts', request).gemmClass))
   const {tp, ep} = parallelism
-  const degree = tp === 1 && experts ? ep : tp
-  if (degree > 1) add('all-reduce', allReduceOn(link, degree, coefficients.requested))
+  const joined = (kind: 'tensor' | 'experts', degree: number) =>
+    request.joined?.[kind] ?? joinedBy(link, degree, coefficients.requested)
+  if (tp > 1) add('all-reduce', joined('tensor', tp))
+  if (experts && ep > tp)
+    add(`experts by ${request.exchange ?? 'gather'}`, joined('experts', ep).library)
   // The host terms were fitted on one kind of device and carried over to the others.
   const own = request.hardware.id === 'H100'
   add('host', {from: own ? 'calibrated' : 'class default', detail: request.host.source})

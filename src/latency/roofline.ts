@@ -18,7 +18,8 @@ import {
 import type {StageCut} from '../catalogue/parallelism.js'
 import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
-import {type AllReduce, allReduceOn} from './collective.js'
+import {type AllReduce, allReduceOf, type Joined, joinedBy} from './collective.js'
+import {type Exchange, exchangeNs} from './exchange.js'
 import {busiestRank, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
 import {type HostTerms, samplerNs} from './host.js'
@@ -33,6 +34,10 @@ export interface RooflineRequest {
   /** The link between tensor-parallel ranks; null for a device used alone. */
   readonly link: Link | null
   readonly parallelism: {readonly tp: number; readonly ep: number}
+  /** How its ranks are joined where a topology says so; absent: by the link. */
+  readonly joined?: {readonly tensor: Joined; readonly experts: Joined} | undefined
+  /** How tokens reach experts on data-parallel ranks; `gather` when absent. */
+  readonly exchange?: Exchange | undefined
   /** Number format of the linear layers; absent: as the checkpoint has it. */
   readonly dtype?: Dtype | undefined
   readonly kvDtype: KvDtype
@@ -192,7 +197,7 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
     elements: elementsPerToken(group, model.hiddenSize, tp),
     allReduces: layerAllReduces(group, request, coefficients),
   }))
-  const tpReduce = tp > 1 ? reduceAmong(tp, request, coefficients) : null
+  const tpReduce = tp > 1 ? reduceAmong(request, coefficients) : null
   const lmHead = {k: model.hiddenSize, n: Math.ceil(model.vocabSize / tp)}
   const lmHeadKernel = kernelOf('lmHead')
   const sampler = samplerNs(host.sampler, model.vocabSize, hardware)
@@ -269,29 +274,33 @@ const expertTerm = (
   return (tokens) => expertsNs(tokens * members * busiest, share, kernel)
 }
 
-/**
- * Collectives of a layer: after attention and after the MLP. Experts that are spread over data-parallel
- * members gather the tokens of all and scatter the sums, which together move what one all-reduce does.
- */
+/** Collectives of a layer: after attention and after the MLP, and tokens on their way to experts of other members. */
 const layerAllReduces = (
   group: LayerGroup,
   request: RooflineRequest,
   coefficients: Coefficients,
 ): ((tokens: number) => number) => {
   const {tp, ep} = request.parallelism
+  const {experts, denseIntermediate} = group.mlp
   const bytes = request.model.hiddenSize * 2
   const none: AllReduce = () => 0
-  const within = tp > 1 ? reduceAmong(tp, request, coefficients) : none
+  const within = tp > 1 ? reduceAmong(request, coefficients) : none
   const members = membersOf(request.parallelism)
-  if (!group.mlp.experts || members === 1) return (tokens) => 2 * within(tokens * bytes)
-  const across = reduceAmong(ep, request, coefficients)
-  const shared = group.mlp.denseIntermediate > 0 ? within : none
-  return (tokens) =>
-    within(tokens * bytes) + shared(tokens * bytes) + across(tokens * members * bytes)
+  if (!experts || members === 1) return (tokens) => 2 * within(tokens * bytes)
+  const across = exchangeNs({
+    joined: expertsJoined(request, coefficients),
+    exchange: request.exchange ?? 'gather',
+    ranks: ep,
+    hiddenSize: request.model.hiddenSize,
+    ...{experts: experts.count, perToken: experts.perToken},
+  })
+  const shared = denseIntermediate > 0 ? within : none
+  return (tokens) => within(tokens * bytes) + shared(tokens * bytes) + across(tokens * members)
 }
 
-const reduceAmong = (
-  degree: number,
-  request: RooflineRequest,
-  coefficients: Coefficients,
-): AllReduce => allReduceOn(request.link, degree, coefficients.requested).coefficients
+const expertsJoined = (request: RooflineRequest, {requested}: Coefficients): Joined =>
+  request.joined?.experts ?? joinedBy(request.link, request.parallelism.ep, requested)
+
+const reduceAmong = (request: RooflineRequest, {requested}: Coefficients): AllReduce =>
+  allReduceOf(request.joined?.tensor ?? joinedBy(request.link, request.parallelism.tp, requested))
+    .coefficients

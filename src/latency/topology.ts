@@ -1,15 +1,17 @@
 /**
  * Collectives among devices that several kinds of links join, dimension by dimension: eight devices on NVLink, four
  * such nodes on InfiniBand. Each algorithm is a sum of latencies and of bytes at a rate (the α–β model: Thakur et al.,
- * "Optimization of collective communication operations in MPICH", 2005), and the fastest is taken, as NCCL does.
- * Where a link has a measured all-reduce, that is what its dimension takes.
+ * "Optimization of collective communication operations in MPICH", 2005), in one of two protocols, and the fastest is
+ * taken, as NCCL does. Where a link has measured curves, those are what its dimension takes.
  */
-import type {LinkKind} from '../catalogue/hardware-shape.js'
+import type {CollectiveKind, LinkKind} from '../catalogue/hardware-shape.js'
 import {Problem} from '../errors.js'
-import type {AllReduce} from './collective.js'
 
 /** How the members of a dimension are wired. `switch`: every two at full rate. `ring`: neighbours only. */
 export type Wiring = 'switch' | 'ring'
+
+/** ns of a collective by bytes, not rounded. */
+export type CollectiveNs = (bytes: number) => number
 
 /** Innermost first: device number = Σ place in a dimension × degrees of those inside of it. */
 export interface Dimension {
@@ -19,11 +21,14 @@ export interface Dimension {
   readonly degree: number
   /** Per direction and port. */
   readonly gbPerS: number
+  /** Of one hop of a collective. */
   readonly latencyNs: number
   /** Devices that share a port: 1, or all of a group below (one network card in a node). */
   readonly devicesPerPort: number
-  /** Of so many bytes among its members; wins over what follows from rate and latency. */
-  readonly measured?: AllReduce | undefined
+  /** Of the engine's own all-reduce, which serves a group in this dimension alone. */
+  readonly own?: CollectiveNs | undefined
+  /** Of the collective library; wins over what follows from rate and latency. */
+  readonly library?: {readonly [Kind in CollectiveKind]?: CollectiveNs}
 }
 
 export const algorithms = [
@@ -41,91 +46,219 @@ export interface CollectiveTime {
   readonly by: Algorithm
 }
 
-/** One hop of a ring with NCCL's LL128 protocol, from the constants of its tuning model (2.17–2.19): NVLink, PCIe, network. */
-export const hopNs: Readonly<Record<LinkKind, number>> = {
-  nvlink: 1900,
-  'nvlink-bridge': 1900,
-  ici: 1900,
-  pcie: 2500,
-  fabric: 4000,
-  ethernet: 4000,
+/** Of NCCL: what every call costs, and the share of a port's rate that it reaches. */
+interface Protocol {
+  readonly baseNs: number
+  readonly share: number
+}
+
+interface LibraryLaw {
+  /** Flags with every few bytes, at once; whole buffers, at a better rate. */
+  readonly protocols: readonly [low: Protocol, simple: Protocol]
+  readonly hopNs: number
+}
+
+/**
+ * Fitted to NCCL's tables of A100, H100, H200, B200, B300 and GB200 (aiconfigurator; all-reduce, all-gather,
+ * reduce-scatter and all-to-all of 512 B to 512 MiB among 2, 4 and 8): median error 12 %, on a device that was left out
+ * 9 to 34 % (an H100's calls cost half of the others').
+ */
+const switched: LibraryLaw = {
+  protocols: [
+    {baseNs: 8960, share: 0.27},
+    {baseNs: 24_800, share: 0.66},
+  ],
+  hopNs: 860,
+}
+
+/** Between nodes nobody has measured: the calls of devices on a switch, and a hop of NCCL's tuning constants (LL128, network). */
+const network: LibraryLaw = {...switched, hopNs: 4000}
+
+const laws: Readonly<Record<LinkKind, LibraryLaw>> = {
+  nvlink: switched,
+  'nvlink-bridge': switched,
+  ici: switched,
+  /** Of pairs of L40S and RTX PRO 6000; the hop from the growth of small messages over 2, 4 and 8. */
+  pcie: {
+    protocols: [
+      {baseNs: 4800, share: 0.33},
+      {baseNs: 18_500, share: 0.6},
+    ],
+    hopNs: 1250,
+  },
+  fabric: network,
+  ethernet: network,
+}
+
+/** One hop of a collective where nothing else is known. */
+export const hopNsOf = (kind: LinkKind): number => laws[kind].hopNs
+
+/** What one dimension does in a collective: hops one after the other, and bytes that a device sends. */
+interface Phase {
+  readonly dimension: Dimension
+  readonly hops: number
+  readonly sent: number
+}
+
+/** A way to do a collective: phases of one call, behind what was measured. */
+interface Way {
+  readonly measuredNs: number
+  readonly phases: readonly Phase[]
+  readonly by: Algorithm
 }
 
 /** Bytes per ns that one device has of its port while all of them send. */
 const rateOf = ({gbPerS, devicesPerPort}: Dimension): number => gbPerS / devicesPerPort
 
-const fastest = (times: readonly CollectiveTime[]): CollectiveTime =>
-  times.reduce((best, time) => (time.ns < best.ns ? time : best))
+function timeOf({measuredNs, phases, by}: Way): CollectiveTime {
+  if (phases.length === 0) return {ns: measuredNs, by}
+  const inProtocol = (which: 0 | 1): number => {
+    let baseNs = 0
+    let ns = 0
+    for (const {dimension, hops, sent} of phases) {
+      const protocol = laws[dimension.kind].protocols[which]
+      baseNs = Math.max(baseNs, protocol.baseNs)
+      ns += hops * dimension.latencyNs + sent / (rateOf(dimension) * protocol.share)
+    }
+    // A measured part has paid for the call.
+    return measuredNs > 0 ? measuredNs + ns : baseNs + ns
+  }
+  return {ns: Math.min(inProtocol(0), inProtocol(1)), by}
+}
+
+const fastest = (ways: readonly Way[]): CollectiveTime =>
+  ways.map(timeOf).reduce((best, time) => (time.ns < best.ns ? time : best))
+
+const used = (dimensions: readonly Dimension[]): readonly Dimension[] =>
+  dimensions.filter(({degree}) => degree > 1)
+
+/** Every rank ends with the sum of everybody's `bytes`. The engine's own kernel serves one dimension. */
+export function allReduce(dimensions: readonly Dimension[], bytes: number): CollectiveTime {
+  const [inner, ...outer] = used(dimensions)
+  if (inner === undefined) return {ns: 0, by: 'direct'}
+  if (outer.length === 0 && inner.own) return {ns: inner.own(bytes), by: 'measured'}
+  return fastest(waysOf([inner, ...outer], bytes, 'all-reduce'))
+}
 
 /**
- * Every rank ends with the part of the sum that is its own (or, the other way round, with everybody's part): half of
- * an all-reduce of so many bytes per rank.
+ * `all-gather`: every rank ends with everybody's part, `bytes` in all. `reduce-scatter`: with the part of the sum of
+ * everybody's `bytes` that is its own.
  */
-export function reduceScatter(dimension: Dimension, bytes: number): CollectiveTime {
-  const {degree, latencyNs, wiring, measured} = dimension
-  if (degree === 1) return {ns: 0, by: 'direct'}
-  if (measured) return {ns: measured(bytes) / 2, by: 'measured'}
-  const sent = ((degree - 1) / degree) * bytes
-  const rate = rateOf(dimension)
-  const times: CollectiveTime[] = [{ns: (degree - 1) * latencyNs + sent / rate, by: 'ring'}]
-  if (wiring === 'switch') {
-    const rounds = Math.ceil(Math.log2(degree))
-    // Ranks beyond a power of two hand their data to a partner first.
-    const extra = Number.isInteger(Math.log2(degree)) ? 0 : latencyNs + bytes / rate
-    times.push({ns: rounds * latencyNs + sent / rate + extra, by: 'halving-doubling'})
-    if (reachesMemory(dimension)) times.push({ns: latencyNs + sent / rate, by: 'direct'})
-  }
-  return fastest(times)
+export function halfReduce(
+  dimensions: readonly Dimension[],
+  bytes: number,
+  kind: 'all-gather' | 'reduce-scatter',
+): CollectiveTime {
+  const all = used(dimensions)
+  if (all.length === 0) return {ns: 0, by: 'direct'}
+  return fastest(waysOf(all, bytes, kind))
 }
 
-/** Whether devices write into each other's memory, so that all may send to one at once. Network cards are given no such algorithm. */
+type RingKind = Exclude<CollectiveKind, 'all-to-all'>
+
+/** How often the bytes go round: scattered and gathered, or one of them. */
+const rounds = (kind: RingKind): number => (kind === 'all-reduce' ? 2 : 1)
+
+function waysOf(dimensions: readonly Dimension[], bytes: number, kind: RingKind): Way[] {
+  const [inner, ...outer] = dimensions as readonly [Dimension, ...Dimension[]]
+  if (outer.length === 0) return waysIn(inner, bytes, kind)
+  return [...hierarchical(inner, outer, {bytes, kind}), flatRing(dimensions, bytes, kind)]
+}
+
+function waysIn(dimension: Dimension, bytes: number, kind: RingKind): Way[] {
+  const {degree, wiring, library} = dimension
+  const measured = library?.[kind]
+  if (measured) return [{measuredNs: measured(bytes), phases: [], by: 'measured'}]
+  const times = rounds(kind)
+  const sent = (times * (degree - 1) * bytes) / degree
+  const way = (hops: number, more: number, by: Algorithm): Way => ({
+    measuredNs: 0,
+    phases: [{dimension, hops, sent: sent + more}],
+    by,
+  })
+  const ring = way(times * (degree - 1), 0, 'ring')
+  // NCCL's tables show rings where devices reach each other's memory; its trees join nodes.
+  if (wiring === 'ring' || reachesMemory(dimension)) return [ring]
+  const levels = Math.log2(degree)
+  // Ranks beyond a power of two hand their data to a partner first.
+  const isPower = Number.isInteger(levels)
+  const hops = times * (Math.ceil(levels) + (isPower ? 0 : 1))
+  return [ring, way(hops, isPower ? 0 : times * bytes, 'halving-doubling')]
+}
+
+/** Whether devices write into each other's memory. Network cards are given trees instead. */
 const reachesMemory = ({kind}: Dimension): boolean => kind !== 'fabric' && kind !== 'ethernet'
 
-/** Every rank ends with the sum of everybody's `bytes`. */
-export function allReduce(dimensions: readonly Dimension[], bytes: number): CollectiveTime {
-  const used = dimensions.filter(({degree}) => degree > 1)
-  const [inner, ...outer] = used
-  if (inner === undefined) return {ns: 0, by: 'direct'}
-  if (outer.length === 0) return inOneDimension(inner, bytes)
-  return fastest([hierarchical(inner, outer, bytes), flatRing(used, bytes)])
-}
-
-function inOneDimension(dimension: Dimension, bytes: number): CollectiveTime {
-  const {degree, latencyNs, measured} = dimension
-  if (measured) return {ns: measured(bytes), by: 'measured'}
-  const half = reduceScatter(dimension, bytes)
-  const twice = {ns: 2 * half.ns, by: half.by}
-  if (dimension.wiring === 'ring' || !reachesMemory(dimension)) return twice
-  // One shot: everybody sends everything to everybody. Best for a few bytes.
-  const sent = ((degree - 1) * bytes) / rateOf(dimension)
-  return fastest([twice, {ns: latencyNs + sent, by: 'direct'}])
-}
-
-/** Reduce-scatter inside, all-reduce of the parts outside (all ports side by side), all-gather inside. */
+/** Scattered inside, parts outside (all ports side by side), gathered inside. */
 function hierarchical(
   inner: Dimension,
   outer: readonly Dimension[],
-  bytes: number,
-): CollectiveTime {
-  const inside = 2 * reduceScatter(inner, bytes).ns
-  return {ns: inside + allReduce(outer, bytes / inner.degree).ns, by: 'hierarchical'}
+  {bytes, kind}: {bytes: number; kind: RingKind},
+): Way[] {
+  const part = bytes / inner.degree
+  const inside = insideWay(inner, bytes, kind)
+  return waysOf(outer, part, kind).map((outside) => ({
+    measuredNs: inside.measuredNs + outside.measuredNs,
+    phases: [...inside.phases, ...outside.phases],
+    by: 'hierarchical',
+  }))
+}
+
+function insideWay(inner: Dimension, bytes: number, kind: RingKind): Way {
+  const halves: RingKind[] = kind === 'all-reduce' ? ['reduce-scatter', 'all-gather'] : [kind]
+  const {library} = inner
+  const isKnown = halves.every((half) => library?.[half])
+  if (!isKnown) return waysIn({...inner, library: {}, wiring: 'ring'}, bytes, kind)[0]!
+  let measuredNs = 0
+  for (const half of halves) measuredNs += library![half]!(bytes)
+  return {measuredNs, phases: [], by: 'measured'}
 }
 
 /** One ring through all devices; channels spread over all ports, so that no port carries more than its part. */
-function flatRing(dimensions: readonly Dimension[], bytes: number): CollectiveTime {
+function flatRing(dimensions: readonly Dimension[], bytes: number, kind: RingKind): Way {
   const ranks = deviceCount(dimensions)
-  let rate = Number.POSITIVE_INFINITY
+  const times = rounds(kind)
+  const phases: Phase[] = []
   let inside = 1
-  let latencyNs = 0
   for (const dimension of dimensions) {
+    const hops = times * (dimension.degree - 1) * (ranks / (inside * dimension.degree))
     // Of a group only one ring edge per channel leaves it: its ports together carry what a device inside carries.
-    rate = Math.min(rate, rateOf(dimension) * inside)
-    latencyNs +=
-      dimension.latencyNs * (dimension.degree - 1) * (ranks / (inside * dimension.degree))
+    phases.push({dimension: {...dimension, gbPerS: dimension.gbPerS * inside}, hops, sent: 0})
     inside *= dimension.degree
   }
-  const sent = ((ranks - 1) / ranks) * bytes
-  return {ns: 2 * (latencyNs + sent / rate), by: 'ring'}
+  const rate = ({dimension}: Phase) => rateOf(dimension) * laws[dimension.kind].protocols[1].share
+  const slowest = phases.reduce((least, phase) => (rate(phase) < rate(least) ? phase : least))
+  const sent = (times * (ranks - 1) * bytes) / ranks
+  return {
+    measuredNs: 0,
+    phases: phases.map((phase) => (phase === slowest ? {...phase, sent} : phase)),
+    by: 'ring',
+  }
+}
+
+/**
+ * Every rank has a part of its `bytes` for each other one, and sends it directly: those for its neighbours inside and
+ * those for others leave by ports of their own, at the same time.
+ */
+export function allToAll(dimensions: readonly Dimension[], bytes: number): CollectiveTime {
+  const all = used(dimensions)
+  if (all.length === 0) return {ns: 0, by: 'direct'}
+  const ranks = deviceCount(all)
+  let inside = 1
+  let ns = 0
+  let by: Algorithm = 'direct'
+  for (const dimension of all) {
+    const {degree, library} = dimension
+    // Devices that differ in this dimension, and in none outside of it.
+    const sent = ((degree - 1) * inside * bytes) / ranks
+    const measured = library?.['all-to-all']
+    const time: CollectiveTime = measured
+      ? {ns: measured((sent * degree) / (degree - 1)), by: 'measured'}
+      : timeOf({measuredNs: 0, phases: [{dimension, hops: 1, sent}], by: 'direct'})
+    if (time.ns > ns) ({ns, by} = time)
+    inside *= degree
+  }
+  return {ns, by}
 }
 
 /** The outermost dimension in which two devices differ is the one that joins them; undefined: they are the same. */
@@ -144,37 +277,49 @@ export function joining(
   return found
 }
 
-export const deviceCount = (dimensions: readonly Dimension[]): number =>
+export const deviceCount = (dimensions: readonly {readonly degree: number}[]): number =>
   dimensions.reduce((product, {degree}) => product * degree, 1)
 
 /**
- * The part of a topology that `ranks` neighbouring devices take: dimensions are filled from the inside.
- * @throws Problem PARALLELISM_INVALID where a dimension would be filled in part only, or there are too few devices
+ * The part of each dimension that some devices take, all of those inside of it alike.
+ * @throws Problem PARALLELISM_INVALID where groups would be of unequal size
  */
-export function innermost(dimensions: readonly Dimension[], ranks: number): Dimension[] {
-  let left = ranks
-  const taken: Dimension[] = []
-  for (const dimension of dimensions) {
-    const {degree} = dimension
-    const members = Math.min(left, degree)
-    if (left % members !== 0 || (left > degree && left % degree !== 0)) throw cutting(ranks, degree)
-    // A measured curve belongs to the whole dimension.
-    const {measured, ...rest} = dimension
-    taken.push(members === degree ? dimension : {...rest, degree: members})
-    left /= members
-  }
-  if (left === 1) return taken.filter(({degree}) => degree > 1)
-  throw new Problem(
-    'PARALLELISM_INVALID',
-    `${ranks} devices: the topology has ${deviceCount(dimensions)}.`,
-  )
+export function taken(
+  dimensions: readonly {readonly degree: number}[],
+  devices: readonly number[],
+): number[] {
+  const left = new Set(devices)
+  let groups = [...left]
+  const degrees = dimensions.map(({degree}) => {
+    const members = new Map<number, number>()
+    for (const group of groups) {
+      const outer = Math.floor(group / degree)
+      members.set(outer, (members.get(outer) ?? 0) + 1)
+    }
+    groups = [...members.keys()]
+    return Math.max(...members.values())
+  })
+  if (groups.length > 1 || groups[0]! > 0)
+    throw new Problem(
+      'PARALLELISM_INVALID',
+      `device ${Math.max(...devices)} is needed, and the topology has ${deviceCount(dimensions)}.`,
+    )
+  const product = degrees.reduce((all, degree) => all * degree, 1)
+  if (product === left.size) return degrees
+  throw cutting(devices, dimensions[0]!.degree)
 }
 
-const cutting = (ranks: number, degree: number): Problem => {
-  const below = Math.floor(ranks / degree) * degree
-  return new Problem(
-    'PARALLELISM_INVALID',
-    `${ranks} devices do not fill groups of ${degree}: one group would be smaller than the others.`,
-    {suggestions: [`${below} or ${below + degree} devices`]},
-  )
+function cutting(devices: readonly number[], degree: number): Problem {
+  const count = devices.length
+  const below = Math.floor(count / degree) * degree
+  const first = Math.min(...devices)
+  const message =
+    below > 0
+      ? `${count} devices do not fill groups of ${degree}: one group would be smaller than the others.`
+      : `${count} devices from device ${first} on are cut unequally by groups of ${degree}.`
+  const suggestion =
+    below > 0
+      ? `${below} or ${below + degree} devices`
+      : `An order of instances in which none crosses the edge of a group of ${degree}.`
+  return new Problem('PARALLELISM_INVALID', message, {suggestions: [suggestion]})
 }

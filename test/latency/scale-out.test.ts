@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import {linkOf, loadHardware} from '#llmsim/catalogue/hardware.js'
-import {allReduceOn} from '#llmsim/latency/collective.js'
+import {allReduceOn, measuredCollective} from '#llmsim/latency/collective.js'
 import {problemOf} from '../catalogue/problem.js'
 
 const MiB = 2 ** 20
@@ -16,14 +16,18 @@ describe('all-reduce across nodes', () => {
       expect(joined.coefficients(bytes)).equal(alone.coefficients(bytes))
   })
 
-  it('adds the way between nodes to the measured one inside of them', async () => {
-    const alone = await onH100('nvlink4', 8)
+  it('adds the way between nodes to what the library takes inside of them', async () => {
+    const link = linkOf(await loadHardware('H100'), 'nvlink4')!
+    const inside = (bytes: number) =>
+      (['all-gather', 'reduce-scatter'] as const)
+        .map((kind) => measuredCollective(link.library[kind]!, kind, 8)(bytes))
+        .reduce((a, b) => a + b)
     const {coefficients, detail, from} = await onH100('nvlink4+infiniband:50', 16)
-    // Two nodes: one exchange of half the part of each device, both ways.
-    const between = (bytes: number) => 2 * (4000 + bytes / 8 / 2 / 50)
-    expect(coefficients(MiB)).closeTo(alone.coefficients(MiB) + between(MiB), 1e-6)
+    // Two nodes: one exchange of half the part of each device, both ways, in whole buffers.
+    const between = (bytes: number) => 2 * (4000 + bytes / 8 / 2 / (50 * 0.66))
+    expect(coefficients(MiB)).closeTo(inside(MiB) + between(MiB), 1e-6)
     expect(from).equal('class default')
-    expect(detail).contain('2 groups of 8')
+    expect(detail).contain('8 devices on nvlink4').contain('2 members at 50 GB/s')
   })
 
   it('is slower on a slower network, and with more nodes', async () => {
