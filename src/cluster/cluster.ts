@@ -33,6 +33,8 @@ export class Cluster {
   readonly instanceOf: number[] = []
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
   readonly #nextAt: Float64Array
+  /** Prompts that ended in the present instant and go on elsewhere. */
+  readonly #prefilled: number[] = []
   readonly #config: SimulationConfig
   readonly #router: Router
   readonly #sink: RequestSink
@@ -191,7 +193,7 @@ export class Cluster {
   }
 
   #look(instance: number): void {
-    this.#nextAt[instance] = this.replicas[instance]!.nextAt
+    this.replicas[instance]!.tellNextAt(this.#nextAt)
   }
 
   /** The client of a request is gone at `now`. */
@@ -253,14 +255,15 @@ export class Cluster {
 
   /** One replica alone, as far as nobody else can see it. */
   #advance(replica: Replica, until: Ns): void {
+    const {instance} = replica
     for (;;) {
       replica.skip(until)
-      const now = replica.nextAt
-      if (now === never || now > until) break
+      this.#look(instance)
+      const now = this.#nextAt[instance]!
+      if (now === never || now > until) return
       this.#complete(replica, now)
       replica.plan(now)
     }
-    this.#look(replica.instance)
   }
 
   /** Makes `advanceTo` return once the events of the present instant have happened. For sinks. */
@@ -283,10 +286,10 @@ export class Cluster {
     this.#views.refresh(now)
     for (const group of this.#groups) if (group.advance?.(now)) this.#lookAtAll()
     const due = this.replicas.filter(({instance}) => this.#nextAt[instance] === now)
-    const prefilled: number[] = []
-    for (const replica of due) this.#complete(replica, now, prefilled)
+    this.#prefilled.length = 0
+    for (const replica of due) this.#complete(replica, now)
     this.#sink.settle?.(now)
-    for (const slot of prefilled) this.#handOver(slot, now)
+    for (const slot of this.#prefilled) this.#handOver(slot, now)
     this.#handOffs?.deliver(now, (instance) => this.#look(instance))
     // Completions may have released requests into replicas that were not due.
     for (const replica of this.replicas) {
@@ -323,12 +326,12 @@ export class Cluster {
     return replica.nextAt > now
   }
 
-  #complete(replica: Replica, now: Ns, prefilled: number[] = []): void {
+  #complete(replica: Replica, now: Ns): void {
     replica.enter(now, this.#reject)
     if (!replica.complete(now)) return
     for (const slot of replica.engine.finished) {
       if (this.#handOffs?.isPrompt(slot)) {
-        prefilled.push(slot)
+        this.#prefilled.push(slot)
         continue
       }
       this.#sink.finished(slot, now)

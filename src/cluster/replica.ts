@@ -162,6 +162,12 @@ export class Replica implements EngineView {
     return Math.min(this.#end, held ?? this.#planAt, this.#entersAt)
   }
 
+  /** Writes `nextAt` to its place among those of all: a number that a call returns is an object each time. */
+  tellNextAt(all: Float64Array): void {
+    const held = this.#dummyEnds[0]
+    all[this.instance] = Math.min(this.#end, held ?? this.#planAt, this.#entersAt)
+  }
+
   /** When the next request reaches the engine: out of the front end, or as its adapter is loaded. */
   get #entersAt(): Ns {
     const entering = this.#entering.nextAt()

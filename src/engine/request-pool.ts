@@ -136,9 +136,22 @@ export class RequestPool {
 
   /** Puts slots in order of their admission. Most lists have one or two. */
   sortByAdmission(slots: number[]): void {
-    if (slots.length < 2) return
+    // Mostly one or a few, in order already; the sort of the language makes two arrays for any.
+    if (slots.length > 32) slots.sort(this.#byAdmission)
+    else this.#insertionSort(slots)
+  }
+
+  readonly #byAdmission = (a: number, b: number): number => this.admission[a]! - this.admission[b]!
+
+  #insertionSort(slots: number[]): void {
     const {admission} = this
-    slots.sort((a, b) => admission[a]! - admission[b]!)
+    for (let sorted = 1; sorted < slots.length; sorted++) {
+      const slot = slots[sorted]!
+      const key = admission[slot]!
+      let at = sorted
+      for (; at > 0 && admission[slots[at - 1]!]! > key; at--) slots[at] = slots[at - 1]!
+      slots[at] = slot
+    }
   }
 
   #grow(): void {

@@ -81,6 +81,13 @@ export class RunningPlan {
     return left
   }
 
+  /** A member fills a block that others may find. */
+  readonly #fill = (slot: number): 'more' | 'last' => {
+    this.#enterers.push(slot)
+    const filled = (this.#parts.seats.cohort.context(slot) + 1) / this.#parts.config.blockSize
+    return filled < this.#parts.requests.shareable[slot]! ? 'more' : 'last'
+  }
+
   /** Blocks for the members that need one; index entries for those that fill one, in order of admission. */
   takeDecodeBlocks(chunks: readonly number[] = noChunks): void {
     const requests = this.#parts.requests
@@ -90,11 +97,7 @@ export class RunningPlan {
     if (chunks.length === 0 && !cohort.hasFillers()) return
     const enterers = this.#enterers
     empty(enterers)
-    cohort.forEachFiller((slot) => {
-      enterers.push(slot)
-      const filled = (cohort.context(slot) + 1) / this.#parts.config.blockSize
-      return filled < requests.shareable[slot]! ? 'more' : 'last'
-    })
+    cohort.forEachFiller(this.#fill)
     for (const slot of chunks) enterers.push(slot)
     requests.sortByAdmission(enterers)
     for (const slot of enterers) {
