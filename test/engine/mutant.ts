@@ -14,7 +14,16 @@ export interface Fault {
 }
 
 /** What the engine and its clock are made of, and what these import. */
-const parts = ['cluster', 'engine', 'latency', 'stats', 'trace', 'errors.js', 'edit-distance.js']
+const parts = [
+  'cluster',
+  'compat',
+  'engine',
+  'latency',
+  'stats',
+  'trace',
+  'errors.js',
+  'edit-distance.js',
+]
 // Inside of the project, so that packages and "type": "module" are found.
 const home = join(root, '.test/mutants')
 
