@@ -9,10 +9,11 @@ import type {Ns} from '../latency/step-time.js'
 import {Autoscaler} from './autoscaler.js'
 import {DpGroup, type RankGroup} from './dp-group.js'
 import {HandOffs, type Legs} from './hand-offs.js'
-import {type Network, OwnLinks} from './network.js'
+import type {Network} from './network.js'
 import {PolledRanks} from './polled-ranks.js'
 import {noFrontEnd, Replica, realClock, type Surroundings} from './replica.js'
 import type {RequestView, Router} from './router.js'
+import {defaultPort, onePortEach, SharedLinks} from './shared-links.js'
 import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
 import {Views} from './views.js'
 
@@ -59,7 +60,7 @@ export class Cluster {
     this.#entrances = all.filter((instance) => config.replicas[instance]!.role !== 'decode')
     this.#decoders = all.filter((instance) => config.replicas[instance]!.role === 'decode')
     if (this.#decoders.length > 0) {
-      this.#network = config.network ?? new OwnLinks(() => 1)
+      this.#network = config.network ?? new SharedLinks(onePortEach(defaultPort))
       this.#handOffs = this.#makeHandOffs(this.#network)
     }
     this.#groups = this.#makeGroups()

@@ -175,6 +175,9 @@ function tightest(room: ReadonlyMap<number, number>, ways: readonly Way[]) {
   return {tight, rate}
 }
 
+/** One port of 400 Gb/s; latency of an RDMA read with its rendezvous. */
+export const defaultPort = {gbPerS: 50, latencyNs: 10_000} as const
+
 /**
  * Engines that each have one port to a switch that never is the bottleneck: what they send shares the rate of the
  * port, and so does what they receive.

@@ -49,6 +49,7 @@ export interface SimulationConfig {
   /** …and over those that decode, where there are such. */
   readonly decodeRouter?: Router
   readonly handOff?: HandOffSettings
+  /** What KV goes over; absent: a port of 400 Gb/s each. */
   readonly network?: Network
   /** Absent: all replicas are ready from the start. */
   readonly autoscale?: AutoscaleConfig | undefined

@@ -57,6 +57,8 @@ const kindDefaults: Readonly<Record<LinkKind, KindDefaults>> = {
 /** Time in ns of one all-reduce of so many bytes. */
 export type AllReduce = CollectiveNs
 
+export type {CoefficientSource} from './gemm.js'
+
 /** How some devices are joined, and where the figures come from. */
 export interface Joined {
   readonly dimensions: readonly Dimension[]
@@ -170,7 +172,7 @@ export function joinedIn(
 }
 
 function dimensionText({kind, degree, gbPerS, latencyNs}: Dimension, part: Joined | undefined) {
-  if (part) return `${degree} devices on ${part.detail}`
+  if (part) return `${degree} devices on ${part.library.detail}`
   return `${degree} members at ${gbPerS} GB/s, ${latencyNs / 1000} µs a hop (${kind}, class default)`
 }
 

@@ -262,13 +262,13 @@ export function allToAll(dimensions: readonly Dimension[], bytes: number): Colle
 }
 
 /** The outermost dimension in which two devices differ is the one that joins them; undefined: they are the same. */
-export function joining(
-  dimensions: readonly Dimension[],
+export function joining<D extends {readonly degree: number}>(
+  dimensions: readonly D[],
   a: number,
   b: number,
-): Dimension | undefined {
+): D | undefined {
   let [left, right] = [a, b]
-  let found: Dimension | undefined
+  let found: D | undefined
   for (const dimension of dimensions) {
     if (left % dimension.degree !== right % dimension.degree) found = dimension
     left = Math.floor(left / dimension.degree)

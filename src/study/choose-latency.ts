@@ -9,7 +9,7 @@ import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js
 import {partStep} from '../compat/profile-step.js'
 import type {RankWork} from '../compat/rank-work.js'
 import {Problem} from '../errors.js'
-import {allReduceOn} from '../latency/collective.js'
+import {allReduceOf, allReduceOn} from '../latency/collective.js'
 import {busiestRank} from '../latency/expert-load.js'
 import {type HostTerms, type HostUse, hostBesideProfile, hostTermsOf} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
@@ -20,6 +20,7 @@ import {ranksOfInstance} from './compat-ranks.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
 import type {RunRequest} from './run-request.js'
+import {hopLink, joinedBy} from './wiring.js'
 
 /** LLMServingSim's machine where flags do not describe one: a host memory of 256 GB/s. */
 const defaultHostMemory = {bandwidthGb: 256, latencyNs: 0}
@@ -63,6 +64,8 @@ export async function chooseLatency(
     )
   }
   const host = hostTermsOf(profile, sampling, useOf(instance, request))
+  const {wired} = instance
+  const coefficients = latency === 'datasheet' ? ('class' as const) : ('measured' as const)
   const of = (stage: StageCut | undefined) =>
     rooflineModel({
       model,
@@ -72,8 +75,10 @@ export async function chooseLatency(
       kvDtype: settings.kvCacheDtype ?? 'auto',
       host: request.compat === undefined ? host : silent(host),
       expertLoad: request.expertLoad,
-      coefficients: latency === 'datasheet' ? 'class' : 'measured',
+      coefficients,
       stage,
+      joined: wired && joinedBy(wired, link, coefficients),
+      exchange: settings.all2allBackend === 'deepep_high_throughput' ? 'all-to-all' : 'gather',
     })
   if (instance.pp === 1) return of(undefined)
   return {...of(undefined), ...inStages(instance, (stage) => of(stage).stepTime)}
@@ -81,7 +86,7 @@ export async function chooseLatency(
 
 /** The stages of a pipeline, and what joins them. Stages that are alike share their remembered figures. */
 function inStages(
-  {model, link, tp, pp, ep}: Instance,
+  {model, link, tp, pp, ep, wired}: Instance,
   timeOf: (stage: StageCut) => StepTime,
 ): {stepTime: StepTime; pipeline: PipelineTime} {
   checkParallelism(model, {tp, pp, ep})
@@ -92,7 +97,11 @@ function inStages(
     made.set(name, time)
     return time
   })
-  const hop = stageHop(linkOfStages(link, tp * pp), {hiddenSize: model.hiddenSize, tp, pp})
+  const hop = stageHop((wired && hopLink(wired)) ?? linkOfStages(link, tp * pp), {
+    hiddenSize: model.hiddenSize,
+    tp,
+    pp,
+  })
   return {stepTime: stages[0]!, pipeline: {stages, hop}}
 }
 
@@ -277,9 +286,11 @@ function notesOf(
 }
 
 /** The all-reduce of the device's link; experts add up over the same ranks. */
-function measuredCollectives({tp, link, model}: Instance) {
+function measuredCollectives({tp, link, model, wired}: Instance) {
   if (tp === 1) return {collectives: noCollectives, provenance: none}
-  const chosen = allReduceOn(link, tp, 'measured')
+  const chosen = wired
+    ? allReduceOf(joinedBy(wired, link, 'measured').tensor)
+    : allReduceOn(link, tp, 'measured')
   const allReduce = (tokens: number) =>
     Math.round(chosen.coefficients(tokens * model.hiddenSize * 2))
   const collectives: Collectives = {allReduce, dispatch: () => 0, combine: allReduce}

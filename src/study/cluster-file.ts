@@ -4,6 +4,7 @@ import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
+import {all2allBackends} from './run-request.js'
 
 const size = z.int().min(1)
 const share = z.number().gt(0).max(1)
@@ -25,6 +26,7 @@ const engine = z
     async_scheduling: z.boolean(),
     dtype: z.enum(weightFormats),
     kv_cache_dtype: z.enum(['auto', 'fp8']),
+    all2all_backend: z.enum(all2allBackends),
   })
   .partial()
 
@@ -60,6 +62,16 @@ const router = z.union([
   }),
 ])
 
+/** What joins the members of a dimension, innermost dimension first. */
+const dimension = z.strictObject({
+  kind: z.enum(['nvlink', 'nvlink-bridge', 'pcie', 'ici', 'infiniband', 'ethernet']),
+  degree: size,
+  bandwidth_gb_s: positive,
+  latency_us: z.number().min(0).optional(),
+  wiring: z.enum(['switch', 'ring']).default('switch'),
+  devices_per_port: size.default(1),
+})
+
 const admission = z.strictObject({
   name: z.string().min(1),
   up_to_priority: z.int(),
@@ -85,6 +97,7 @@ const schema = z
     network: z
       .strictObject({bandwidth_gb_s: positive, latency_us: z.number().min(0).default(10)})
       .optional(),
+    topology: z.array(dimension).min(1).optional(),
     admission: z.array(admission).min(1).optional(),
   })
   .superRefine((file, context) => {
@@ -108,6 +121,7 @@ const schema = z
   })
 
 export type ClusterYaml = z.infer<typeof schema>
+export type DimensionYaml = z.infer<typeof dimension>
 export type InstanceYaml = ClusterYaml['instances'][number]
 
 /** @throws Problem CLUSTER_BAD_FILE with file:line:column, the path, and the rule */
@@ -175,6 +189,7 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   const last = path.filter((key) => typeof key === 'string').at(-1)
   if (last === 'engine') return Object.keys(engine.shape)
   if (last === 'instances') return Object.keys(instance.shape)
+  if (last === 'topology') return Object.keys(dimension.shape)
   if (last === 'admission') return Object.keys(admission.shape)
   if (last === 'hand_off') return ['stream', 'stay_below']
   if (last === 'network') return ['bandwidth_gb_s', 'latency_us']

@@ -15,6 +15,7 @@ import {engineChoice, samplingChoice} from './engine-choice.js'
 import {type Layout, resolveLayout} from './layout.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
+import type {Wired} from './wiring.js'
 
 export interface Instance {
   /** Name of the device as the user wrote it: the folder of its profiles. */
@@ -35,6 +36,8 @@ export interface Instance {
   readonly role?: 'prefill' | 'decode' | undefined
   /** What a cluster file says of the machine; undefined where flags describe it. */
   readonly machine: Machine | undefined
+  /** Where a topology says how its ranks are joined; absent: its link does. */
+  readonly wired?: Wired | undefined
 }
 
 export interface Machine {

@@ -2,12 +2,15 @@
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import {loadModel} from '../catalogue/models.js'
 import {Problem} from '../errors.js'
+import type {TopologyDimension} from '../latency/collective.js'
 import {scaled} from '../latency/scaled-hardware.js'
 import {type ClusterYaml, type InstanceYaml, readClusterYaml} from './cluster-file.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
+import {defaultNetwork} from './traffic.js'
+import {topologyOf, wire} from './wiring.js'
 
 /** The engines and the traffic that a file describes. */
 export async function placeYaml(request: RunRequest, path: string): Promise<Placement> {
@@ -16,15 +19,22 @@ export async function placeYaml(request: RunRequest, path: string): Promise<Plac
   const notes = new Set<string>()
   let group = 0
   let npu = 0
+  const topology = file.topology && topologyOf(file.topology)
   for (const [i, given] of file.instances.entries()) {
-    const {instance, dp} = await yamlInstance(request, file, given).catch((error: unknown) => {
+    const blame = (error: unknown): never => {
       if (!(error instanceof Problem)) throw error
       const {code, message, suggestions} = error
       throw new Problem(code, `${path}: instances[${i}]: ${message}`, {cause: error, suggestions})
-    })
+    }
+    const {instance, dp} = await yamlInstance(request, file, given).catch(blame)
     for (const note of instance.found.notes) notes.add(note)
+    const alike = new Map<string, Instance>()
     for (let copy = 0; copy < given.count; copy++) {
-      instances.push(...ranksOf(instance, dp, group++))
+      const placed = topology ? wired(topology, {instance, dp, first: npu, blame}) : instance
+      const {name = ''} = placed.wired ?? {}
+      const one = alike.get(name) ?? placed
+      alike.set(name, one)
+      instances.push(...ranksOf(one, dp, group++))
       npu += instance.tp * instance.pp * dp
     }
   }
@@ -34,6 +44,26 @@ export async function placeYaml(request: RunRequest, path: string): Promise<Plac
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     traffic: trafficOf(file),
     notes: [...notes],
+  }
+}
+
+interface Place {
+  readonly instance: Instance
+  readonly dp: number
+  /** Number of its first device. */
+  readonly first: number
+  readonly blame: (error: unknown) => never
+}
+
+function wired(
+  topology: readonly TopologyDimension[],
+  {instance, dp, first, blame}: Place,
+): Instance {
+  const {tp, pp, ep} = instance
+  try {
+    return {...instance, wired: wire(topology, first, {tp, pp, dp, ep})}
+  } catch (error) {
+    return blame(error)
   }
 }
 
@@ -75,12 +105,15 @@ function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
     asyncScheduling: given.async_scheduling,
     dtype: given.dtype,
     kvCacheDtype: given.kv_cache_dtype,
+    all2allBackend: given.all2all_backend,
   }
   return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
 }
 
 function trafficOf(file: ClusterYaml): FileTraffic {
   const {router, decode_router, router_view_age_ms, hand_off, network, admission} = file
+  // Instances may lie anywhere: KV takes the way that all of them have.
+  const outermost = file.topology?.at(-1)
   return {
     router: router?.name,
     weights: router?.weights,
@@ -88,10 +121,12 @@ function trafficOf(file: ClusterYaml): FileTraffic {
     viewAgeMs: router_view_age_ms,
     stream: hand_off?.stream,
     stayBelow: hand_off?.stay_below,
-    network: network && {
-      bandwidthGbS: network.bandwidth_gb_s,
-      latencyUs: network.latency_us,
-    },
+    network: network
+      ? {bandwidthGbS: network.bandwidth_gb_s, latencyUs: network.latency_us}
+      : outermost && {
+          ...defaultNetwork,
+          bandwidthGbS: outermost.bandwidth_gb_s / outermost.devices_per_port,
+        },
     admission: admission?.map(({name, up_to_priority, max_waiting, ...rates}) => ({
       name,
       upToPriority: up_to_priority,

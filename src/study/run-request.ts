@@ -33,7 +33,12 @@ export interface EngineSettings {
   readonly asyncScheduling?: boolean | undefined
   readonly dtype?: WeightFormat | undefined
   readonly kvCacheDtype?: KvDtype | undefined
+  readonly all2allBackend?: All2allBackend | undefined
 }
+
+/** How tokens reach the experts of data-parallel ranks, in vLLM's names; the first is its default. */
+export const all2allBackends = ['allgather_reducescatter', 'deepep_high_throughput'] as const
+export type All2allBackend = (typeof all2allBackends)[number]
 
 export interface RunRequest {
   readonly model: string

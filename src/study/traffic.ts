@@ -3,7 +3,7 @@
 import type {ReplicaConfig, SimulationConfig} from '../cluster/cluster.js'
 import {gateOf} from '../cluster/gate.js'
 import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
-import {onePortEach, SharedLinks} from '../cluster/shared-links.js'
+import {defaultPort, onePortEach, SharedLinks} from '../cluster/shared-links.js'
 import type {SpanIds} from '../engine/prefix-identity.js'
 import type {LivePrefixes} from '../server/live-prefixes.js'
 import type {Trace} from '../trace/trace.js'
@@ -15,8 +15,10 @@ export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter'
   readonly admission: NonNullable<TrafficRequest['admission']>
 }
 
-/** One port of 400 Gb/s; latency of an RDMA read with its rendezvous. */
-const defaultNetwork = {bandwidthGbS: 50, latencyUs: 10}
+export const defaultNetwork = {
+  bandwidthGbS: defaultPort.gbPerS,
+  latencyUs: defaultPort.latencyNs / 1000,
+}
 
 /** What a flag says goes before what the cluster file says. */
 export function settleTraffic(

@@ -1,5 +1,5 @@
 /** One random cluster through src/ and through the reference: the first difference as a sentence. */
-import {OwnLinks} from '#llmsim/cluster/network.js'
+
 import {replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
 import {TokenTimeline} from '#llmsim/cluster/token-timeline.js'
@@ -13,6 +13,7 @@ import {
   type ReferenceMember,
   runReferenceCluster,
 } from '../reference/reference-cluster.js'
+import {OwnLinks} from '../support/own-links.js'
 
 const atLeastOne =
   (time: StepTime): StepTime =>

@@ -3,10 +3,10 @@
  * in which each fault would show.
  */
 import {expect} from 'chai'
-import {OwnLinks} from '#llmsim/cluster/network.js'
 import {replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import {OwnLinks} from '../support/own-links.js'
 import {calm, serve, simulationOf, statusesOf, traceOf} from './serve.js'
 
 const shared = (engine: object, decodeBlocks = 1000) => ({

@@ -1,6 +1,5 @@
 import {expect} from 'chai'
 import fc from 'fast-check'
-import {OwnLinks} from '#llmsim/cluster/network.js'
 import {replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
 import type {EngineConfig} from '#llmsim/engine/engine-config.js'
@@ -14,6 +13,7 @@ import {statusNames} from '#llmsim/stats/outcomes.js'
 import {blockTokens, idsOfTokens} from '#llmsim/trace/block-ids.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {calm, replicaOf} from '../cluster/serve.js'
+import {OwnLinks} from '../support/own-links.js'
 import {ManualClock} from './manual-clock.js'
 
 /** One request of a client: when it comes, how much it asks, what it shares, when its client gives up. */
