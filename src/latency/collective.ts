@@ -58,6 +58,7 @@ const kindDefaults: Readonly<Record<LinkKind, KindDefaults>> = {
 export type AllReduce = CollectiveNs
 
 export type {CoefficientSource} from './gemm.js'
+export {joining, taken} from './topology.js'
 
 /** How some devices are joined, and where the figures come from. */
 export interface Joined {

@@ -5,9 +5,10 @@ import {
   type CoefficientSource,
   type Joined,
   joinedIn,
+  joining,
   type TopologyDimension,
+  taken,
 } from '../latency/collective.js'
-import {joining, taken} from '../latency/topology.js'
 import type {DimensionYaml} from './cluster-file.js'
 
 /** The devices of each kind of group, by number; groups of a kind lie alike. */
