@@ -33,11 +33,18 @@ const replicaOf = ({config, stepTime, pipeline, role, group}: ReferenceMember) =
   kv: {bytesPerToken: 1, layers: 1},
 })
 
-const runFast = (given: ReferenceClusterCase, detail: 'every step' | 'skipping') => {
+export type Detail = 'every step' | 'skipping'
+
+/** What is compared; faulty ones bring their own. */
+export type Modules = Pick<typeof own, 'replay' | 'TokenTimeline' | 'prefixIdentity'>
+
+const own = {replay, TokenTimeline, prefixIdentity}
+
+const runFast = (given: ReferenceClusterCase, detail: Detail, modules: Modules) => {
   const {trace, members, router, firstToken, stayBelow, transfer} = given
   const gaps: number[][] = []
-  const timelines = members.map(() => new TokenTimeline())
-  const result = replay({
+  const timelines = members.map(() => new modules.TokenTimeline())
+  const result = modules.replay({
     trace,
     simulation: {
       replicas: members.map(replicaOf),
@@ -46,7 +53,7 @@ const runFast = (given: ReferenceClusterCase, detail: 'every step' | 'skipping')
       handOff: {firstToken, stream: 'at the end', stayBelow},
       network: new OwnLinks((_from, _to, bytes) => transfer(bytes)),
       listener: (instance) => timelines[instance]!.listener,
-      prefixes: (size) => prefixIdentity(trace.prefix!, size),
+      prefixes: (size) => modules.prefixIdentity(trace.prefix!, size),
       ...(detail === 'every step' ? {onStep: () => {}} : {}),
     },
     onLeave: (row, slot, {outcomes: {instance}, at}) => {
@@ -59,9 +66,13 @@ const runFast = (given: ReferenceClusterCase, detail: 'every step' | 'skipping')
 const compared = ['scheduledAt', 'firstTokenAt', 'finishedAt', 'producedTokens'] as const
 
 /** The first difference, or undefined. */
-export const differenceIn = (given: ReferenceClusterCase, detail: 'every step' | 'skipping') => {
+export const differenceIn = (
+  given: ReferenceClusterCase,
+  detail: Detail,
+  modules: Modules = own,
+) => {
   const reference = runReferenceCluster(given)
-  const {outcomes, engines, gaps} = runFast(given, detail)
+  const {outcomes, engines, gaps} = runFast(given, detail, modules)
   const tell = (place: string, got: unknown, wanted: unknown) =>
     Object.is(got, wanted) ? undefined : `${place}: ${got}, the reference says ${wanted}`
   const inRow = (wanted: ClusterRow | undefined, row: number) => {

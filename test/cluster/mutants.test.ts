@@ -1,0 +1,251 @@
+/**
+ * The comparison of random clusters is worth what it catches: each of these faults in hand-offs, ranks that run together
+ * and the event loop must turn it red.
+ */
+import {expect} from 'chai'
+import fc from 'fast-check'
+import type {StepTime} from '#llmsim/latency/step-time.js'
+import {clearMutants, type Fault, mutate} from '../engine/mutant.js'
+import {buildCluster, type ClusterSpec, clusterSpecs} from '../reference/cluster-spec.js'
+import type {ReferenceClusterCase} from '../reference/reference-cluster.js'
+import {type Detail, differenceIn, type Modules} from './difference.js'
+
+interface Mutant extends Fault {
+  /** Faults of the skip-ahead show only where steps are skipped. */
+  readonly seen?: Detail
+}
+
+const handOffs = 'cluster/hand-offs.js'
+const group = 'cluster/dp-group.js'
+const replica = 'cluster/replica.js'
+const cluster = 'cluster/cluster.js'
+const admission = 'engine/admission.js'
+const engine = 'engine/engine.js'
+
+const shared: Readonly<Record<string, Mutant>> = {
+  'a request is expected for ever': {
+    file: handOffs,
+    from: 'replica.expected--;',
+    to: '',
+  },
+  'a request whose prompt is running is not expected where it decodes': {
+    file: handOffs,
+    from: 'replicas[legs.decode].expected++;',
+    to: '',
+  },
+  'a prompt that lost its KV counts as kept': {
+    file: handOffs,
+    from: 'requests.keeps[prompt] === 1',
+    to: 'true',
+  },
+  'all of a prompt is sent, whatever its decode engine has': {
+    file: handOffs,
+    from: '(requests.input[client] - known)',
+    to: 'requests.input[client]',
+  },
+  'blocks stay where the prompt ran': {
+    file: handOffs,
+    from: 'replica.engine.release(handOff.prompt);',
+    to: '',
+  },
+  'blocks that come back wake nobody': {
+    file: handOffs,
+    from: 'replica.engine.release(handOff.prompt);\n        replica.wake(now);',
+    to: 'replica.engine.release(handOff.prompt);',
+  },
+  'KV that has arrived wakes nobody': {
+    file: handOffs,
+    from: 'replicas[decode].wake(now);',
+    to: '',
+  },
+  'a client that leaves while its prompt runs is still expected': {
+    file: handOffs,
+    from: 'this.#parts.replicas[decode].expected--;',
+    to: '',
+  },
+  'a client that leaves lets its prompt run on': {
+    file: handOffs,
+    from: 'this.#parts.replicas[prefill].cancel(prompt, now);',
+    to: '',
+  },
+  'what the prompt found in the cache is forgotten': {
+    file: handOffs,
+    from: 'requests.cached[client] = requests.cached[prompt];',
+    to: '',
+  },
+  'when the prompt was scheduled is forgotten': {
+    file: handOffs,
+    from: 'requests.scheduledAt[client] = requests.scheduledAt[prompt];',
+    to: '',
+  },
+  'preemptions of the prompt are forgotten': {
+    file: handOffs,
+    from: 'requests.preemptions[client] = requests.preemptions[prompt];',
+    to: '',
+  },
+  'a prompt that can never be decoded is run': {
+    file: cluster,
+    from: 'this.replicas[legs.decode].engine.refusal(this.requests.total[slot])',
+    to: 'undefined',
+  },
+  'short prompts stay by their length, not by what is not cached': {
+    file: cluster,
+    from: 'request.inputTokens - this.replicas[decode].cachedTokens(request.row, request.inputTokens)',
+    to: 'request.inputTokens',
+  },
+  'requests that are there with their KV queue behind those without': {
+    file: engine,
+    from: 'takePlace(slot, Number.NEGATIVE_INFINITY,',
+    to: 'takePlace(slot, Number.MAX_SAFE_INTEGER,',
+  },
+  'a pulled prompt computes two tokens': {
+    file: admission,
+    from: 'seats.admit(slot, reached - 1);\n        requests.picked[slot] = 1;',
+    to: 'seats.admit(slot, reached - 2);\n        requests.picked[slot] = 2;',
+  },
+  'blocks of a prompt are taken though the cache has them': {
+    file: admission,
+    from: 'const taken = blocks.needed(match.tokens, reached);\n            blocks.adopt(slot, match);\n            pool.take(taken);\n            requests.state',
+    to: 'const taken = blocks.needed(0, reached);\n            blocks.adopt(slot, match);\n            pool.take(taken);\n            requests.state',
+  },
+}
+
+const tied: Readonly<Record<string, Mutant>> = {
+  'ranks do not pad': {file: group, from: 'shape.paddedTokens = padded;', to: ''},
+  'the last rank decides when a stage is done': {
+    file: group,
+    from: 'Math.max(ns, timeOf(times)(shapes[rank]))',
+    to: 'timeOf(times)(shapes[rank])',
+  },
+  'a rank without work takes no part in the pass': {
+    file: group,
+    from: 'Math.max(ns, timeOf(times)(shapes[rank]))',
+    to: '(pending[rank] ? Math.max(ns, timeOf(times)(shapes[rank])) : ns)',
+  },
+  'a rank without work computes nothing': {
+    file: group,
+    from: '{ ...dummy }',
+    to: '{ ...dummy, tokens: 0, sequences: 0, decodes: 0, decodeContext: 0 }',
+  },
+  'a pass starts in a stage that is busy': {
+    file: group,
+    from: 'if (now < this.#freeAt[0])',
+    to: 'if (false)',
+  },
+  'a pass enters a later stage that is busy': {
+    file: group,
+    from: 'Math.max(end + longest(({ hop }) => hop), this.#freeAt[stage])',
+    to: 'end + longest(({ hop }) => hop)',
+  },
+  'a hop costs nothing': {
+    file: group,
+    from: 'end + longest(({ hop }) => hop)',
+    to: 'end',
+  },
+  'a rank without work keeps all of its places': {
+    file: replica,
+    from: 'engine.config.depth - this.#dummyEnds.length',
+    to: 'engine.config.depth',
+  },
+  'a rank without work does not look for any as the pass ends': {
+    file: replica,
+    from: 'hasEnded || this.#dummyEnds[0] <= now',
+    to: 'hasEnded',
+  },
+  'the batch planned last goes first': {
+    file: engine,
+    from: 'this.#pipeline.batches.find(({ end }) => end === Number.POSITIVE_INFINITY)',
+    to: 'this.#pipeline.batches.findLast(({ end }) => end === Number.POSITIVE_INFINITY)',
+  },
+  'ranks skip steps on their own': {
+    file: replica,
+    from: "this.#passes === 'together' || this.#polled",
+    to: 'this.#polled',
+    seen: 'skipping',
+  },
+}
+
+const loop: Readonly<Record<string, Mutant>> = {
+  'skipping goes past what others do': {
+    file: cluster,
+    from: 'replica.skip(Math.min(until, others - 1,',
+    to: 'replica.skip(Math.min(until, others + 9,',
+    seen: 'skipping',
+  },
+  'KV sets out an instant late': {
+    file: cluster,
+    from: 'replica.plan(now);\n            this.#handOffs?.pull(replica.instance);',
+    to: 'this.#handOffs?.pull(replica.instance);\n            replica.plan(now);',
+  },
+}
+
+/** No case of the comparison needs as many: a fault may make a cluster go on for ever. */
+const stepLimit = 50_000
+
+const bounded = (given: ReferenceClusterCase): ReferenceClusterCase => {
+  let steps = 0
+  const counted =
+    (time: StepTime): StepTime =>
+    (shape) => {
+      if (++steps > stepLimit) throw new Error('the run does not end')
+      return time(shape)
+    }
+  const members = given.members.map((member) => ({
+    ...member,
+    stepTime: counted(member.stepTime),
+    ...(member.pipeline && {
+      pipeline: {...member.pipeline, stages: member.pipeline.stages.map(counted)},
+    }),
+  }))
+  return {...given, members}
+}
+
+const tell = (spec: ClusterSpec, detail: Detail, modules?: Modules): string | undefined => {
+  try {
+    return differenceIn(bounded(buildCluster(spec)), detail, modules)
+  } catch (error) {
+    return `the cluster threw ${error}`
+  }
+}
+
+const topologies: Readonly<Record<string, readonly ClusterSpec['topology'][]>> = {
+  'prefill and decode': ['prefill and decode'],
+  'ranks that run together': ['ranks', 'ranks and others'],
+  'the event loop': ['prefill and decode', 'alike'],
+}
+
+const most = 2000
+/** Made once: each fault takes the first case that shows it. */
+let cases: readonly ClusterSpec[] = []
+
+describe('a cluster with a fault differs from the reference', function () {
+  this.timeout(120_000)
+  before(() => {
+    clearMutants()
+    cases = fc.sample(clusterSpecs, {numRuns: most, seed: 1})
+  })
+  after(clearMutants)
+
+  for (const [title, mutants] of [
+    ['prefill and decode', shared],
+    ['ranks that run together', tied],
+    ['the event loop', loop],
+  ] as const) {
+    const kinds = topologies[title]!
+    for (const [name, {seen = 'every step', ...fault}] of Object.entries(mutants))
+      it(`${title}: ${name}`, async () => {
+        const modules = await mutate(name, fault)
+        const shown = cases.find(
+          (spec) => kinds.includes(spec.topology) && tell(spec, seen, modules) !== undefined,
+        )
+        expect(shown).not.equal(undefined)
+      })
+  }
+
+  it('and one without does not', async () => {
+    const modules = await mutate('none')
+    for (const spec of cases.slice(0, 60))
+      for (const detail of ['every step', 'skipping'] as const)
+        expect(tell(spec, detail, modules)).equal(undefined)
+  })
+})
