@@ -121,6 +121,21 @@ describe('known defects that are not here', () => {
     expect(result.outcomes.arrivedAt[2]).equal(10 + 7 + 9)
   })
 
+  it('the first token comes after the prompt, however long that takes', () => {
+    const {outcomes} = serve({
+      rows: [{at: 3, input: 40, output: 3}],
+      engine: {maxNumBatchedTokens: 8},
+    })
+    expect([outcomes.firstTokenAt[0], outcomes.finishedAt[0]]).deep.equal([3 + 50, 3 + 70])
+  })
+
+  it('engines get what the trace has, each request once', () => {
+    const rows = Array.from({length: 10}, (_, i) => ({at: i, input: 4 + i, output: 2}))
+    const {outcomes, arrived} = serve({rows, instances: 3})
+    expect(arrived).deep.equal(rows.map((_, i) => i))
+    expect(new Set(outcomes.instance)).deep.equal(new Set([0, 1, 2]))
+  })
+
   it('ranks of a group that have work of their own run it: nobody waits with a dummy', () => {
     const trace = traceOf(Array.from({length: 4}, () => ({at: 0, input: 4, output: 5})))
     const rank = {engine: calm, stepTime: () => 10, group: 0}
