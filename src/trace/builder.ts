@@ -11,6 +11,10 @@ import type {Labels, Trace} from './trace.js'
 
 /** From here on (3 years) seconds are calendar times, counted from the first one. */
 const calendarSeconds = 1e8
+/** From here on (the year 5138) they are no seconds: milliseconds since 1970 have 13 digits. */
+const calendarEnd = 1e11
+/** 2^53 ns, 104 days: sums of whole nanoseconds are exact up to here. */
+const longestNs = Number.MAX_SAFE_INTEGER
 
 interface FileRange {
   readonly name: string
@@ -156,19 +160,31 @@ export class TraceBuilder {
     }
   }
 
+  /** Of a time in the row that was begun last, since the start of the trace or the first calendar time. */
   #nanoseconds(time: TimeParts): number {
     if (Number.isNaN(time.seconds)) return Number.NaN
     const file = this.#files.at(-1)!
     const calendar = time.seconds >= calendarSeconds
     file.calendar ??= calendar
     if (file.calendar !== calendar) {
-      throw new Problem(
-        'TRACE_BAD_VALUE',
-        `${file.name}:${this.#rows.lines.at(this.#rows.lines.length - 1)}: a time of ${time.seconds} s follows ${calendar ? 'times counted from a start' : 'calendar times'}; a file must hold one kind.`,
-      )
+      const others = calendar ? 'times counted from a start' : 'calendar times'
+      this.#refuseTime(`follows ${others}; a file must hold one kind`, time)
     }
     if (calendar) this.#origin ??= time.seconds
-    return (time.seconds - (calendar ? this.#origin! : 0)) * 1e9 + time.nanos
+    if (time.seconds >= calendarEnd)
+      this.#refuseTime('is no calendar time; the name of a column in another unit ends in it', time)
+    const ns = (time.seconds - (calendar ? this.#origin! : 0)) * 1e9 + time.nanos
+    if (Math.abs(ns) > longestNs)
+      this.note('times more than 104 days after the start are no longer exact to the nanosecond.')
+    return ns
+  }
+
+  #refuseTime(rule: string, {seconds}: TimeParts): never {
+    throw new Problem(
+      'TRACE_BAD_VALUE',
+      `${this.#files.at(-1)!.name}:${this.#rows.lines.at(this.#rows.lines.length - 1)}: a time of ${seconds} s ${rule}.`,
+      {suggestions: seconds >= calendarEnd ? ['arrived_at_ms'] : []},
+    )
   }
 
   #fileOf(row: number): FileRange {

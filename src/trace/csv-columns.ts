@@ -229,7 +229,9 @@ export function bindColumns(
   for (const column of columns) {
     const index = indexOf(file, header, column, mapping)
     if (index < 0 && column.need === 'required') missing(file, header, column)
-    if (index >= 0) bound[index] = column
+    if (index < 0) continue
+    checkOnce(file, header, index)
+    bound[index] = column
   }
   return header.columns.map((name, index) => ({
     index,
@@ -237,6 +239,17 @@ export function bindColumns(
     column: bound[index],
     ...dissect(name),
   }))
+}
+
+/** Of two columns of one name, nobody can say which is meant. */
+function checkOnce(file: string, header: CsvHeader, index: number): void {
+  const name = header.columns[index]!
+  if (header.columns.filter((other) => normal(other) === normal(name)).length === 1) return
+  throw new Problem(
+    'TRACE_BAD_VALUE',
+    `${file}:${header.line}: the header has two columns of the name ${name}.`,
+    {suggestions: ['rename or remove one of them']},
+  )
 }
 
 function indexOf(

@@ -144,7 +144,7 @@ class GeneralReader {
     }
     if (this.#dropped > 0) {
       this.#context.builder.note(
-        `${this.#context.file}: ${this.#dropped} rows without output tokens (failed requests) were left out.`,
+        `${this.#context.file}: ${this.#dropped === 1 ? '1 row' : `${this.#dropped} rows`} without output tokens (failed requests) left out.`,
       )
     }
   }

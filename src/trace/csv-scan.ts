@@ -7,7 +7,7 @@ import type {TraceBuilder} from './builder.js'
 import type {BoundColumn} from './csv-columns.js'
 import type {Lines} from './source.js'
 import {maxTokens} from './spot.js'
-import {daysFromCivil, setDecimal, type UnitDigits} from './time-parts.js'
+import {daysFromCivil, daysOfMonth, setDecimal, type UnitDigits} from './time-parts.js'
 
 const newline = 10
 const carriageReturn = 13
@@ -174,7 +174,8 @@ export class CsvScanner {
     const day = this.#fixed(bytes, start + 8, 2)
     const last = this.#days
     if (day === last.day && month === last.month && year === last.year) return last.days
-    if (!(month >= 1 && month <= 12 && day >= 1 && day <= 31)) return Number.NaN
+    if (!(month >= 1 && month <= 12)) return Number.NaN
+    if (!(day >= 1 && day <= daysOfMonth(year, month))) return Number.NaN
     this.#days = {year, month, day, days: daysFromCivil(year, month, day)}
     return this.#days.days
   }

@@ -81,6 +81,9 @@ export function daysFromCivil(year: number, month: number, day: number): number 
   return era * 146_097 + dayOfEra - 719_468
 }
 
+export const daysOfMonth = (year: number, month: number): number =>
+  month === 12 ? 31 : daysFromCivil(year, month + 1, 1) - daysFromCivil(year, month, 1)
+
 const calendar =
   /^(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:Z|([+-])(\d{2}):?(\d{2})?)?$/
 
@@ -89,7 +92,7 @@ export function parseDateTime(out: TimeParts, text: string): boolean {
   const match = calendar.exec(text)
   if (match === null) return false
   const [, year, month, day, hour, minute, second, fraction, sign, zoneHours, zoneMinutes] = match
-  if (+month! < 1 || +month! > 12 || +day! < 1 || +day! > 31) return false
+  if (+month! < 1 || +month! > 12 || +day! < 1 || +day! > daysOfMonth(+year!, +month!)) return false
   if (+hour! > 23 || +minute! > 59 || +second! > 60) return false
   const zone = (+(zoneHours ?? 0) * 60 + +(zoneMinutes ?? 0)) * (sign === '-' ? -60 : 60)
   out.seconds =

@@ -85,6 +85,16 @@ describe('CSV traces', () => {
     expect(before(3, 1) && before(4, 2)).equal(true)
   })
 
+  it('says where times stop to be exact to the nanosecond', async () => {
+    const head = 'arrived_at,input_tokens,output_tokens\n'
+    const short = await read(`${head}0,1,1\n9007199,1,1\n`)
+    const long = await read(`${head}0,1,1\n9007200,1,1\n`)
+    expect(short.notes).deep.equal([])
+    expect(long.notes).deep.equal([
+      'times more than 104 days after the start are no longer exact to the nanosecond.',
+    ])
+  })
+
   it('counts calendar times from the first, to the nanosecond', async () => {
     const seconds = await read(`${header}\n1760428436.000000001,1,1\n1760428437.5,1,1\n`)
     expect([...seconds.arrivedAt]).deep.equal([0, 1_499_999_999])
@@ -103,7 +113,7 @@ describe('CSV traces', () => {
   it('drops failed requests when it is told to', async () => {
     const trace = await read(`${header}\n0,1,1\n1,5,0\n2,1,1\n`, {failed: 'drop'})
     expect(trace.length).equal(2)
-    expect(trace.notes[0]).match(/1 rows without output tokens/)
+    expect(trace.notes[0]).match(/1 row without output tokens/)
   })
 
   it('leaves out a line that is still being recorded, when it is told to', async () => {

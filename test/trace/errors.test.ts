@@ -105,6 +105,26 @@ const cases: readonly Case[] = [
     says: ':2:1: TIMESTAMP is "2023-13-16 18:15:46.68": it must be a time like 2023-11-16 18:15:46.6805900.',
   },
   {
+    what: 'a day that its month does not have',
+    content: 'TIMESTAMP,ContextTokens,GeneratedTokens\n2023-02-29 18:15:46.68,1,1\n',
+    code: 'TRACE_BAD_VALUE',
+    says: /^:2:1: TIMESTAMP is "2023-02-29 18:15:46\.68": it must be a time like/,
+  },
+  {
+    what: 'milliseconds since 1970 in a column of seconds',
+    content: `${head}1760428436123,1,1\n`,
+    code: 'TRACE_BAD_VALUE',
+    says: ':2: a time of 1760428436123 s is no calendar time; the name of a column in another unit ends in it.',
+    suggests: /arrived_at_ms/,
+  },
+  {
+    what: 'a column that the header has twice',
+    content: 'arrived_at,input_tokens,Input_Tokens,output_tokens\n0,1,2,3\n',
+    code: 'TRACE_BAD_VALUE',
+    says: ':1: the header has two columns of the name input_tokens.',
+    suggests: /rename/,
+  },
+  {
     what: 'calendar times among times from a start',
     content: `${head}0,1,1\n1760428436,1,1\n`,
     code: 'TRACE_BAD_VALUE',

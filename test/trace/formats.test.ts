@@ -68,7 +68,7 @@ describe('trace formats', () => {
   it('drops the failures of BurstGPT with a note, and keeps models and sessions', async () => {
     const {notes, model, session} = await readTrace([fixture('burstgpt.csv')])
     expect(notes).deep.equal([
-      `${fixture('burstgpt.csv')}: 1 rows without output tokens (failed requests) were left out.`,
+      `${fixture('burstgpt.csv')}: 1 row without output tokens (failed requests) left out.`,
     ])
     expect(Array.from(model!.codes, (code) => model!.names[code])).deep.equal([
       'ChatGPT',
