@@ -37,3 +37,11 @@ export abstract class BaseCommand extends Command {
     this.logJson(faultJson(error))
   }
 }
+
+/** How the user calls the program: `llmsim`, or `npx llmsim` where npx started it and a PATH may not have it. */
+export const calledAs = (bin: string, env: NodeJS.ProcessEnv): string => {
+  const byNpx =
+    env.npm_lifecycle_event === 'npx' &&
+    /^'?(\w+)/.exec(env.npm_lifecycle_script ?? '')?.[1] === bin
+  return byNpx ? `npx ${bin}` : bin
+}

@@ -1,4 +1,5 @@
 import {expect} from 'chai'
+import {calledAs} from '#llmsim/base-command.js'
 import {Problem} from '#llmsim/errors.js'
 import {llmsim, root, spawnProgram} from './support/cli.js'
 import {makeProbe, type ProbeProgram} from './support/probe.js'
@@ -275,6 +276,16 @@ describe('the process', () => {
         /^Error: llmsim needs Node 20\.19 or newer, and this is Node 18\.20\.4\.\nTry this: .*\n$/,
       )
     }
+  })
+})
+
+describe('what the user calls', () => {
+  it('is npx llmsim where npx started it, and llmsim everywhere else', () => {
+    const byNpx = {npm_lifecycle_event: 'npx', npm_lifecycle_script: "'llmsim' listen"}
+    expect(calledAs('llmsim', byNpx)).equal('npx llmsim')
+    expect(calledAs('llmsim', {...byNpx, npm_lifecycle_script: 'mocha'})).equal('llmsim')
+    expect(calledAs('llmsim', {...byNpx, npm_lifecycle_event: 'test'})).equal('llmsim')
+    expect(calledAs('llmsim', {})).equal('llmsim')
   })
 })
 

@@ -55,14 +55,15 @@ describe('README.md', () => {
   let folder: string
 
   // A folder that looks like the clone, so that nothing is written into it. `npx llmsim` and `npm start`
-  // are the real program and the real script, without npm's start-up.
+  // are the real program and the real script, without npm's start-up. Like the real npx, this one does not pass a
+  // signal on to the program.
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'llmsim-readme-'))
     for (const name of ['bin', 'dist', 'hardware', 'models', 'traces', 'docs', 'package.json'])
       if (existsSync(root + name)) await symlink(root + name, join(folder, name))
     const {scripts} = JSON.parse(await readFile(`${root}package.json`, 'utf8'))
     const tools = {
-      npx: `[ "$1" = llmsim ] || exit 64\nshift\nexec node '${root}bin/run.js' "$@"`,
+      npx: `[ "$1" = llmsim ] || exit 64\nshift\nnode '${root}bin/run.js' "$@"`,
       npm: `[ "$*" = start ] || exit 64\n${scripts.start}`,
     }
     await mkdir(join(folder, 'tools'))
@@ -84,8 +85,17 @@ describe('README.md', () => {
     ).deep.equal([])
   })
 
-  it('shows what its commands print, but for the digits', async () => {
+  it('shows what its commands print, every number within a tenth', async () => {
     const shape = (text: string): string => text.replaceAll(/[\d.,–]+/g, '0').replaceAll(/ +/g, ' ')
+    const numbers = (text: string): number[] =>
+      [...text.matchAll(/\d[\d,]*(?:\.\d+)?/g)].map(([word]) => Number(word.replaceAll(',', '')))
+    const near = (printed: string, written: string): void => {
+      const found = numbers(printed)
+      const stale = numbers(written).filter(
+        (value, i) => !(Math.abs(value - found[i]!) <= 0.1 * Math.max(value, found[i]!)),
+      )
+      expect(stale, 'numbers of the README that are no longer so').deep.equal([])
+    }
     const shown = [...readme.matchAll(/^```text\n([\s\S]*?)^```$/gm)].map((match) => match[1]!)
     const env = {NO_COLOR: '1'}
     const run = async (...argv: string[]): Promise<string> =>
@@ -102,6 +112,8 @@ describe('README.md', () => {
     expect(shown.length).equal(2)
     expect(shape(shown[0]!)).equal(shape(main))
     expect(shape(devices)).include(shape(shown[1]!))
+    near(main, shown[0]!)
+    near(devices.slice(devices.indexOf('device ')), shown[1]!)
   })
 
   for (const {line, script} of blocks) {

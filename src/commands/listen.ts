@@ -1,7 +1,8 @@
 import {Flags} from '@oclif/core'
-import {BaseCommand} from '../base-command.js'
+import {BaseCommand, calledAs} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {durationMs, namesOf, retyped, rotationOf, speedOf} from '../command-flags/listen-flags.js'
+import {counted} from '../report/figures.js'
 import {styleFor} from '../report/style.js'
 import {renderRun} from '../report/tables.js'
 import {type Listening, listen, replayServed} from '../study/listen.js'
@@ -161,12 +162,14 @@ export default class Listen extends BaseCommand {
     const flagsAgain = retyped(names, parsed.raw, flags)
     const hardware = flagsAgain.includes('--hardware') || run.hardware === undefined
     const next = ['simulate', ...files, ...(hardware ? [] : ['--hardware H100']), ...flagsAgain]
-    const command = `${this.config.bin} ${next.join(' ')}`
+    const command = `${calledAs(this.config.bin, process.env)} ${next.join(' ')}`
     if (served === undefined) this.log('no requests came')
     else {
       const style = await styleFor(process.stdout, process.env)
       this.log(await renderRun(served.summary, served.header, style))
-      this.log(`\n${serving.recorder.rows} rows in ${files.join(', ')}\nnext: ${command}`)
+      this.log(
+        `\n${counted(serving.recorder.rows, 'row')} in ${files.join(', ')}\nnext: ${command}`,
+      )
     }
     return {
       trace: files,
@@ -213,7 +216,7 @@ export default class Listen extends BaseCommand {
   async #finish({port}: Listening): Promise<void> {
     const {open} = port.serving
     const again = nextSignal().then(() => 'cut' as const)
-    if (open > 0) this.logToStderr(`${open} requests are open; Ctrl-C again cuts them off.`)
+    if (open > 0) this.logToStderr(`${counted(open, 'request')} still open; Ctrl-C again cuts off.`)
     const end = await Promise.race([port.drain().then(() => 'drained' as const), again])
     if (end === 'cut') process.exitCode = 130
     await port.close()

@@ -41,7 +41,7 @@ describe('Ctrl-C', () => {
     })
     await post({url: server.url, body: chat({max_tokens: 1})})
     server.kill('SIGINT')
-    while (!server.stderr().includes('1 requests are open'))
+    while (!server.stderr().includes('1 request still open'))
       await new Promise((resolve) => setTimeout(resolve, 20))
     server.kill('SIGINT')
     expect((await server.ended).code).equal(130)
