@@ -5,6 +5,7 @@ import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/e
 import {memoryFlags, weightOffloadOf} from '../command-flags/memory-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
+import {counted} from '../report/figures.js'
 import {progressOn} from '../report/progress.js'
 import {parseSlo} from '../report/slo.js'
 import {styleFor} from '../report/style.js'
@@ -148,7 +149,11 @@ export default class Simulate extends BaseCommand {
     } else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
     for (const run of runs) {
       const {steps} = run.summary
-      const counts = `${trace.length} requests, ${run.tokens} tokens, ${steps} steps`
+      const counts = [
+        counted(trace.length, 'request'),
+        counted(run.tokens, 'token'),
+        counted(steps, 'step'),
+      ].join(', ')
       this.logToStderr(`simulated ${counts} in ${run.engineSeconds.toFixed(2)} s`)
       if (run.folder !== undefined) this.logToStderr(`run kept in ${run.folder}`)
     }

@@ -1,6 +1,6 @@
 /** What limited a run, in one sentence, and whether it had a steady state at all. */
 import type {EngineTotals, Outcomes} from '../stats/outcomes.js'
-import {compact, count, share} from './figures.js'
+import {compact, count, counted, share} from './figures.js'
 import type {RequestColumns} from './measures.js'
 
 /** What held requests back: KV blocks, seats (`max_num_seqs`), the token budget, or nothing. */
@@ -59,7 +59,7 @@ const fullness = (engines: readonly EngineTotals[], running: number, blocks: num
 
 const preempted = (engines: readonly EngineTotals[]): string => {
   const events = sum(engines, (e) => e.preemptions)
-  return events > 0 ? `; ${count(events)} ${events === 1 ? 'preemption' : 'preemptions'}` : ''
+  return events > 0 ? `; ${counted(events, 'preemption')}` : ''
 }
 
 function saturated(

@@ -19,6 +19,10 @@ export function figure(value: number | null | undefined): string {
 export const count = (value: number | null): string =>
   value === null ? '–' : thousands(String(Math.round(value)))
 
+/** A count with its noun, `1 step`, `12,345 steps`. */
+export const counted = (value: number, noun: string): string =>
+  `${count(value)} ${noun}${Math.round(value) === 1 ? '' : 's'}`
+
 /** Two digits and a magnitude: `950`, `7.7k`, `12k`, `3.4M`. */
 export function compact(value: number): string {
   for (const [scale, sign] of [
@@ -51,8 +55,9 @@ export function seconds(value: number | null): string {
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`
 }
 
-/** `$12.34`, and below ten cents with the digits that carry meaning, `$0.00222`; `–`: none. */
+/** `$12.34`, below ten cents with the digits that carry meaning, `$0.00222`, from a thousand on `$12,345`; `–`: none. */
 export function dollars(value: number | null): string {
   if (value === null) return '–'
-  return `$${value > 0 && value < 0.0995 ? figure(value) : value.toFixed(2)}`
+  if (value > 0 && value < 0.0995) return `$${figure(value)}`
+  return `$${value < 999.995 ? value.toFixed(2) : thousands(value.toFixed(0))}`
 }

@@ -74,8 +74,10 @@ function namesBy(run: RequestResults, by: Grouping): (row: number) => string {
   return (row) => String(column[row])
 }
 
+/** Numbers as numbers and before all other names, those in order of their characters. */
 function compareNames(a: string, b: string): number {
   const [x, y] = [Number(a), Number(b)]
-  if (!Number.isNaN(x) && !Number.isNaN(y) && x !== y) return x - y
+  if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1
+  if (!Number.isNaN(x) && x !== y) return x - y
   return a < b ? -1 : a > b ? 1 : 0
 }

@@ -45,7 +45,7 @@ export interface SummaryOptions {
 export interface Cost {
   readonly usd_per_hour: number
   readonly devices: number
-  /** Of the whole run. */
+  /** From the first arrival that counts (after the warm-up) to the last finish. */
   readonly usd: number | null
   /** The whole cost over one kind of token each, and over both kinds together. */
   readonly usd_per_1m_input_tokens: number | null

@@ -1,7 +1,7 @@
 /** What a person reads after a run: within 80 columns, with or without colour. */
 
 import type {Energy} from './energy.js'
-import {count, dollars, figure, seconds, share} from './figures.js'
+import {count, counted, dollars, figure, seconds, share} from './figures.js'
 import type {FleetSummary} from './fleet.js'
 import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
@@ -114,13 +114,12 @@ function requestsFact({requests, duration_s}: Summary): string {
 
 function goodputFact(goodput: Goodput): string {
   const rates = `${figure(goodput.requests_per_s)} req/s, ${figure(goodput.output_tokens_per_s)} tok/s out`
-  const met = `${count(goodput.requests)} requests (${share(goodput.attainment)})`
+  const met = `${counted(goodput.requests, 'request')} (${share(goodput.attainment)})`
   return `${rates}: ${met} met ${boundsText(goodput)}`
 }
 
 function kvFact({kv, requests}: Summary): string {
-  const preemptions = requests.preemptions === 1 ? 'preemption' : 'preemptions'
-  return `${count(kv.blocks)} blocks, at most ${share(kv.peak_usage)} in use; ${count(requests.preemptions)} ${preemptions}`
+  return `${counted(kv.blocks, 'block')}, at most ${share(kv.peak_usage)} in use; ${counted(requests.preemptions, 'preemption')}`
 }
 
 function prefixFact({prefix_cache}: Summary): string {
@@ -133,18 +132,17 @@ function prefixFact({prefix_cache}: Summary): string {
 
 function engineFact({steps, utilisation, engines}: Summary): string {
   const who = engines.length === 1 ? '' : `${engines.length} engines, `
-  return `${who}${count(steps)} steps, one running ${share(utilisation)} of the time`
+  return `${who}${counted(steps, 'step')}, one running ${share(utilisation)} of the time`
 }
 
 function fleetFact(fleet: FleetSummary): string {
   const {mean_instances, most_ready, scale_outs, scale_ins, instance_hours} = fleet
-  const times = (n: number): string => `${n} ${n === 1 ? 'time' : 'times'}`
-  const scaled = `scaled out ${times(scale_outs)}, in ${times(scale_ins)}`
+  const scaled = `scaled out ${counted(scale_outs, 'time')}, in ${counted(scale_ins, 'time')}`
   return `${figure(mean_instances)} on average, at most ${most_ready} ready; ${scaled}; ${figure(instance_hours)} instance-hours`
 }
 
 function adaptersFact({loads, hit_rate, held, mean_held_ms}: AdapterUse): string {
-  return `${count(loads)} ${loads === 1 ? 'load' : 'loads'}; ${share(hit_rate)} of requests found theirs, ${count(held)} waited ${figure(mean_held_ms)} ms on average`
+  return `${counted(loads, 'load')}; ${share(hit_rate)} of requests found theirs, ${count(held)} waited ${figure(mean_held_ms)} ms on average`
 }
 
 function draftsFact({drafts, acceptance, tokens_per_step}: Drafting): string {

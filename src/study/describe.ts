@@ -1,4 +1,5 @@
 /** What was built, in words for people and as the `config` of a run. */
+import {count, counted} from '../report/figures.js'
 import type {TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
@@ -7,9 +8,6 @@ import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 import {describeTraffic} from './traffic.js'
 
-/** Not toLocaleString: loading the tables of all languages takes longer than a short simulation. */
-const thousands = (value: number): string =>
-  String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',')
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1)
 
 /** Lines for the head of the tables: the trace, the engines, their memory, where each time comes from, notes. */
@@ -84,9 +82,9 @@ export function describeDevices(
 }
 
 function traceLine(trace: TraceFacts, name: string): string {
-  const mean = (tokens: number) => thousands(tokens / trace.length)
+  const mean = (tokens: number) => count(tokens / trace.length)
   const lengths = `mean ${mean(trace.inputTokens)} in, ${mean(trace.outputTokens)} out`
-  return `trace ${name}: ${thousands(trace.length)} requests (${trace.format}), ${lengths}`
+  return `trace ${name}: ${counted(trace.length, 'request')} (${trace.format}), ${lengths}`
 }
 
 function engineLine(engine: DeployedEngine): string {
@@ -125,9 +123,9 @@ function devicesText({instance}: DeployedEngine): string {
 
 function limitsText({settled}: DeployedEngine): string {
   const {maxNumSeqs, maxNumBatchedTokens} = settled.config
-  const seats = maxNumSeqs === Number.MAX_SAFE_INTEGER ? 'any number of' : thousands(maxNumSeqs)
+  const seats = maxNumSeqs === Number.MAX_SAFE_INTEGER ? 'any number of' : count(maxNumSeqs)
   const isUnlimited = maxNumBatchedTokens === Number.MAX_SAFE_INTEGER
-  const budget = isUnlimited ? 'any number of' : thousands(maxNumBatchedTokens)
+  const budget = isUnlimited ? 'any number of' : count(maxNumBatchedTokens)
   return `${seats} seats, ${budget} tokens a step`
 }
 
@@ -136,7 +134,7 @@ const scheduleText = ({instance, settled}: DeployedEngine): string =>
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
-  const blocks = `${thousands(config.numGpuBlocks)} KV blocks of ${config.blockSize} tokens`
+  const blocks = `${count(config.numGpuBlocks)} KV blocks of ${config.blockSize} tokens`
   if (memory === undefined) return `memory: ${blocks} (${blocksFrom})`
   const parts = [
     `weights ${gigabytes(memory.weights.total - (memory.offloadedBytes ?? 0))}`,

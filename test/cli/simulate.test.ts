@@ -113,7 +113,7 @@ describe('llmsim simulate, on a screen', () => {
       /^not saturated, latency is step time: no request waited for a seat/m,
     ])
       expect(stdout).match(part)
-    expect(stderr).match(/^simulated 300 requests, [\d]+ tokens, \d+ steps in \d+\.\d\d s$/m)
+    expect(stderr).match(/^simulated 300 requests, [\d,]+ tokens, [\d,]+ steps in \d+\.\d\d s$/m)
     expect(stderr).match(/^run kept in \.llmsim\/runs\/\d{8}T\d{6}Z-chat-rtx3090$/m)
   })
 

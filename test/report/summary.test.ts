@@ -289,6 +289,18 @@ describe('break-downs', () => {
     )
   })
 
+  it('orders names in one way, whatever their number and order', () => {
+    const names = ['10', '9', '1a', 'b', '']
+    for (const order of [names, names.toReversed(), ['1a', '10', '', '9', 'b']]) {
+      const rows = order.map((model, i) => ({...sixRequests[i]!, model}))
+      const groups = summariseGroups(buildRun(rows), 'model')
+      assert.deepEqual(
+        groups.map((group) => group.name),
+        ['', '9', '10', '1a', 'b'],
+      )
+    }
+  })
+
   it('says what a run can be split by', () => {
     const run = buildRun(sixRequests)
     assert.deepEqual(groupingsOf(run), ['model', 'instance'])

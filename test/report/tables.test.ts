@@ -1,6 +1,6 @@
 import {strict as assert} from 'node:assert'
 import {renderDevices} from '#llmsim/report/device-table.js'
-import {compact, figure, seconds, share} from '#llmsim/report/figures.js'
+import {compact, counted, dollars, figure, seconds, share} from '#llmsim/report/figures.js'
 import {summariseGroups} from '#llmsim/report/groups.js'
 import {parseSlo} from '#llmsim/report/slo.js'
 import {plainStyle, shorten, styleFor, wrap} from '#llmsim/report/style.js'
@@ -258,6 +258,16 @@ describe('style', () => {
 })
 
 describe('figures', () => {
+  it('count one thing as one', () => {
+    const found = [0, 1, 2, 12_345].map((n) => counted(n, 'row'))
+    assert.deepEqual(found, ['0 rows', '1 row', '2 rows', '12,345 rows'])
+  })
+
+  it('write large sums of money with separators', () => {
+    const found = [0.00222, 12.34, 1234.5, 1e6].map((usd) => dollars(usd))
+    assert.deepEqual(found, ['$0.00222', '$12.34', '$1,235', '$1,000,000'])
+  })
+
   for (const [value, text] of [
     [null, '–'],
     [Number.NaN, '–'],

@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {readOptionsOf, traceFlags} from '../../command-flags/trace-flags.js'
+import {counted} from '../../report/figures.js'
 import {readTrace} from '../../trace/read.js'
 import {writableFormats, writeTrace} from '../../trace/write.js'
 
@@ -42,7 +43,7 @@ export default class Convert extends BaseCommand {
     const lost = await writeTrace(trace, flags.out, format)
     const notes = [...trace.notes, ...lost]
     for (const note of notes) this.logToStderr(`note: ${note}`)
-    this.log(`${flags.out}: ${trace.length} requests (${trace.format} → ${format})`)
+    this.log(`${flags.out}: ${counted(trace.length, 'request')} (${trace.format} → ${format})`)
     return {path: flags.out, format, requests: trace.length, notes}
   }
 }
