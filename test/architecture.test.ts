@@ -116,6 +116,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'device-table.ts',
     'duration.ts',
     'energy.ts',
+    'figures.ts',
     'fleet.ts',
     'groups.ts',
     'hardware-tables.ts',
