@@ -1,5 +1,5 @@
 /** The flags that describe what is simulated, and the request they make. Names are vLLM's where vLLM has one. */
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, readFileSync, statSync} from 'node:fs'
 import {Flags} from '@oclif/core'
 import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import {routers} from '../cluster/router.js'
@@ -168,6 +168,8 @@ export const engineFlags = {
     helpValue: 'N',
     default: 0,
     min: 0,
+    // The generator takes 32 bits: larger ones would repeat smaller ones.
+    max: 2 ** 32 - 1,
     summary: 'Seed of whatever is random; kept with the run (default: 0).',
   }),
 }
@@ -250,12 +252,17 @@ function expertLoadOf(text: string): NonNullable<RunRequest['expertLoad']> {
       ],
     })
   }
-  const words = readFileSync(text, 'utf8')
-    .split(/[\s,]+/)
-    .filter(Boolean)
-  const wrong = words.findIndex((word) => !(Number(word) >= 0))
-  if (words.length > 0 && wrong < 0) return {kind: 'counts', counts: words.map(Number)}
-  const what = words.length === 0 ? 'it is empty' : `count ${wrong + 1} is "${words[wrong]}"`
+  return {kind: 'counts', counts: countsOf(text)}
+}
+
+/** @throws Problem FLAG_BAD_VALUE; how many counts there must be, only the model can say */
+function countsOf(text: string): number[] {
+  const words = wordsOf(text)
+  const wrong = words.findIndex((word) => !(Number(word) >= 0 && Number.isFinite(Number(word))))
+  const counts = words.map(Number)
+  if (wrong < 0 && counts.some((count) => count > 0)) return counts
+  const none = words.length === 0 ? 'it is empty' : 'no expert was ever used'
+  const what = wrong < 0 ? none : `count ${wrong + 1} is "${words[wrong]}"`
   throw new Problem(
     'FLAG_BAD_VALUE',
     `--expert-load ${text}: ${what}; it must hold one count per expert.`,
@@ -265,11 +272,31 @@ function expertLoadOf(text: string): NonNullable<RunRequest['expertLoad']> {
   )
 }
 
+function wordsOf(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8')
+      .split(/[\s,]+/)
+      .filter(Boolean)
+  } catch (cause) {
+    const why = statSync(path).isDirectory() ? 'it is a folder' : 'it cannot be read'
+    throw new Problem('FLAG_BAD_VALUE', `--expert-load ${path}: ${why}.`, {cause})
+  }
+}
+
 const streams = {end: 'at the end', layer: 'by layer'} as const
 
 function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
   const stream = flags['kv-stream']
   const bandwidthGbS = flags['network-bandwidth']
+  const handOff = (['kv-stream', 'decode-stay-below', 'decode-router'] as const).find(
+    (name) => flags[name] !== undefined,
+  )
+  if (handOff && flags.decode === undefined && flags.cluster === undefined)
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `--${handOff} needs instances that decode what others prefilled.`,
+      {suggestions: ['--prefill 1 --decode 1', `leave --${handOff} out`]},
+    )
   return {
     decodeRouter: flags['decode-router'],
     viewAgeMs: flags['router-view-age'],

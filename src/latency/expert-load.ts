@@ -3,11 +3,26 @@
  * the work against the mean.
  */
 
+import type {ModelShape} from '../catalogue/model-shape.js'
+import {Problem} from '../errors.js'
+
 /** `even`; popularity as (rank of popularity)^−exponent; or how often each expert was picked in a recorded run. */
 export type ExpertLoad =
   | {readonly kind: 'even'}
   | {readonly kind: 'power law'; readonly exponent: number}
   | {readonly kind: 'counts'; readonly counts: readonly number[]}
+
+/** @throws Problem FLAG_BAD_VALUE where the counts are those of another model: one for each expert of a layer */
+export const checkExpertLoad = (load: ExpertLoad | undefined, model: ModelShape): void => {
+  if (load?.kind !== 'counts') return
+  const {length} = load.counts
+  const other = model.groups.find(({mlp}) => mlp.experts && mlp.experts.count !== length)
+  if (other === undefined) return
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--expert-load: the file has ${length} counts, and ${model.id} has ${other.mlp.experts!.count} experts a layer.`,
+  )
+}
 
 /**
  * Work of the busiest of `ranks` ranks, as a multiple of the mean; at least 1. Experts are placed as vLLM places them
@@ -29,7 +44,7 @@ export const busiestRank = (load: ExpertLoad, experts: number, ranks: number): n
 }
 
 const popularityOf = (load: Exclude<ExpertLoad, {kind: 'even'}>, experts: number): number[] => {
-  if (load.kind === 'counts') return load.counts.slice(0, experts)
+  if (load.kind === 'counts') return [...load.counts]
   const stride = strideFor(experts)
   const popularity = new Array<number>(experts)
   for (let place = 0; place < experts; place++) {

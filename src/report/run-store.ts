@@ -138,12 +138,27 @@ export class RunWriter {
 /** Names of the complete runs in a folder of runs, oldest first. */
 export function listRuns(root: string = runsFolder): string[] {
   if (!existsSync(root)) return []
-  const names = readdirSync(root).filter((name) => existsSync(join(root, name, 'run.json')))
-  return names.sort(byTimeThenNumber)
+  const runs = readdirSync(root).flatMap((name) => {
+    const file = join(root, name, 'run.json')
+    return existsSync(file) ? [{name, at: statSync(file).mtimeMs}] : []
+  })
+  return runs.sort(byStart).map(({name}) => name)
 }
 
-// "…-h100-2" was made after "…-h100", and "-10" after "-9".
-const byTimeThenNumber = (a: string, b: string): number => a.localeCompare(b, 'en', {numeric: true})
+interface Listed {
+  readonly name: string
+  /** When run.json was written, ms. */
+  readonly at: number
+}
+
+const stampLength = '20250131T235959Z'.length
+
+/** By the second in the name; within one second by what was written first, and "-10" after "-9". */
+function byStart(a: Listed, b: Listed): number {
+  const [first, second] = [a, b].map(({name}) => name.slice(0, stampLength)) as [string, string]
+  if (first !== second) return first < second ? -1 : 1
+  return a.at - b.at || a.name.localeCompare(b.name, 'en', {numeric: true})
+}
 
 /** The run that was started last. Throws RUN_NOT_FOUND where there is none. */
 export function newestRun(root: string = runsFolder): StoredRun {

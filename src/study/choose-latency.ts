@@ -10,7 +10,7 @@ import {partStep} from '../compat/profile-step.js'
 import type {RankWork} from '../compat/rank-work.js'
 import {Problem} from '../errors.js'
 import {allReduceOf, allReduceOn} from '../latency/collective.js'
-import {busiestRank} from '../latency/expert-load.js'
+import {busiestRank, checkExpertLoad} from '../latency/expert-load.js'
 import {type HostTerms, type HostUse, hostBesideProfile, hostTermsOf} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
 import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
@@ -37,12 +37,13 @@ export interface ChosenLatency extends StepTimeModel {
   readonly ranks?: RankWork | undefined
 }
 
-/** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID */
+/** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID, FLAG_BAD_VALUE */
 export async function chooseLatency(
   instance: Instance,
   request: RunRequest,
 ): Promise<ChosenLatency> {
   const {latency, profiles} = request
+  checkExpertLoad(request.expertLoad, instance.model)
   if (profiles !== undefined && !existsSync(profiles)) {
     throw new Problem('PROFILE_BAD_FILE', `--profiles ${profiles}: there is no such folder.`, {
       suggestions: ['the folder that holds <hardware>/<org>/<model>/<variant>/tp<N>'],

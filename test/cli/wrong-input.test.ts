@@ -26,6 +26,9 @@ const files: Readonly<Record<string, string | Uint8Array>> = {
   'one-time.csv': `${head}0,10,5\n0,20,5\n`,
   'cluster.json': '{"num_nodes": 1}',
   'torn-cluster.json': '{"num_nodes": 1,',
+  counts: '1 2 3',
+  infinite: '1 Infinity',
+  unused: '0 0 0 0 0 0 0 0',
   'card.yaml': 'extends: H100\nbandwidth_gb_s: fast\n',
   'config.json': '{"architectures": ["MambaForCausalLM"], "model_type": "mamba"}',
   'torn/config.json': '{"architectures": [',
@@ -236,6 +239,36 @@ const ofHardware: readonly Wrong[] = [
     says: /--expert-load hot: it is no load, and no such file/,
     tries: /--expert-load power-law:0.5/,
   },
+  ...(
+    [
+      ['counts', /--expert-load: the file has 3 counts, and .*Mixtral.* has 8 experts a layer/],
+      ['infinite', /infinite: count 2 is "Infinity"/],
+      ['unused', /unused: no expert was ever used/],
+      ['none', /--expert-load .*none: it is a folder/],
+    ] as const
+  ).map(
+    ([file, says]): Wrong => ({
+      with: `--hardware H100 --npu 4 --ep 4 --model mixtral-8x7b --expert-load ${file}`,
+      code: 'FLAG_BAD_VALUE',
+      says,
+    }),
+  ),
+  {
+    with: '--hardware H100 --kv-stream layer',
+    code: 'FLAG_CONFLICT',
+    says: /--kv-stream needs instances that decode/,
+    tries: /--prefill 1 --decode 1/,
+  },
+  {
+    with: '--hardware H100 --decode-stay-below 64 --instances 2',
+    code: 'FLAG_CONFLICT',
+    says: /--decode-stay-below needs instances that decode/,
+  },
+  {
+    with: '--hardware H100 --seed 4294967296',
+    code: 'FLAG_BAD_VALUE',
+    says: /--seed: .*less than or equal to 4294967295/,
+  },
   {
     with: '--hardware H100 --prefill 2',
     code: 'FLAG_CONFLICT',
@@ -249,7 +282,7 @@ const ofHardware: readonly Wrong[] = [
     tries: /Leave --instances out/,
   },
   {
-    with: '--hardware H100 --decode-router nearest',
+    with: '--hardware H100 --prefill 1 --decode 1 --decode-router nearest',
     code: 'FLAG_BAD_VALUE',
     says: /--decode-router: there is no router "nearest"/,
     tries: /--decode-router least-requests/,

@@ -1,5 +1,5 @@
 import {strict as assert} from 'node:assert'
-import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import fc from 'fast-check'
@@ -210,6 +210,15 @@ describe('runs on disk', () => {
     for (const name of [first, join(first, 'run.json')]) assert.equal(readRun(name).folder, first)
     assert.equal(readRun('20250131T235958Z-chat-h100', root).folder, first)
     assert.equal(readRun('h100-7', root).name, '20250131T235958Z-chat-h100-7')
+  })
+
+  it('of one second are in the order in which they were written', () => {
+    const [later, earlier] = [store(['chat.csv', 'A100']), store(['chat.csv', 'RTX3090'])]
+    utimesSync(join(earlier, 'run.json'), 100, 100)
+    utimesSync(join(later, 'run.json'), 200, 200)
+    assert.equal(newestRun(root).folder, later)
+    utimesSync(join(earlier, 'run.json'), 300, 300)
+    assert.equal(newestRun(root).folder, earlier)
   })
 
   it('write requests.csv with exact whole nanoseconds', () => {

@@ -28,7 +28,7 @@ export default class Generate extends BaseCommand {
   static override flags = {
     out: Flags.string({char: 'o', helpValue: 'FILE', required: true, summary: 'File to write.'}),
     requests: count('requests')({default: 1000, helpValue: 'N', summary: 'How many requests.'}),
-    seed: Flags.integer({default: 0, summary: 'Same seed, same trace.'}),
+    seed: Flags.integer({default: 0, min: 0, max: 2 ** 32 - 1, summary: 'Same seed, same trace.'}),
     rate: count('rate')({
       default: 1,
       helpValue: 'R',
