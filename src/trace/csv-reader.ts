@@ -1,4 +1,7 @@
-/** CSV of any kind into a builder: the scanner while it can, csv-parse from the first quote on. */
+/**
+ * CSV of any kind into a builder: plain lines by the scanner, single others by the general reader, all of it by
+ * csv-parse from the first quote on.
+ */
 import {Readable} from 'node:stream'
 import {Problem} from '../errors.js'
 import {type BoundColumn, bindColumns, type Cell} from './csv-columns.js'
@@ -76,23 +79,41 @@ export async function* readCsv(
   const layout = {delimiter: header.delimiter, line: header.line + 1}
   const scans = way === 'fastest' && !header.quoted && CsvScanner.canRead(columns, format.extras)
   const lines = source.lines(header.bodyOffset, context.torn)
-  if (!scans) {
-    yield* general.read(lines, layout.line)
-    return
-  }
-  const scanner = new CsvScanner(columns, layout, context.builder)
+  if (scans) yield* scanned(lines, new CsvScanner(columns, layout, context.builder), general)
+  else yield* general.read(lines, layout.line)
+  general.finish()
+}
+
+/** One odd line (a time with twenty decimals) must not slow down the thousands of plain ones behind it. */
+async function* scanned(
+  lines: AsyncGenerator<Lines>,
+  scanner: CsvScanner,
+  general: GeneralReader,
+): AsyncGenerator<void> {
   for (;;) {
     const {value, done} = await lines.next()
     if (done) return
-    const stopped = scanner.scan(value)
-    if (stopped < value.to) {
-      const rest = {...value, from: stopped}
-      yield* general.read(followedBy(rest, lines), scanner.line)
-      return
+    for (let from = scanner.scan(value); from < value.to; ) {
+      const odd = firstLine(value, from)
+      if (hasQuote(odd)) {
+        yield* general.read(followedBy({...value, from}, lines), scanner.line)
+        return
+      }
+      general.split(odd, scanner.line)
+      scanner.line++
+      from = scanner.scan({...value, from: odd.to})
     }
     yield
   }
 }
+
+/** The line that begins at `from`, with its newline if it has one. */
+function firstLine({bytes, to}: Lines, from: number): Lines {
+  const newline = bytes.indexOf(10, from)
+  return {bytes, from, to: newline >= 0 && newline < to ? newline + 1 : to}
+}
+
+const hasQuote = ({bytes, from, to}: Lines): boolean => bytes.subarray(from, to).includes(quote)
 
 async function* followedBy(first: Lines, rest: AsyncIterable<Lines>): AsyncGenerator<Lines> {
   yield first
@@ -125,32 +146,33 @@ class GeneralReader {
     this.#cell = new MovingCell(context.file, rules.header.delimiter, rules.failed)
   }
 
-  async *read(lines: AsyncIterable<Lines>, firstLine: number): AsyncGenerator<void> {
-    this.#cell.line = firstLine
+  async *read(lines: AsyncIterable<Lines>, line: number): AsyncGenerator<void> {
+    this.#cell.line = line
     const blocks = lines[Symbol.asyncIterator]()
     for (;;) {
       const {value, done} = await blocks.next()
-      if (done) break
-      if (
-        this.#rules.way === 'general' ||
-        value.bytes.subarray(value.from, value.to).includes(quote)
-      ) {
+      if (done) return
+      if (this.#rules.way === 'general' || hasQuote(value)) {
         const rest = {[Symbol.asyncIterator]: () => blocks}
         yield* this.#parse(followedBy(value, rest), this.#cell.line)
-        break
+        return
       }
-      this.#split(value)
+      this.split(value, this.#cell.line)
       yield
-    }
-    if (this.#dropped > 0) {
-      this.#context.builder.note(
-        `${this.#context.file}: ${this.#dropped === 1 ? '1 row' : `${this.#dropped} rows`} without output tokens (failed requests) left out.`,
-      )
     }
   }
 
-  /** Lines without a quote: a delimiter always ends a cell, and a line a row. */
-  #split({bytes, from, to}: Lines): void {
+  /** Says what was left out of the rows that were read. */
+  finish(): void {
+    if (this.#dropped === 0) return
+    this.#context.builder.note(
+      `${this.#context.file}: ${this.#dropped === 1 ? '1 row' : `${this.#dropped} rows`} without output tokens (failed requests) left out.`,
+    )
+  }
+
+  /** Lines without a quote, the first of them number `line`: a delimiter always ends a cell, and a line a row. */
+  split({bytes, from, to}: Lines, line: number): void {
+    this.#cell.line = line
     const {delimiter} = this.#rules.header
     for (let start = from; start < to; ) {
       const newline = bytes.indexOf(10, start)

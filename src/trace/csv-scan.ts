@@ -1,7 +1,7 @@
 /**
  * The fast way through a CSV file: bytes straight into columns, for files whose needed columns are
- * numbers and times. It never judges: at the first line that is not plain it stops, and the general
- * reader goes on from there.
+ * numbers and times. It never judges: it stops at a line that is not plain, and the general reader
+ * decides what becomes of that.
  */
 import type {TraceBuilder} from './builder.js'
 import type {BoundColumn} from './csv-columns.js'

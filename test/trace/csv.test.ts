@@ -34,6 +34,30 @@ describe('CSV traces', () => {
     expect(sum(trace.inputTokens)).equal(30_015)
   })
 
+  it('goes on after single lines that are not plain, and still names the right place', async () => {
+    const odd = ['1.0000000000000000001,1,2', '+2, 1 ,2', '', '3.,1,2', '"4","1",2', '5e0,1,2']
+    const rows = odd.flatMap((line, i) => [`${i}.5,3,4`, line])
+    const trace = await read(`${header}\n${rows.join('\n')}\n9,3,4`)
+    expect([...trace.arrivedAt].map((at) => at / 1e9)).deep.equal([
+      0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 9,
+    ])
+    const bad = await read(`${header}\n${rows.slice(0, 8).join('\n')}\n9,3,x\n`).catch(String)
+    expect(bad).match(/t\.csv:10:5: .*"x"/)
+    const unquoted = odd.filter((line) => !line.includes('"'))
+    const worse = await read(`${header}\n0,1,2\n${unquoted.join('\n')}\n6,1,2\n7,0,2\n`).catch(
+      String,
+    )
+    expect(worse).match(/t\.csv:9:3: /)
+  })
+
+  it('counts the failed requests among plain rows once', async () => {
+    const rows = Array.from({length: 6}, (_, i) => `${i},1,${i % 2}`)
+    const trace = await read(`${header}\n${rows.join('\n')}\n`, {failed: 'drop'})
+    expect(trace.length).equal(3)
+    expect(trace.notes).lengthOf(1)
+    expect(trace.notes[0]).match(/3 rows without output tokens/)
+  })
+
   it('reads semicolons and tabs, and columns in any order under other names', async () => {
     const semicolons = await read('output_len;prompt_len;arrival_time\n2;1;0.5\n')
     expect([...semicolons.arrivedAt, ...semicolons.inputTokens]).deep.equal([0.5e9, 1])
