@@ -86,12 +86,12 @@ export async function* readCsv(
 
 /** One odd line (a time with twenty decimals) must not slow down the thousands of plain ones behind it. */
 async function* scanned(
-  lines: AsyncGenerator<Lines>,
+  lines: Generator<Lines>,
   scanner: CsvScanner,
   general: GeneralReader,
 ): AsyncGenerator<void> {
   for (;;) {
-    const {value, done} = await lines.next()
+    const {value, done} = lines.next()
     if (done) return
     for (let from = scanner.scan(value); from < value.to; ) {
       const odd = firstLine(value, from)
@@ -115,7 +115,7 @@ function firstLine({bytes, to}: Lines, from: number): Lines {
 
 const hasQuote = ({bytes, from, to}: Lines): boolean => bytes.subarray(from, to).includes(quote)
 
-async function* followedBy(first: Lines, rest: AsyncIterable<Lines>): AsyncGenerator<Lines> {
+function* followedBy(first: Lines, rest: Generator<Lines>): Generator<Lines> {
   yield first
   yield* rest
 }
@@ -146,15 +146,13 @@ class GeneralReader {
     this.#cell = new MovingCell(context.file, rules.header.delimiter, rules.failed)
   }
 
-  async *read(lines: AsyncIterable<Lines>, line: number): AsyncGenerator<void> {
+  async *read(lines: Generator<Lines>, line: number): AsyncGenerator<void> {
     this.#cell.line = line
-    const blocks = lines[Symbol.asyncIterator]()
     for (;;) {
-      const {value, done} = await blocks.next()
+      const {value, done} = lines.next()
       if (done) return
       if (this.#rules.way === 'general' || hasQuote(value)) {
-        const rest = {[Symbol.asyncIterator]: () => blocks}
-        yield* this.#parse(followedBy(value, rest), this.#cell.line)
+        yield* this.#parse(followedBy(value, lines), this.#cell.line)
         return
       }
       this.split(value, this.#cell.line)
@@ -185,7 +183,7 @@ class GeneralReader {
     }
   }
 
-  async *#parse(lines: AsyncIterable<Lines>, firstLine: number): AsyncGenerator<void> {
+  async *#parse(lines: Iterable<Lines>, firstLine: number): AsyncGenerator<void> {
     const {parse} = await import('csv-parse')
     const {delimiter} = this.#rules.header
     // No `info`, `raw` or `trim`: each makes csv-parse several times slower, and none is needed.
@@ -314,6 +312,6 @@ class GeneralReader {
 }
 
 /** Runs of lines as buffers of their own: a stream may still hold one when the next is read. */
-async function* copies(lines: AsyncIterable<Lines>): AsyncGenerator<Buffer> {
-  for await (const {bytes, from, to} of lines) yield Buffer.from(bytes.subarray(from, to))
+function* copies(lines: Iterable<Lines>): Generator<Buffer> {
+  for (const {bytes, from, to} of lines) yield Buffer.from(bytes.subarray(from, to))
 }

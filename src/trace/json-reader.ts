@@ -44,7 +44,7 @@ export async function* readJsonLines(
 ): AsyncGenerator<void> {
   const take = format.reader(context)
   let line = 0
-  for await (const {bytes, from, to} of source.lines(0, context.torn)) {
+  for (const {bytes, from, to} of source.lines(0, context.torn)) {
     for (let start = from; start < to; ) {
       const newline = bytes.indexOf(10, start)
       const ended = newline >= 0 && newline < to
@@ -87,7 +87,7 @@ export async function readJson(
   context: ReadContext,
 ): Promise<void> {
   const parts: Buffer[] = []
-  for await (const {bytes, from, to} of source.lines(0, 'error'))
+  for (const {bytes, from, to} of source.lines(0, 'error'))
     parts.push(Buffer.from(bytes.subarray(from, to)))
   const text = Buffer.concat(parts).toString('utf8')
   let document: unknown

@@ -98,10 +98,10 @@ async function* readFiles(
   options: ReadOptions,
 ): AsyncGenerator<void> {
   const forced = options.format === undefined ? undefined : formatNamed(options.format)
-  const files = await traceFiles(paths)
+  const files = traceFiles(paths)
   const recordings: string[] = []
   for (const file of files) {
-    const isRecorded = await isRecording(file)
+    const isRecorded = isRecording(file)
     let rows = 0
     let before = builder.length
     const request = {forced, builder, options: isRecorded ? asRecorded(options) : options}
@@ -172,7 +172,7 @@ interface FileRequest {
 
 async function* readFile(file: string, request: FileRequest): AsyncGenerator<void> {
   const {forced, builder, options, passes} = request
-  const source = await Source.open(file)
+  const source = Source.open(file)
   try {
     const head = sniff(file, source.head)
     const mapping = options.columns ?? new Map()
@@ -199,7 +199,7 @@ async function* readFile(file: string, request: FileRequest): AsyncGenerator<voi
     if (source.dropped > 0)
       builder.note(`${file}: the last line is torn (${source.dropped} bytes) and was left out.`)
   } finally {
-    await source.close()
+    source.close()
   }
 }
 

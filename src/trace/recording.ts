@@ -2,7 +2,7 @@
  * A trace that is being recorded, or was: `FILE` with one row for each request that ended, `FILE.open` with one for
  * each that was accepted and may not have ended, and `FILE.meta.json`. Writer and reader share what stands here.
  */
-import {readFile} from 'node:fs/promises'
+import {readFileSync} from 'node:fs'
 import {csvCell} from './csv-text.js'
 import {formatSeconds} from './time-parts.js'
 
@@ -116,9 +116,9 @@ export const metaFileOf = (file: string): string => `${file}.meta.json`
 export const recordingKind = 'llmsim recording'
 
 /** Whether `file` was written by a recorder: then its last line may be torn, and requests may be open. */
-export async function isRecording(file: string): Promise<boolean> {
+export function isRecording(file: string): boolean {
   try {
-    const meta: unknown = JSON.parse(await readFile(metaFileOf(file), 'utf8'))
+    const meta: unknown = JSON.parse(readFileSync(metaFileOf(file), 'utf8'))
     return (
       typeof meta === 'object' && meta !== null && 'kind' in meta && meta.kind === recordingKind
     )

@@ -1,5 +1,8 @@
-/** Files as bytes: finding them, looking at their head, and reading them in runs of whole lines. */
-import {type FileHandle, open, readdir, stat} from 'node:fs/promises'
+/**
+ * Files as bytes: finding them, looking at their head, and reading them in runs of whole lines. Without promises:
+ * threads of Node's pool get their turn late while V8 compiles, and waiting for them took longer than reading.
+ */
+import {closeSync, openSync, readdirSync, readSync, type Stats, statSync} from 'node:fs'
 import {basename, dirname, join} from 'node:path'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
@@ -20,7 +23,7 @@ export type TornTail = 'error' | 'drop'
 const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error ? String(error.code) : undefined
 
-async function unreadable(path: string, error: unknown): Promise<Problem> {
+function unreadable(path: string, error: unknown): Problem {
   const code = codeOf(error)
   if (code !== 'ENOENT' && code !== 'ENOTDIR') {
     const why = code === 'EACCES' ? 'you have no permission' : (code ?? String(error))
@@ -28,14 +31,20 @@ async function unreadable(path: string, error: unknown): Promise<Problem> {
       cause: error,
     })
   }
-  const near = await readdir(dirname(path)).then(
-    (names) => closest(basename(path), names, 3),
-    () => [],
-  )
-  const hint = near.map((name) => join(dirname(path), name))
+  const folder = dirname(path)
+  const hint = closest(basename(path), namesIn(folder), 3).map((name) => join(folder, name))
   return new Problem('TRACE_NOT_FOUND', `${path}: there is no such file or folder.`, {
     suggestions: hint,
   })
+}
+
+/** What lies in a folder; nothing where it cannot be read. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
 }
 
 const noStandardInput = (): Problem =>
@@ -45,19 +54,24 @@ const noStandardInput = (): Problem =>
     {suggestions: ['write it to a file first, and name that']},
   )
 
+function statOf(path: string): Stats {
+  try {
+    return statSync(path)
+  } catch (error) {
+    throw unreadable(path, error)
+  }
+}
+
 /** The files of `paths`: those of a folder sorted by name, hidden ones and other endings left out. */
-export async function traceFiles(paths: readonly string[]): Promise<string[]> {
+export function traceFiles(paths: readonly string[]): string[] {
   const files: string[] = []
   for (const path of paths) {
     if (path === '-') throw noStandardInput()
-    const info = await stat(path).catch(async (error) => {
-      throw await unreadable(path, error)
-    })
-    if (!info.isDirectory()) {
+    if (!statOf(path).isDirectory()) {
       files.push(path)
       continue
     }
-    const names = (await readdir(path)).filter(
+    const names = readdirSync(path).filter(
       (name) => /\.(csv|jsonl|json|ndjson|txt)$/i.test(name) && !/^\.|\.meta\.json$/.test(name),
     )
     if (names.length === 0) {
@@ -101,12 +115,12 @@ export class Source {
   readonly path: string
   /** The first 64 KiB, without a byte order mark. */
   readonly head: Buffer
-  readonly #file: FileHandle
+  readonly #file: number
   readonly #skip: number
   /** Bytes of a torn last line that were dropped, once all lines have been read. */
   dropped = 0
 
-  private constructor(path: string, file: FileHandle, head: Buffer) {
+  private constructor(path: string, file: number, head: Buffer) {
     this.path = path
     this.#file = file
     this.#skip = head.subarray(0, 3).toString('hex') === 'efbbbf' ? 3 : 0
@@ -114,12 +128,12 @@ export class Source {
   }
 
   /** Opens a file; TRACE_NOT_FOUND, TRACE_BINARY or TRACE_EMPTY when it cannot be a trace. */
-  static async open(path: string): Promise<Source> {
-    let file: FileHandle | undefined
+  static open(path: string): Source {
+    let file: number | undefined
     try {
-      file = await open(path)
+      file = openSync(path, 'r')
       const buffer = Buffer.alloc(headBytes)
-      const {bytesRead} = await file.read(buffer, 0, headBytes, 0)
+      const bytesRead = readSync(file, buffer, 0, headBytes, 0)
       const head = buffer.subarray(0, bytesRead)
       refuseBinary(path, head)
       const source = new Source(path, file, head)
@@ -127,23 +141,23 @@ export class Source {
         throw new Problem('TRACE_EMPTY', `${path}: the file is empty.`)
       return source
     } catch (error) {
-      await file?.close()
-      throw error instanceof Problem ? error : await unreadable(path, error)
+      if (file !== undefined) closeSync(file)
+      throw error instanceof Problem ? error : unreadable(path, error)
     }
   }
 
-  async close(): Promise<void> {
-    await this.#file.close()
+  close(): void {
+    closeSync(this.#file)
   }
 
   /** The whole file as lines, from byte `from` of `head` on. Each run is valid until the next is asked for. */
-  async *lines(from: number, torn: TornTail): AsyncGenerator<Lines> {
+  *lines(from: number, torn: TornTail): Generator<Lines> {
     let buffer = Buffer.allocUnsafe(chunkBytes)
     let position = this.#skip + from
     let kept = 0
     for (;;) {
       if (kept === buffer.length) buffer = Buffer.concat([buffer], kept * 2)
-      const {bytesRead} = await this.#file.read(buffer, kept, buffer.length - kept, position)
+      const bytesRead = readSync(this.#file, buffer, kept, buffer.length - kept, position)
       position += bytesRead
       const filled = kept + bytesRead
       if (bytesRead === 0) {
