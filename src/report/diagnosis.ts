@@ -131,7 +131,7 @@ interface Thirds {
  * the question makes no sense: too few such arrivals, or all at once.
  */
 export function findSteadyState(
-  {trace, outcomes, isOpen = () => true, weight = 1}: OpenRequests,
+  {trace, outcomes, isOpen, weight = 1}: OpenRequests,
   engines: number,
 ): SteadyState | undefined {
   const thirds = delayByThird(outcomes, isOpen)
@@ -155,16 +155,17 @@ export function findSteadyState(
   }
 }
 
-function delayByThird(outcomes: Outcomes, isOpen: (row: number) => boolean): Thirds | undefined {
+function delayByThird(outcomes: Outcomes, isOpen: OpenRequests['isOpen']): Thirds | undefined {
+  const {length, arrivedAt, scheduledAt, finishedAt, reasons} = outcomes
   let start = Number.POSITIVE_INFINITY
   let end = Number.NEGATIVE_INFINITY
   let last = Number.NEGATIVE_INFINITY
   let arrivals = 0
-  for (let row = 0; row < outcomes.length; row++) {
-    const at = outcomes.arrivedAt[row]!
+  for (let row = 0; row < length; row++) {
+    const at = arrivedAt[row]!
     if (Number.isNaN(at)) continue
-    last = Math.max(last, at, outcomes.finishedAt[row]! || at)
-    if (!isOpen(row)) continue
+    last = Math.max(last, at, finishedAt[row]! || at)
+    if (isOpen !== undefined && !isOpen(row)) continue
     arrivals += 1
     start = Math.min(start, at)
     end = Math.max(end, at)
@@ -173,13 +174,13 @@ function delayByThird(outcomes: Outcomes, isOpen: (row: number) => boolean): Thi
   if (arrivals < fewestArrivals || span <= 0) return undefined
   const waits = [0, 0, 0]
   const counts = [0, 0, 0]
-  for (let row = 0; row < outcomes.length; row++) {
-    const at = outcomes.arrivedAt[row]!
+  for (let row = 0; row < length; row++) {
+    const at = arrivedAt[row]!
     // Rejected on arrival: it never stood in the queue.
-    if (Number.isNaN(at) || !isOpen(row) || outcomes.reasons.has(row)) continue
+    if (Number.isNaN(at) || (isOpen !== undefined && !isOpen(row)) || reasons.has(row)) continue
     const third = Math.min(2, Math.floor(((at - start) / span) * 3))
-    const left = outcomes.scheduledAt[row]!
-    waits[third]! += (Number.isNaN(left) ? outcomes.finishedAt[row]! || last : left) - at
+    const left = scheduledAt[row]!
+    waits[third]! += (Number.isNaN(left) ? finishedAt[row]! || last : left) - at
     counts[third]! += 1
   }
   if (counts.some((n) => n < fewestArrivals / 10)) return undefined
@@ -187,25 +188,31 @@ function delayByThird(outcomes: Outcomes, isOpen: (row: number) => boolean): Thi
   return {start, span, delay: [mean(0), mean(1), mean(2)]}
 }
 
-function askedTokens(trace: RequestColumns, outcomes: Outcomes): number {
+function askedTokens({inputTokens, outputTokens}: RequestColumns, outcomes: Outcomes): number {
+  const {length, arrivedAt, reasons} = outcomes
   let tokens = 0
-  for (let row = 0; row < outcomes.length; row++) {
-    if (Number.isNaN(outcomes.arrivedAt[row]!) || outcomes.reasons.has(row)) continue
-    tokens += trace.inputTokens[row]! + trace.outputTokens[row]!
+  for (let row = 0; row < length; row++) {
+    if (Number.isNaN(arrivedAt[row]!) || reasons.has(row)) continue
+    tokens += inputTokens[row]! + outputTokens[row]!
   }
   return tokens
 }
 
 /** Tokens served between two times: prompts at their first token, output evenly from there to the finish. */
-function servedTokens(trace: RequestColumns, outcomes: Outcomes, from: number, to: number): number {
+function servedTokens(
+  {inputTokens}: RequestColumns,
+  {length, firstTokenAt, finishedAt, producedTokens}: Outcomes,
+  from: number,
+  to: number,
+): number {
   let tokens = 0
-  for (let row = 0; row < outcomes.length; row++) {
-    const first = outcomes.firstTokenAt[row]!
-    const finish = outcomes.finishedAt[row]!
+  for (let row = 0; row < length; row++) {
+    const first = firstTokenAt[row]!
+    const finish = finishedAt[row]!
     if (Number.isNaN(first)) continue
-    if (first >= from && first < to) tokens += trace.inputTokens[row]!
+    if (first >= from && first < to) tokens += inputTokens[row]!
     const overlap = Math.min(finish, to) - Math.max(first, from)
-    const output = outcomes.producedTokens[row]!
+    const output = producedTokens[row]!
     if (finish > first && overlap > 0) tokens += (output * overlap) / (finish - first)
     else if (finish === first && first >= from && first < to) tokens += output
   }

@@ -1,10 +1,10 @@
 /** What can be said about a set of requests from their outcomes alone: rates, latencies, goodput. */
 import {Problem} from '../errors.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
-import {type Distribution, describeWeighted} from '../stats/percentiles.js'
-import {Samples} from '../stats/samples.js'
+import type {Distribution} from '../stats/percentiles.js'
+import {SampleColumns} from '../stats/sample-columns.js'
 import type {Trace} from '../trace/trace.js'
-import {e2eOf, meets, queueOf, tpotOf, ttftOf} from './request-metrics.js'
+import {collect, e2eOf, meets, queueOf, tpotOf, ttftOf} from './request-metrics.js'
 import type {Slo} from './slo.js'
 
 /** In the unit of its name; null where there are no samples. */
@@ -90,7 +90,8 @@ export function spreadOfNs(distribution: Distribution | undefined): Spread {
 export function countRequests(outcomes: Outcomes, rows: Uint32Array): RequestCounts {
   const byStatus = [0, 0, 0, 0]
   let preemptions = 0
-  for (const row of rows) {
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!
     byStatus[outcomes.status[row]!]! += 1
     preemptions += outcomes.preemptions[row]!
   }
@@ -109,11 +110,14 @@ export class Span {
   #last = Number.NEGATIVE_INFINITY
 
   add({arrivedAt, finishedAt}: Outcomes, rows: Uint32Array): void {
+    let [first, last] = [this.#first, this.#last]
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i]!
-      if (arrivedAt[row]! < this.#first) this.#first = arrivedAt[row]!
-      if (finishedAt[row]! > this.#last) this.#last = finishedAt[row]!
+      if (arrivedAt[row]! < first) first = arrivedAt[row]!
+      if (finishedAt[row]! > last) last = finishedAt[row]!
     }
+    this.#first = first
+    this.#last = last
   }
 
   /** NaN where nothing finished. */
@@ -147,10 +151,10 @@ export function measure(
 /** What requests took, added up part by part. Percentiles are exact up to `mostExactSamples` requests. */
 export class RequestMeasures {
   readonly #slo: Slo | undefined
-  readonly #ttft = new Samples()
-  readonly #tpot = new Samples()
-  readonly #e2e = new Samples()
-  readonly #queue = new Samples()
+  readonly #ttft = new SampleColumns()
+  readonly #tpot = new SampleColumns()
+  readonly #e2e = new SampleColumns()
+  readonly #queue = new SampleColumns()
   #counted = 0
   #completed = 0
   #input = 0
@@ -166,18 +170,27 @@ export class RequestMeasures {
   add(run: RequestResults, rows: Uint32Array): void {
     const {outcomes, trace} = run
     this.#counted += rows.length
+    this.#addTokens(trace, outcomes, rows)
+    this.#ttft.add(collect(outcomes, rows, ttftOf))
+    this.#tpot.add(collect(outcomes, rows, tpotOf))
+    this.#e2e.add(collect(outcomes, rows, e2eOf))
+    this.#queue.add(collect(outcomes, rows, queueOf))
+    if (this.#slo !== undefined) this.#score(run, rows, this.#slo)
+  }
+
+  #addTokens({inputTokens}: RequestColumns, outcomes: Outcomes, rows: Uint32Array): void {
+    const {status: became, producedTokens} = outcomes
+    let [completed, input, output] = [0, 0, 0]
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i]!
-      if (outcomes.status[row] !== status.completed) continue
-      this.#completed += 1
-      this.#input += trace.inputTokens[row]!
-      this.#output += outcomes.producedTokens[row]!
-      this.#ttft.add(ttftOf(outcomes, row), 1)
-      this.#tpot.add(tpotOf(outcomes, row), 1)
-      this.#e2e.add(e2eOf(outcomes, row), 1)
-      this.#queue.add(queueOf(outcomes, row), 1)
+      if (became[row] !== status.completed) continue
+      completed += 1
+      input += inputTokens[row]!
+      output += producedTokens[row]!
     }
-    if (this.#slo !== undefined) this.#score(run, rows, this.#slo)
+    this.#completed += completed
+    this.#input += input
+    this.#output += output
   }
 
   #score({outcomes, largestGap}: RequestResults, rows: Uint32Array, slo: Slo): void {
@@ -196,7 +209,7 @@ export class RequestMeasures {
   }
 
   finish(windowNs: number): Measures {
-    const spread = (samples: Samples): Spread => spreadOfNs(describeWeighted(samples.settled()))
+    const spread = (samples: SampleColumns): Spread => spreadOfNs(samples.describe())
     return {
       throughput: {
         requests_per_s: perSecond(this.#completed, windowNs),

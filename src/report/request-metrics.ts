@@ -32,7 +32,8 @@ export function collect(
 ): Float64Array {
   const values = new Float64Array(rows.length)
   let count = 0
-  for (const row of rows) {
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!
     if (outcomes.status[row] !== status.completed) continue
     const value = metric(outcomes, row)
     if (!Number.isNaN(value)) values[count++] = value

@@ -31,22 +31,47 @@ export class RequestSample implements OpenRequests {
   readonly isOpen = (row: number): boolean => this.#isOpen[row] === 1
 
   /** Takes its share of the next part. */
-  add({trace, outcomes, isOpen = () => true}: OpenRequests): void {
-    for (let row = 0; row < outcomes.length; row++) {
+  add(part: OpenRequests): void {
+    const {length} = part.outcomes
+    if (this.weight === 1 && this.outcomes.length + length <= mostSampled) {
+      this.#keepAll(part)
+      this.#rows += length
+      return
+    }
+    for (let row = 0; row < length; row++) {
       if (this.#rows++ % this.weight !== 0) continue
       if (this.outcomes.length === mostSampled) {
         this.#thin()
         if ((this.#rows - 1) % this.weight !== 0) continue
       }
-      this.#keep({trace, outcomes}, row)
-      this.#isOpen[this.outcomes.length - 1] = isOpen(row) ? 1 : 0
+      this.#keep(part, row)
     }
   }
 
-  #keep({trace, outcomes}: OpenRequests, row: number): void {
+  #keepAll({trace, outcomes, isOpen}: OpenRequests): void {
     const own = this.outcomes
     const at = own.length
-    if (at === own.arrivedAt.length) this.#grow()
+    const {length} = outcomes
+    this.#reserve(at + length)
+    const copy = <T extends Int32Array | Float64Array>(to: T, from: T): void =>
+      to.set(from.subarray(0, length), at)
+    copy(this.trace.inputTokens, trace.inputTokens)
+    copy(this.trace.outputTokens, trace.outputTokens)
+    copy(own.arrivedAt, outcomes.arrivedAt)
+    copy(own.scheduledAt, outcomes.scheduledAt)
+    copy(own.firstTokenAt, outcomes.firstTokenAt)
+    copy(own.finishedAt, outcomes.finishedAt)
+    copy(own.producedTokens, outcomes.producedTokens)
+    for (const [row, reason] of outcomes.reasons) own.reasons.set(at + row, reason)
+    if (isOpen === undefined) this.#isOpen.fill(1, at, at + length)
+    else for (let row = 0; row < length; row++) this.#isOpen[at + row] = isOpen(row) ? 1 : 0
+    own.length = this.trace.length = at + length
+  }
+
+  #keep({trace, outcomes, isOpen}: OpenRequests, row: number): void {
+    const own = this.outcomes
+    const at = own.length
+    this.#reserve(at + 1)
     this.trace.inputTokens[at] = trace.inputTokens[row]!
     this.trace.outputTokens[at] = trace.outputTokens[row]!
     own.arrivedAt[at] = outcomes.arrivedAt[row]!
@@ -56,6 +81,7 @@ export class RequestSample implements OpenRequests {
     own.producedTokens[at] = outcomes.producedTokens[row]!
     const reason = outcomes.reasons.get(row)
     if (reason !== undefined) own.reasons.set(at, reason)
+    this.#isOpen[at] = isOpen === undefined || isOpen(row) ? 1 : 0
     own.length = this.trace.length = at + 1
   }
 
@@ -82,9 +108,10 @@ export class RequestSample implements OpenRequests {
     this.weight *= 2
   }
 
-  #grow(): void {
-    const capacity = Math.max(256, 2 * this.outcomes.length)
+  #reserve(length: number): void {
     const own = this.outcomes
+    if (length <= own.arrivedAt.length) return
+    const capacity = Math.max(256, length, 2 * own.length)
     const {trace} = this
     const wider = <T extends Uint8Array | Int32Array | Float64Array>(column: T): T => {
       const grown = new (column.constructor as new (length: number) => T)(capacity)

@@ -254,7 +254,8 @@ class OutcomeAccount {
   readonly #filter: WarmupFilter
   readonly #measures: RequestMeasures
   readonly #all = new Span()
-  readonly #window = new Span()
+  /** Of those behind the warm-up. */
+  readonly #window: Span
   #leftOut = 0
   #counts: RequestCounts = noRequests
 
@@ -262,6 +263,7 @@ class OutcomeAccount {
     this.#options = options
     this.#filter = new WarmupFilter(options.warmup)
     this.#measures = new RequestMeasures(options.slo)
+    this.#window = options.warmup ? new Span() : this.#all
   }
 
   add(run: RequestResults): void {
@@ -269,7 +271,7 @@ class OutcomeAccount {
     const all = rowsAfter(undefined, outcomes.arrivedAt)
     const rows = this.#options.warmup ? this.#filter.rows(outcomes.arrivedAt) : all
     this.#all.add(outcomes, all)
-    this.#window.add(outcomes, rows)
+    if (this.#window !== this.#all) this.#window.add(outcomes, rows)
     this.#leftOut += all.length - rows.length
     this.#measures.add(run, rows)
     this.#counts = addCounts(this.#counts, countRequests(outcomes, all))

@@ -187,8 +187,9 @@ export class Simulator {
       ...part,
       largestGap: this.#gaps.takeLargest(part),
       // Not rows of a closed loop, nor turns that waited for the one before.
-      isOpen: (row: number) =>
-        !isClosed && (thinkTime === undefined || Number.isNaN(thinkTime[row]!)),
+      isOpen: isClosed
+        ? () => false
+        : thinkTime && ((row: number) => Number.isNaN(thinkTime[row]!)),
     }
     this.#served.add(part)
     // Clients of a closed loop do not wait as the turns of a session do.
@@ -256,13 +257,14 @@ class ServedRequests {
 
   add({trace, outcomes}: FinishedPart): void {
     const {served, window} = this
+    const {arrivedAt, finishedAt, producedTokens} = outcomes
     for (let row = 0; row < outcomes.length; row++) {
-      window.from = Math.min(window.from, outcomes.arrivedAt[row]!)
+      window.from = Math.min(window.from, arrivedAt[row]!)
       if (outcomes.status[row] !== status.completed) continue
-      window.to = Math.max(window.to, outcomes.finishedAt[row]!)
+      window.to = Math.max(window.to, finishedAt[row]!)
       served.requests++
       served.inputTokens += trace.inputTokens[row]!
-      served.outputTokens += outcomes.producedTokens[row]!
+      served.outputTokens += producedTokens[row]!
     }
   }
 }

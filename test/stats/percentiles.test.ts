@@ -75,4 +75,28 @@ describe('percentiles', () => {
       }),
     )
   })
+
+  it('equal those of all samples in order, however many entries and samples there are', () => {
+    for (const [entries, most] of [
+      [300, 40],
+      [300, 900],
+      [20_000, 1],
+      [20_000, 9],
+      [50_000, 2],
+    ] as const) {
+      const values = Float64Array.from({length: entries}, (_, i) => (i * 7919) % 99_991)
+      const counts = Float64Array.from(values, (value) => value % (most + 1))
+      const all: number[] = []
+      for (const [i, value] of values.entries())
+        for (let n = 0; n < counts[i]!; n++) all.push(value)
+      const sorted = Float64Array.from(all).sort()
+      const found = describeWeighted({length: entries, values, counts})!
+      const {p50, p90, p95, p99, max} = found
+      assert.equal(found.count, sorted.length)
+      assert.deepEqual(
+        [p50, p90, p95, p99, max],
+        quantilesOfSorted(sorted, [0.5, 0.9, 0.95, 0.99, 1]),
+      )
+    }
+  })
 })
