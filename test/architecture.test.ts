@@ -145,6 +145,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'correlation.ts',
     'outcomes.ts',
     'percentiles.ts',
+    'sample-columns.ts',
     'samples.ts',
     'series.ts',
   ],
