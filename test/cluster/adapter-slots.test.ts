@@ -4,8 +4,7 @@ import fc from 'fast-check'
 import {AdapterSlots} from '#llmsim/cluster/adapter-slots.js'
 import {replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
-import type {EngineConfig} from '#llmsim/engine/engine-config.js'
-import {policies} from '#llmsim/engine/policy.js'
+import {calm} from './serve.js'
 
 const slotsOf = (slots: number, loadNs = 100) => new AdapterSlots({slots, loadNs, overhead: 0})
 
@@ -61,20 +60,7 @@ describe('adapter slots', () => {
   })
 })
 
-const config: EngineConfig = {
-  numGpuBlocks: 1000,
-  blockSize: 16,
-  maxNumSeqs: 64,
-  maxNumBatchedTokens: 8192,
-  longPrefillTokenThreshold: 0,
-  enableChunkedPrefill: true,
-  enablePrefixCaching: false,
-  reserveFullPrompt: true,
-  ownBlocks: true,
-  maxModelLen: 1_000_000,
-  depth: 2,
-  policy: policies[0]!,
-}
+const config = {...calm, blockSize: 16, maxNumSeqs: 64, maxNumBatchedTokens: 8192, depth: 2}
 
 interface Row {
   readonly at: number

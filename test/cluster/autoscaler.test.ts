@@ -4,22 +4,14 @@ import fc from 'fast-check'
 import type {AutoscaleConfig} from '#llmsim/cluster/autoscaler.js'
 import {type Replay, replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
-import type {EngineConfig} from '#llmsim/engine/engine-config.js'
-import {policies} from '#llmsim/engine/policy.js'
+import {calm} from './serve.js'
 
-const engine: EngineConfig = {
+const engine = {
+  ...calm,
   numGpuBlocks: 64,
   blockSize: 16,
   maxNumSeqs: 1,
   maxNumBatchedTokens: 8192,
-  longPrefillTokenThreshold: 0,
-  enableChunkedPrefill: true,
-  enablePrefixCaching: false,
-  reserveFullPrompt: true,
-  ownBlocks: true,
-  maxModelLen: 1_000_000,
-  depth: 1,
-  policy: policies[0]!,
 }
 
 const config: AutoscaleConfig = {

@@ -3,23 +3,16 @@ import {expect} from 'chai'
 import {replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
 import type {EngineConfig} from '#llmsim/engine/engine-config.js'
-import {policies} from '#llmsim/engine/policy.js'
 import {expectedTokens, speculationOf} from '#llmsim/engine/speculation.js'
+import {calm} from '../cluster/serve.js'
 import {play} from '../reference/scenario.js'
 
 const configOf = (tokens: number, rates: readonly number[], seed = 0): EngineConfig => ({
+  ...calm,
   numGpuBlocks: 100_000,
   blockSize: 16,
   maxNumSeqs: 64,
   maxNumBatchedTokens: 8192,
-  longPrefillTokenThreshold: 0,
-  enableChunkedPrefill: true,
-  enablePrefixCaching: false,
-  reserveFullPrompt: true,
-  ownBlocks: true,
-  maxModelLen: 1_000_000,
-  depth: 1,
-  policy: policies[0]!,
   speculation: speculationOf({tokens, rates, seed}),
 })
 

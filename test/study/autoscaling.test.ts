@@ -8,19 +8,13 @@ import type {RunRequest} from '#llmsim/study/run-request.js'
 import {simulate} from '#llmsim/study/simulate.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import {llmsim, root} from '../support/cli.js'
+import {runRequest} from '../support/run-request.js'
 
 const chat = `${root}traces/chat.csv`
 
-const request: RunRequest = {
-  model: 'meta-llama/Llama-3.1-8B-Instruct',
+const request = runRequest({
   hardware: 'RTX3090',
   layout: {instances: 6},
-  engine: {},
-  latency: 'auto',
-  policy: 'fcfs',
-  router: 'least-requests',
-  frontEnd: 'http',
-  seed: 0,
   autoscale: {
     signal: 'utilisation',
     target: 0.5,
@@ -30,7 +24,7 @@ const request: RunRequest = {
     stabilisationNs: 20e9,
     minInstances: 1,
   },
-}
+})
 
 describe('a deployment that scales', () => {
   it('pays for the time its instances were there, in money and in energy', async () => {

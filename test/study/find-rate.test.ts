@@ -11,19 +11,9 @@ import type {Trace} from '#llmsim/trace/trace.js'
 import {toRate} from '#llmsim/trace/transform.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
+import {runRequest} from '../support/run-request.js'
 
-const on = (hardware: string) =>
-  deploy({
-    model: 'meta-llama/Llama-3.1-8B-Instruct',
-    hardware,
-    layout: {},
-    engine: {},
-    latency: 'auto',
-    policy: 'fcfs',
-    router: 'least-requests',
-    frontEnd: 'http',
-    seed: 0,
-  })
+const on = (hardware: string) => deploy(runRequest({hardware}))
 
 describe('find-rate', () => {
   let trace: Trace

@@ -5,22 +5,16 @@ import {join} from 'node:path'
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
 import {Adapters} from '#llmsim/study/lora.js'
-import type {RunRequest} from '#llmsim/study/run-request.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim, root} from '../support/cli.js'
+import {runRequest} from '../support/run-request.js'
 
-const request: RunRequest = {
-  model: 'meta-llama/Llama-3.1-8B-Instruct',
+const request = runRequest({
   hardware: 'H100',
-  layout: {},
-  engine: {},
-  latency: 'auto',
-  policy: 'fcfs',
   router: 'round-robin',
   frontEnd: 'none',
-  seed: 0,
-}
+})
 
 describe('a deployment with LoRA', () => {
   it('has the bytes of an adapter by hand, in blocks and in the time to load it', async () => {

@@ -4,8 +4,8 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {runJob} from '#llmsim/study/job.js'
-import {defaultModel} from '#llmsim/study/run-request.js'
 import {partRows} from '#llmsim/trace/parts.js'
+import {runRequest} from '../support/run-request.js'
 
 const rows = 3 * partRows
 
@@ -21,17 +21,7 @@ describe('a trace that is read in parts', function () {
     runJob({
       traces: [join(folder, trace)],
       readOptions: {},
-      requests: ['H100'].map((hardware) => ({
-        model: defaultModel,
-        hardware,
-        layout: {},
-        engine: {},
-        latency: 'auto',
-        policy: 'fcfs',
-        router: 'least-requests',
-        frontEnd: 'http',
-        seed: 0,
-      })),
+      requests: [runRequest({hardware: 'H100'})],
       slo: {ttft: 60e6, itl: 40e6},
       warmup: {kind: 'requests', count: partRows + 7},
       check: true,
@@ -100,18 +90,7 @@ describe('a trace that is read in parts', function () {
   })
 
   it('gives the same bytes for several devices, on one core and on two', async () => {
-    const request = (hardware: string) => ({
-      model: defaultModel,
-      hardware,
-      layout: {},
-      engine: {},
-      latency: 'auto',
-      policy: 'fcfs',
-      router: 'least-requests',
-      frontEnd: 'http',
-      seed: 0,
-    })
-    const requests = ['A100', 'H100'].map(request)
+    const requests = ['A100', 'H100'].map((hardware) => runRequest({hardware}))
     const one = await job('t.csv', 'one', {requests, threads: 1})
     const two = await job('t.csv', 'two', {requests, threads: 2})
     expect(one.runs.map(({summary}) => summary)).deep.equal(two.runs.map(({summary}) => summary))

@@ -2,7 +2,7 @@
 import {expect} from 'chai'
 import {readClusterFile} from '#llmsim/compat/cluster-json.js'
 import {deploy} from '#llmsim/study/deployment.js'
-import {defaultModel, type RunRequest} from '#llmsim/study/run-request.js'
+import type {RunRequest} from '#llmsim/study/run-request.js'
 import {type Simulation, simulate} from '#llmsim/study/simulate.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {problemOf} from '../catalogue/problem.js'
@@ -13,6 +13,7 @@ import {
   type Json,
   removeClusterFiles,
 } from '../compat/cluster-file.js'
+import {runRequest} from '../support/run-request.js'
 
 after(removeClusterFiles)
 
@@ -27,17 +28,11 @@ const traceOf = (
   format: 'test',
 })
 
-const request: RunRequest = {
-  model: defaultModel,
+const request = runRequest({
   hardware: 'RTXPRO6000',
-  layout: {},
-  engine: {},
-  latency: 'auto',
-  policy: 'fcfs',
   router: 'round-robin',
   frontEnd: 'none',
-  seed: 0,
-}
+})
 
 const run = async (trace: Trace, change: Partial<RunRequest> = {}): Promise<Simulation> =>
   simulate({trace, deployment: await deploy({...request, ...change})})

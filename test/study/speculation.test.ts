@@ -1,27 +1,21 @@
 /** Speculative decoding on whole deployments: memory, time, and what the result says. */
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
-import type {RunRequest} from '#llmsim/study/run-request.js'
 import {simulate} from '#llmsim/study/simulate.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim, root} from '../support/cli.js'
+import {runRequest} from '../support/run-request.js'
 
 const chat = `${root}traces/chat.csv`
-const target = 'meta-llama/Llama-3.1-8B-Instruct'
 const draftModel = 'meta-llama/Llama-3.2-1B-Instruct'
 
-const request: RunRequest = {
-  model: target,
+const request = runRequest({
   hardware: 'H100',
-  layout: {},
-  engine: {},
-  latency: 'auto',
-  policy: 'fcfs',
   router: 'round-robin',
   frontEnd: 'none',
   seed: 3,
-}
+})
 
 const one: Trace = {
   length: 1,

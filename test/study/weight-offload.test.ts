@@ -4,20 +4,15 @@ import fc from 'fast-check'
 import {emptyShape} from '#llmsim/latency/step-time.js'
 import {withWeightStream} from '#llmsim/latency/weight-stream.js'
 import {deploy} from '#llmsim/study/deployment.js'
-import {defaultModel, type RunRequest} from '#llmsim/study/run-request.js'
+import type {RunRequest} from '#llmsim/study/run-request.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim, root} from '../support/cli.js'
+import {runRequest} from '../support/run-request.js'
 
-const request: RunRequest = {
-  model: defaultModel,
+const request = runRequest({
   hardware: 'A6000',
-  layout: {},
-  engine: {},
-  latency: 'auto',
-  policy: 'fcfs',
   frontEnd: 'none',
-  seed: 0,
-}
+})
 const GiB = 2 ** 30
 const decode = (decodes: number) => ({
   ...emptyShape(),
