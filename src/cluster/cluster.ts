@@ -129,6 +129,16 @@ export class Cluster {
     ]
   }
 
+  /**
+   * Whether requests may be submitted ahead of their time, in order: where there is nothing to choose and nobody is
+   * turned away by the moment, they wait in the front end like those that are there.
+   */
+  get takesAhead(): boolean {
+    const {gate} = this.#config
+    if (this.#isTied || gate !== undefined || this.autoscaler !== undefined) return false
+    return this.replicas.length === 1 && this.replicas[0]!.hasFrontEnd
+  }
+
   /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */
   submit(slot: number, now: Ns): void {
     this.#views.refresh(now)

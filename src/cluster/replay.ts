@@ -65,6 +65,8 @@ export interface Replay extends EnginesAtEnd {
 const never = Number.POSITIVE_INFINITY
 /** How many requests leave between two progress calls. */
 const progressEvery = 1000
+/** Most arrivals that are handed over ahead of their time: enough to pay, few enough for the cache. */
+const mostAhead = 32
 
 /**
  * Drives a trace that comes in parts: memory holds the parts with requests in flight, and no others. A trace that is
@@ -129,7 +131,21 @@ export class Replayer implements RequestSink {
       if (next === never) return
       const {autoscaler} = this.cluster
       if (autoscaler !== undefined && autoscaler.nextAt() <= next) autoscaler.tick(next)
-      else this.#deliver(next)
+      else {
+        this.#deliver(next)
+        if (this.cluster.takesAhead) this.#deliverAhead(until)
+      }
+    }
+  }
+
+  /** Further arrivals, up to the next moment at which somebody looks or leaves: until then nobody can tell. */
+  #deliverAhead(until: Ns): void {
+    const {arrivals} = this.#workload
+    const last = Math.min(until, this.#sampler.nextAt())
+    for (let count = 0; count < mostAhead; count++) {
+      const at = arrivals.nextAt()
+      if (at > last || at >= this.#cancels.nextAt()) return
+      this.#submit(arrivals.take(), at)
     }
   }
 

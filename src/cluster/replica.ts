@@ -174,10 +174,15 @@ export class Replica implements EngineView {
     return this.adapters ? Math.min(entering, this.adapters.nextAt()) : entering
   }
 
+  /** Whether a request takes time from its arrival to the engine. */
+  get hasFrontEnd(): boolean {
+    return this.frontEnd.delayNs > 0 || this.frontEnd.perTokenNs > 0
+  }
+
   /** A request arrives at the front end. */
   arrive(slot: number, now: Ns, onRejected: OnRejected): void {
     const {delayNs, perTokenNs} = this.frontEnd
-    if (delayNs === 0 && perTokenNs === 0) {
+    if (!this.hasFrontEnd) {
       this.#admit(slot, now, onRejected)
       return
     }

@@ -25,6 +25,11 @@ export class Sampler {
     return true
   }
 
+  /** When it looks next. */
+  nextAt(): Ns {
+    return this.series.nextAt()
+  }
+
   /** Nothing happens any more. */
   finish(): Series {
     const ends = this.#cluster.replicas.map(({idleSince}) => idleSince)

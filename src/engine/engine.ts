@@ -121,9 +121,8 @@ export class Engine implements EngineView {
   /** Elementary operations so far: what the bound on work per step is tested with. */
   get operations(): number {
     const {lanes, work} = this.#seats
-    const seats = work + lanes.operations
     const plans = this.#runningPlan.operations + this.#admission.work
-    return this.#work + seats + plans + this.#pool.work + this.#queue.work
+    return this.#work + work + lanes.operations + plans + this.#pool.work + this.#queue.work
   }
 
   /** Takes a request in, or says why it can never run. `row`, `input`, `total`, … of the slot must be set. */
@@ -266,7 +265,7 @@ export class Engine implements EngineView {
     return requests.origin[slot] === origin.arrived ? requests.reached[slot]! : 0
   }
 
-  /** Requests whose blocks were taken by the last plans: their KV may be pulled. The caller empties the list. */
+  /** Requests whose blocks the last plans took: their KV may be pulled. The caller empties the list. */
   get pulls(): number[] {
     return this.#admission.pulls
   }
@@ -375,7 +374,8 @@ export class Engine implements EngineView {
 
   #isSteady(): boolean {
     const {cohort} = this.#seats
-    if (this.#pipeline.size < this.config.depth || cohort.size === 0) return false
+    if (cohort.hasEnding() || this.#pipeline.size < this.config.depth) return false
+    if (cohort.size === 0) return false
     const left = this.config.maxNumBatchedTokens - cohort.size
     if (left < 0) return false
     // Then nobody drains or is owed a token, and who prefills has no budget.
