@@ -26,6 +26,7 @@ const codeOf = (error: unknown): string | undefined =>
 function unreadable(path: string, error: unknown): Problem {
   const code = codeOf(error)
   if (code !== 'ENOENT' && code !== 'ENOTDIR') {
+    if (code === 'ESPIPE') return notSeekable(path)
     const why = code === 'EACCES' ? 'you have no permission' : (code ?? String(error))
     return new Problem('TRACE_NOT_FOUND', `${path}: the trace cannot be read: ${why}.`, {
       cause: error,
@@ -47,10 +48,11 @@ function namesIn(folder: string): string[] {
   }
 }
 
-const noStandardInput = (): Problem =>
+/** Standard input and pipes: the head of a trace is read, then all of it, and a long one by every run. */
+const notSeekable = (path: string): Problem =>
   new Problem(
     'TRACE_NOT_FOUND',
-    '-: a trace is read from files and folders, not from standard input.',
+    `${path}: a trace is read from files and folders, not from ${path === '-' ? 'standard input' : 'a pipe'}.`,
     {suggestions: ['write it to a file first, and name that']},
   )
 
@@ -66,7 +68,7 @@ function statOf(path: string): Stats {
 export function traceFiles(paths: readonly string[]): string[] {
   const files: string[] = []
   for (const path of paths) {
-    if (path === '-') throw noStandardInput()
+    if (path === '-') throw notSeekable(path)
     if (!statOf(path).isDirectory()) {
       files.push(path)
       continue

@@ -41,6 +41,14 @@ describe('--check', () => {
     checkRun(sound())
   })
 
+  it('passes whole times beyond 2^53 ns, which traces of months have', () => {
+    const run = sound()
+    const {arrivedAt, scheduledAt, firstTokenAt, finishedAt} = run.outcomes
+    for (const column of [arrivedAt, scheduledAt, firstTokenAt, finishedAt])
+      for (let row = 0; row < column.length; row++) column[row]! += 2 ** 54
+    checkRun(run)
+  })
+
   it('passes a sound run with preemptions and cancels', () => {
     const rows = [
       ...sixRequests,

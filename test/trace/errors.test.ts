@@ -1,4 +1,5 @@
-import {chmodSync, mkdirSync} from 'node:fs'
+import {execFileSync} from 'node:child_process'
+import {chmodSync, closeSync, mkdirSync, openSync, writeSync} from 'node:fs'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {Problem} from '#llmsim/errors.js'
@@ -433,6 +434,18 @@ describe('wrong traces', () => {
     const problem = await problemOf(file('empty'))
     expect(problem.code).equal('TRACE_NOT_FOUND')
     expect(problem.message).match(/empty: the folder holds no trace/)
+  })
+
+  it('refuses a pipe', async () => {
+    const path = file('pipe')
+    execFileSync('mkfifo', [path])
+    // Both ends: opening one alone would wait for the other.
+    const ends = openSync(path, 'r+')
+    writeSync(ends, `${head}0,10,5\n`)
+    const problem = await problemOf(path)
+    closeSync(ends)
+    expect(problem.code).equal('TRACE_NOT_FOUND')
+    expect(problem.message).match(/: a trace is read from files and folders, not from a pipe\.$/)
   })
 
   it('refuses a file that it may not read', async function () {
