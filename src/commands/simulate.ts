@@ -3,6 +3,7 @@ import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
 import {memoryFlags, weightOffloadOf} from '../command-flags/memory-flags.js'
+import {pimFlags, pimOf} from '../command-flags/pim-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {counted} from '../report/figures.js'
@@ -40,6 +41,7 @@ export default class Simulate extends BaseCommand {
     ...engineFlags,
     ...extraFlags,
     ...memoryFlags,
+    ...pimFlags,
     ...traceFlags,
     concurrency: Flags.integer({
       helpGroup: 'TRACE',
@@ -108,6 +110,7 @@ export default class Simulate extends BaseCommand {
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
         offload: weightOffloadOf(flags),
+        pim: pimOf(flags),
         lora: loraOf(flags),
         autoscale: autoscaleOf(flags),
       })),

@@ -94,6 +94,7 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
   return {
     source: coefficients.source,
     stepTime,
+    outsideLayers: (shape) => head.at(shape.sequences),
     partsOf: (shape) => {
       const perToken = rows.dense(rowsOf(shape))
       const perSequence = rows.perSequence(shape.sequences)

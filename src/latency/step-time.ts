@@ -79,6 +79,8 @@ export interface StepTimeModel {
   readonly pipeline?: PipelineTime
   /** Only where somebody looks inside a step (docs/compat.md). */
   readonly nodeEnds?: NodeEnds
+  /** Of a step, what is outside of its layers: head, sampler, host; not rounded. */
+  readonly outsideLayers?: StepTime
   /** One line per term (gemm, attention, all-reduce, host, …): where its figures come from. */
   readonly provenance: readonly {
     readonly term: string

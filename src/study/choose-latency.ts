@@ -215,9 +215,14 @@ function stepOfProfile(instance: Instance, request: RunRequest, timesOf: TimesOf
   const stepOf = (times: ProfileTimes) => (shape: BatchShape) =>
     times.at(shape) + host(shape.sequences)
   return instance.pp === 1
-    ? {stepTime: stepOf(timesOf())}
+    ? oneStage(timesOf(), host)
     : inStages(instance, (stage) => stepOf(timesOf(stage)))
 }
+
+const oneStage = (times: ProfileTimes, host: (sequences: number) => number) => ({
+  stepTime: (shape: BatchShape) => times.at(shape) + host(shape.sequences),
+  outsideLayers: (shape: BatchShape) => times.head(shape) + host(shape.sequences),
+})
 
 /** LLMServingSim's step: host copies before the first stage and after the last, hops, and KV that is sent along. */
 function compatStep(instance: Instance, timesOf: TimesOf) {

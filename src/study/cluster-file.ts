@@ -1,5 +1,6 @@
 /** `--cluster FILE.yaml`: instances, routing, hand-off and admission in one file. docs/cluster.md. */
 import {z} from 'zod'
+import {pimSpecs} from '../catalogue/pim.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
@@ -37,6 +38,15 @@ const kind = {
   engine: engine.optional(),
 }
 
+/** KV in memory that computes. */
+const pim = z.strictObject({
+  spec: z.enum(pimSpecs.map(({name}) => name) as [string, ...string[]]),
+  channels: size.optional(),
+  bandwidth_gb_s: positive.optional(),
+  latency_us: z.number().min(0).optional(),
+  sub_batches: z.boolean().default(false),
+})
+
 const instance = z.strictObject({
   ...kind,
   count: size.default(1),
@@ -45,6 +55,7 @@ const instance = z.strictObject({
   pp: size.default(1),
   dp: size.default(1),
   ep: size.optional(),
+  pim: pim.optional(),
 })
 
 const routerName = z.enum(Object.keys(routers) as [string, ...string[]])
@@ -189,6 +200,7 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   const last = path.filter((key) => typeof key === 'string').at(-1)
   if (last === 'engine') return Object.keys(engine.shape)
   if (last === 'instances') return Object.keys(instance.shape)
+  if (last === 'pim') return Object.keys(pim.shape)
   if (last === 'topology') return Object.keys(dimension.shape)
   if (last === 'admission') return Object.keys(admission.shape)
   if (last === 'hand_off') return ['stream', 'stay_below']

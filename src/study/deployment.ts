@@ -19,6 +19,7 @@ import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
 import type {Layout} from './layout.js'
 import {adaptersOf, checkLora, settleLora} from './lora.js'
+import {pimLatency, pimMemoryOf} from './pim.js'
 import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
@@ -81,7 +82,10 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     })),
     policy,
     price: priceOf(engines, request.pricePerHour),
-    power: planPower(instances.map(({instance}) => instance)),
+    power: planPower(
+      instances.map(({instance}) => instance),
+      (instance) => pimMemoryOf(instance, request),
+    ),
     speculator,
     notes: [
       ...notes,
@@ -118,9 +122,11 @@ async function engineOf(
 ): Promise<DeployedEngine> {
   // The order matters for messages: a cut that does not divide comes before a model that does not fit.
   const stream = request.offload && weightStreamOf(instance, request.offload)
+  const pim = pimMemoryOf(instance, request)
   const settled = settleEngine(instance, request, policy)
   const resident = await chooseLatency(instance, request)
-  const latency = stream ? offloadedLatency(resident, stream) : resident
+  const attending = pim ? pimLatency(resident, pim, instance) : resident
+  const latency = stream ? offloadedLatency(attending, stream) : attending
   const {lora} = request
   const drafted = speculator ? settleSpeculation(settled, speculator, instance) : settled
   return {

@@ -6,6 +6,7 @@ import type {EngineConfig} from '../engine/engine-config.js'
 import type {SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
 import type {Instance} from './instance.js'
+import {pimBytes, pimMemoryOf} from './pim.js'
 import type {EngineSettings, RunRequest} from './run-request.js'
 
 export interface SettledEngine {
@@ -128,7 +129,11 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
     offloadedBytes: (request.offload?.gib ?? 0) * 2 ** 30,
     reserve: instance.profile.memory,
   })
-  return {count: memory.blocks, memory, from: 'memory of the device'}
+  const pim = pimMemoryOf(instance, request)
+  if (pim === undefined) return {count: memory.blocks, memory, from: 'memory of the device'}
+  // KV lies there instead, and what the device has left of its memory stays empty.
+  const count = Math.floor(pimBytes(pim) / memory.blockBytes)
+  return {count, memory: undefined, from: `${pim.channels} channels of ${pim.spec.name} a device`}
 }
 
 /** Bytes of a weight in LLMServingSim's arithmetic: by the format's name alone. */

@@ -13,6 +13,7 @@ import {Problem} from '../errors.js'
 import {scaled} from '../latency/scaled-hardware.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import {type Layout, resolveLayout} from './layout.js'
+import type {PimRequest} from './pim.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 import type {Wired} from './wiring.js'
@@ -36,6 +37,8 @@ export interface Instance {
   readonly role?: 'prefill' | 'decode' | undefined
   /** What a cluster file says of the machine; undefined where flags describe it. */
   readonly machine: Machine | undefined
+  /** Where its KV lies in memory that computes. */
+  readonly pim?: PimRequest | undefined
   /** Where a topology says how its ranks are joined; absent: its link does. */
   readonly wired?: Wired | undefined
 }
@@ -87,6 +90,7 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     pp: layout.pp,
     ep: expertDegree(model, {...layout, ep: request.layout.ep}),
     settings: request.engine,
+    pim: request.pim,
     profile: engine.profile,
     sampling: samplingChoice(request, found),
     machine: undefined,
@@ -189,6 +193,7 @@ async function instanceOf(
     role: instance.role,
     ep: instance.ep ?? (hasExperts(model) ? instance.tp : 1),
     settings,
+    pim: request.pim,
     profile: (await engineChoice(request)).profile,
     sampling: samplingChoice(request, found),
     machine: {file, instance, isCoupled: false},

@@ -7,6 +7,7 @@ import {scaled} from '../latency/scaled-hardware.js'
 import {type ClusterYaml, type InstanceYaml, readClusterYaml} from './cluster-file.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
+import type {PimRequest} from './pim.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 import {defaultNetwork} from './traffic.js'
@@ -87,8 +88,18 @@ async function yamlInstance(
   const instance = {hardwareName, hardware, link, found, model, tp, pp, ep, role, settings}
   const {profile} = await engineChoice(request)
   const sampling = samplingChoice(request, found)
-  return {instance: {...instance, profile, sampling, machine: undefined}, dp}
+  const pim = pimOf(given) ?? request.pim
+  return {instance: {...instance, profile, sampling, pim, machine: undefined}, dp}
 }
+
+const pimOf = ({pim}: InstanceYaml): PimRequest | undefined =>
+  pim && {
+    spec: pim.spec,
+    channels: pim.channels,
+    gbPerS: pim.bandwidth_gb_s,
+    latencyUs: pim.latency_us,
+    subBatches: pim.sub_batches,
+  }
 
 function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
   const named: EngineSettings = {

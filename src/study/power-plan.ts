@@ -6,6 +6,7 @@ import {
   type LinkPower,
   powerFiguresOf,
 } from '../catalogue/power-figures.js'
+import type {PimMemory} from '../latency/pim.js'
 import type {EnginePower, PowerPlan} from '../report/energy.js'
 import type {Instance} from './instance.js'
 
@@ -20,13 +21,20 @@ interface Room {
 }
 
 /** Undefined where a device is in no catalogue and no file says what it draws. */
-export function planPower(instances: readonly Instance[]): PowerPlan | undefined {
+export function planPower(
+  instances: readonly Instance[],
+  pimOf: (instance: Instance) => PimMemory | undefined = () => undefined,
+): PowerPlan | undefined {
   const rooms = roomsOf(instances)
   if (rooms === undefined) return undefined
   const roomOf = new Map(rooms.flatMap((room) => room.instances.map((one) => [one, room] as const)))
   const sum = (of: (room: Room) => number) => rooms.reduce((all, room) => all + of(room), 0)
   return {
-    engines: instances.map((instance) => engineOf(instance, roomOf.get(instance)!)),
+    engines: instances.map((instance) => {
+      const engine = engineOf(instance, roomOf.get(instance)!)
+      const pim = pimOf(instance)
+      return pim ? {...engine, device: besidePim(engine.device, pim)} : engine
+    }),
     hostsW: sum((room) => hostsIn(room) * restingW(room.host)),
     linksW: sum((room) => room.links * room.link.idleW),
     sources: [...new Set(rooms.map(({source}) => source))],
@@ -94,6 +102,17 @@ function engineOf(instance: Instance, room: Room): EnginePower {
     linkBytesPerToken: bytesPerToken(instance),
     linkJoulesPerByte: link.pjPerBit * 8 * 1e-12,
     hostBusyW: hostsIn(room) * Math.max(0, busyW) * (devicesOf(instance) / devicesIn(room)),
+  }
+}
+
+/** A device with its PIM channels: these draw their peak while a step runs, which is the most that they may. */
+function besidePim(device: DevicePower, {spec, channels}: PimMemory): DevicePower {
+  const {idle, peak} = spec.power
+  return {
+    ...device,
+    idleW: device.idleW + channels * idle,
+    standbyW: device.standbyW + channels * idle,
+    activeW: device.activeW + channels * peak,
   }
 }
 

@@ -9,6 +9,7 @@ import type {ScoreWeights} from '../cluster/router.js'
 import type {ExpertLoad} from '../latency/expert-load.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
+import type {PimRequest} from './pim.js'
 import type {SpeculationRequest} from './speculation.js'
 import type {WeightOffloadRequest} from './weight-offload.js'
 
@@ -73,6 +74,8 @@ export interface RunRequest {
   readonly speculation?: SpeculationRequest | undefined
   /** Weights outside of the devices. */
   readonly offload?: WeightOffloadRequest | undefined
+  /** KV in memory that computes, of every instance that names none of its own. */
+  readonly pim?: PimRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */
   readonly pricePerHour?: number | undefined
 }

@@ -121,6 +121,11 @@ export class ProfileTimes {
     )
   }
 
+  /** Of these, the ones behind the layers that work on one row per sequence. */
+  head(shape: BatchShape): Ns {
+    return this.#headPart(shape.sequences)
+  }
+
   /** The kernels of the same step. */
   kernels(shape: BatchShape): StepKernels {
     const {paddedTokens: tokens, sequences} = shape
