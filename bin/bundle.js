@@ -2,6 +2,7 @@
 // Joins the compiled command line and the libraries that it needs into dist/bundle/llmsim.cjs: loading 250 small
 // modules takes longer than simulating a short trace. Only bin/run.js uses it (bin/bundled.js says how); the library,
 // worker threads, tests and `listen` use the modules in dist.
+import {createHash} from 'node:crypto'
 import {readdirSync, readFileSync, rmSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 import {rolldown} from 'rolldown'
@@ -60,6 +61,9 @@ export const start = (argv, {root}) => {
   return startAt(argv, {root, pjson: {...pjson, oclif: {...pjson.oclif, plugins}}})
 }`
 
+/** Bytecode is only taken for a bundle that ends as the one did that it was made of. */
+const marked = (code) => `${code}\n// ${createHash('sha256').update(code).digest('hex')}`
+
 if (!isBundled()) {
   rmSync(`${dist}bundle`, {recursive: true, force: true})
   const bundle = await rolldown({
@@ -72,7 +76,7 @@ if (!isBundled()) {
         resolveId: (id) => (id === 'virtual:entry' ? id : null),
         load: (id) => (id === 'virtual:entry' ? entry : null),
         // What is still imported when all is joined lies outside; bin/bundled.js has the function.
-        renderChunk: (code) => code.replaceAll('await import(', 'await importOutside('),
+        renderChunk: (code) => marked(code.replaceAll('await import(', 'await importOutside(')),
       },
     ],
   })

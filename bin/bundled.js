@@ -1,6 +1,6 @@
 // The command line as one file (bin/bundle.js makes it), and how it is loaded: from the bytecode that V8 kept of an
 // earlier run, because compiling it takes longer than simulating a short trace.
-import {readFileSync, renameSync, statSync, writeFileSync} from 'node:fs'
+import {readFileSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import Module, {createRequire} from 'node:module'
 import {fileURLToPath} from 'node:url'
 import vm from 'node:vm'
@@ -10,41 +10,54 @@ const file = path('dist/bundle/llmsim.cjs')
 const bytecode = `${file}.cache`
 const writtenAt = (name) => statSync(name, {throwIfNoEntry: false})?.mtimeMs
 
-/** Whether the bundle is there and made from what is compiled now. A package of the registry has no .tsbuildinfo. */
+/** Bytes at the end of the bundle that no other bundle has (bin/bundle.js writes a hash), and at the start of its bytecode. */
+const markBytes = 64
+
+/**
+ * Whether the bundle is there and made from what is compiled now. A package of the registry has no .tsbuildinfo.
+ * Coverage is measured of the modules.
+ */
 export const isBundled = () => {
+  if (process.env.NODE_V8_COVERAGE) return false
   const bundled = writtenAt(file)
   if (bundled === undefined) return false
   return ['dist/.tsbuildinfo', 'package.json'].every((name) => !(writtenAt(path(name)) > bundled))
 }
 
-const keptBytecode = () => {
+/** V8 itself only asks whether the code is as long as that which was compiled. */
+const keptBytecode = (mark) => {
   try {
-    return readFileSync(bytecode)
+    const kept = readFileSync(bytecode)
+    return kept.subarray(0, markBytes).equals(mark) ? kept.subarray(markBytes) : undefined
   } catch {
     return undefined
   }
 }
 
 /** In a folder that is not ours to write there is no bytecode, and every start compiles. */
-const keep = (script) => {
+const keep = (script, mark) => {
   const draft = `${bytecode}.${process.pid}`
   try {
-    writeFileSync(draft, script.createCachedData())
+    writeFileSync(draft, Buffer.concat([mark, script.createCachedData()]))
     renameSync(draft, bytecode)
-  } catch {}
+  } catch {
+    rmSync(draft, {force: true})
+  }
 }
 
 /**
  * What the bundle exports. Other versions of Node or V8 do not take the bytecode; then, or without any, the run that
- * `isTypical` leaves its own behind: it holds the functions that were used.
+ * `isTypical` leaves its own behind if it succeeds: it holds the functions that were used.
  */
 export const loadBundle = ({isTypical}) => {
-  const cachedData = keptBytecode()
+  const code = readFileSync(file)
+  const mark = code.subarray(-markBytes)
+  const cachedData = keptBytecode(mark)
   const parameters = 'exports, require, module, __filename, importOutside'
-  const source = `(function (${parameters}) {${readFileSync(file, 'utf8')}\n})`
+  const source = `(function (${parameters}) {${code}\n})`
   const script = new vm.Script(source, {filename: file, cachedData})
   if (isTypical && (!cachedData || script.cachedDataRejected))
-    process.on('exit', () => keep(script))
+    process.on('exit', (status) => status === 0 && keep(script, mark))
   const module = new Module(file)
   const require = createRequire(file)
   // oclif asks for commands and hooks by the name of their file.

@@ -18,9 +18,9 @@ const installed = () => {
 // A clone that was never built (`npx llmsim` or `npm i -g .` right after `git clone`) builds itself once.
 if (!existsSync(`${root}dist/start.js`) || !installed()) await import('./setup.js')
 
+// What most runs need; a run that only prints its help would keep the bytecode of too little.
+const isTypical = argv[0] === 'simulate' && !argv.some((arg) => arg === '--help' || arg === '-h')
 // The server is not in the bundle. After a compilation alone the bundle is missing or old: the modules do the same.
 const {start} =
-  argv[0] !== 'listen' && isBundled()
-    ? loadBundle({isTypical: argv[0] === 'simulate'})
-    : await import('../dist/start.js')
+  argv[0] !== 'listen' && isBundled() ? loadBundle({isTypical}) : await import('../dist/start.js')
 await start(argv, {root})

@@ -1,0 +1,81 @@
+/** The command line as one file, and the bytecode of it that runs leave behind. */
+import {existsSync} from 'node:fs'
+import {
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {expect} from 'chai'
+import {type Exit, root, spawnProgram} from '../support/cli.js'
+
+describe('the bundle', () => {
+  let home = ''
+  const bundle = (): string => join(home, 'dist/bundle/llmsim.cjs')
+  const bytecode = (): string => `${bundle()}.cache`
+
+  before(async () => {
+    // Does nothing where it is up to date.
+    await spawnProgram(process.execPath, ['bin/bundle.js'])
+    home = await mkdtemp(join(tmpdir(), 'llmsim-bundle-'))
+    for (const name of ['node_modules', 'hardware', 'models', 'engines', 'oclif.manifest.json'])
+      await symlink(root + name, join(home, name))
+    await cp(`${root}bin`, join(home, 'bin'), {recursive: true})
+    await copyFile(`${root}package.json`, join(home, 'package.json'))
+    await mkdir(join(home, 'dist/bundle'), {recursive: true})
+    // Whoever runs the modules instead of the bundle fails.
+    await writeFile(join(home, 'dist/start.js'), 'throw new Error("not the bundle")')
+    await copyFile(`${root}dist/bundle/llmsim.cjs`, bundle())
+  })
+
+  after(() => rm(home, {recursive: true}))
+
+  const run = (...argv: string[]): Promise<Exit> =>
+    spawnProgram(process.execPath, [join(home, 'bin/run.js'), ...argv], {
+      env: {NODE_V8_COVERAGE: undefined},
+    })
+  const simulate = (): Promise<Exit> =>
+    run('simulate', `${root}traces/code.csv`, '--hardware', 'H100', '--no-save', '--limit', '20')
+
+  it('leaves no bytecode behind when it did not simulate', async () => {
+    expect(await run('--version')).include({code: 0})
+    expect(await run('simulate', '--help')).include({code: 0})
+    expect(await run('simulate', 'no-such-trace.csv')).include({code: 2})
+    expect(existsSync(bytecode())).equal(false)
+  })
+
+  it('says the same from bytecode as without', async () => {
+    const first = await simulate()
+    expect(first).include({code: 0})
+    expect(existsSync(bytecode())).equal(true)
+    const kept = await readFile(bytecode())
+    expect((await simulate()).stdout).equal(first.stdout)
+    // Taken as it was, and so not written again.
+    expect(kept.equals(await readFile(bytecode()))).equal(true)
+    expect(await readdir(join(home, 'dist/bundle'))).lengthOf(2)
+  })
+
+  it('takes no bytecode that is damaged', async () => {
+    const {stdout} = await simulate()
+    const kept = await readFile(bytecode())
+    await writeFile(bytecode(), kept.fill(7, 64))
+    expect(await simulate()).include({code: 0, stdout})
+    await writeFile(bytecode(), '')
+    expect(await simulate()).include({code: 0, stdout})
+  })
+
+  it('takes no bytecode of another bundle, even of one as long', async () => {
+    const code = await readFile(bundle(), 'utf8')
+    const other = code.replaceAll('completed in', 'COMPLETED IN').replace(/.\n?$/, '_\n')
+    expect(other.length - code.length).within(0, 1)
+    await writeFile(bundle(), other.slice(0, code.length))
+    expect((await simulate()).stdout).include('COMPLETED IN')
+  })
+})
