@@ -14,14 +14,14 @@ const writtenAt = (name) => statSync(name, {throwIfNoEntry: false})?.mtimeMs
 const markBytes = 64
 
 /**
- * Whether the bundle is there and made from what is compiled now. A package of the registry has no .tsbuildinfo.
- * Coverage is measured of the modules.
+ * Whether the bundle is there and made from what is compiled now. An installed package (without .tsbuildinfo) has no
+ * other, whenever its files were unpacked. Coverage is measured of the modules.
  */
 export const isBundled = () => {
-  if (process.env.NODE_V8_COVERAGE) return false
   const bundled = writtenAt(file)
-  if (bundled === undefined) return false
-  return ['dist/.tsbuildinfo', 'package.json'].every((name) => !(writtenAt(path(name)) > bundled))
+  if (bundled === undefined || process.env.NODE_V8_COVERAGE) return false
+  const compiled = writtenAt(path('dist/.tsbuildinfo'))
+  return compiled === undefined || bundled >= Math.max(compiled, writtenAt(path('package.json')))
 }
 
 /** V8 itself only asks whether the code is as long as that which was compiled. */

@@ -9,6 +9,7 @@ import {
   readFile,
   rm,
   symlink,
+  utimes,
   writeFile,
 } from 'node:fs/promises'
 import {tmpdir} from 'node:os'
@@ -33,6 +34,8 @@ describe('the bundle', () => {
     // Whoever runs the modules instead of the bundle fails.
     await writeFile(join(home, 'dist/start.js'), 'throw new Error("not the bundle")')
     await copyFile(`${root}dist/bundle/llmsim.cjs`, bundle())
+    // npm unpacks the files of a package in any order.
+    await utimes(bundle(), 0, 0)
   })
 
   after(() => rm(home, {recursive: true}))
@@ -77,5 +80,15 @@ describe('the bundle', () => {
     expect(other.length - code.length).within(0, 1)
     await writeFile(bundle(), other.slice(0, code.length))
     expect((await simulate()).stdout).include('COMPLETED IN')
+  })
+
+  it('is left alone once something was compiled after it', async () => {
+    const compiled = join(home, 'dist/.tsbuildinfo')
+    await writeFile(compiled, '')
+    expect((await simulate()).stderr).include('not the bundle')
+    const [now, later] = [Date.now() / 1000, Date.now() / 1000 + 60]
+    await utimes(compiled, now, now)
+    await utimes(bundle(), later, later)
+    expect(await simulate()).include({code: 0})
   })
 })
