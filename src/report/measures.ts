@@ -198,7 +198,7 @@ export class RequestMeasures {
       throw new Problem(
         'FLAG_CONFLICT',
         '--slo itl=… needs the gaps of every request, which this run did not record.',
-        {suggestions: ['simulate with --itl FILE', 'bound tpot instead']},
+        {suggestions: ['bound tpot instead', 'simulate again with this --slo']},
       )
     }
     for (const row of rows) {

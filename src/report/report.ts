@@ -71,13 +71,14 @@ function reportRun(run: StoredRun, request: ReportRequest): Omit<ReportedRun, 'l
   const anew = request.slo !== undefined || request.warmup !== undefined
   const results = anew || by ? run.requests() : undefined
   const options = optionsFor(run.summary, request)
+  const isUnscored = results && options.slo === undefined && run.summary.goodput !== undefined
   const series = request.over === 'time' ? readSeries(join(folder, 'timeseries.csv')) : undefined
   return {
     name,
     folder,
     llmsim,
     command,
-    header,
+    header: isUnscored ? [...header, unscored] : header,
     config,
     summary: anew && results ? summariseAgain(run.summary, results, options) : run.summary,
     ...(by && results && {groups: summariseGroups(results, by, options)}),
@@ -85,10 +86,14 @@ function reportRun(run: StoredRun, request: ReportRequest): Omit<ReportedRun, 'l
   }
 }
 
-/** What is not asked anew stays as it was when the run was made. */
+const unscored =
+  'note: goodput is not scored again: its bound of ITL needs the gaps of every request, which a stored run does not have.'
+
+/** What is not asked anew stays as it was when the run was made, but for an ITL bound, which cannot be scored again. */
 function optionsFor(summary: Summary, request: ReportRequest): SummaryOptions {
+  const stored = storedSlo(summary)
   return {
-    slo: request.slo ?? storedSlo(summary),
+    slo: request.slo ?? (stored?.itl === undefined ? stored : undefined),
     warmup: request.warmup ?? (summary.warmup ? parseWarmup(summary.warmup.asked) : undefined),
     price: storedPrice(summary),
   }
@@ -114,5 +119,6 @@ export function summariseAgain(
   options: SummaryOptions,
 ): Summary {
   const itlLeavesOut = summary.warmup?.itl_leaves_out ?? null
-  return {...summary, ...summariseOutcomes(results, options, itlLeavesOut)}
+  const {goodput: _, ...kept} = summary
+  return {...kept, ...summariseOutcomes(results, options, itlLeavesOut)}
 }

@@ -123,6 +123,28 @@ describe('report', () => {
     rmSync(join(root, '20250101T000000Z-with-slo'), {recursive: true})
   })
 
+  it('splits a run whose SLO bounds ITL, and does not score it again', () => {
+    const gaps = new Float64Array(sixRequests.length).fill(20e6)
+    const summary = summarise(
+      {...buildRun(sixRequests), largestGap: gaps},
+      {slo: parseSlo('ttft=400ms,itl=30ms')},
+    )
+    const startedAt = new Date(Date.UTC(2024, 0, 1))
+    const folder = createRunFolder({root, startedAt, about: ['gaps']})
+    writeRun(folder, {llmsim: '1', command: 'c', config: {}, summary}, buildRun(sixRequests))
+    const [split] = makeReport({runs: [folder], by: 'model'}).runs
+    assert.equal(split!.groups!.length, 2)
+    assert.equal(split!.groups![0]!.goodput, undefined)
+    assert.deepEqual(split!.summary.goodput, summary.goodput)
+    assert.match(split!.header.at(-1)!, /goodput is not scored again/)
+    const [later] = makeReport({runs: [folder], warmup: parseWarmup('2')}).runs
+    assert.equal(later!.summary.goodput, undefined)
+    assert.match(later!.header.at(-1)!, /goodput is not scored again/)
+    const [scored] = makeReport({runs: [folder], by: 'model', slo: parseSlo('ttft=400ms')}).runs
+    assert.equal(scored!.groups![0]!.goodput!.requests, 2)
+    assert.deepEqual(scored!.header, [])
+  })
+
   it('refuses bounds of ITL, whose gaps are not stored', async () => {
     assert.throws(
       () => makeReport({runs: ['slow'], root, slo: parseSlo('itl=1s')}),
