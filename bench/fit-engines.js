@@ -1,14 +1,15 @@
 #!/usr/bin/env node
 /**
  * Scores the host terms of engines/vllm-0.15.yaml on a grid against the measured vLLM 0.15 stages in 16 bit, prints the
- * best, and leaves out one model at a time. Writes its table into docs/accuracy.md; the profile is edited by hand.
+ * best, and leaves out one model at a time; then fits the three terms that vLLM 0.11 has of its own. Writes its tables
+ * into docs/accuracy.md; the profiles are edited by hand.
  */
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {loadEngine} from '#llmsim/catalogue/engines.js'
 import {readMeasured} from '#llmsim/measured/read.js'
-import {comparisonsUnder, hostTerms} from '#llmsim/study/fit-host.js'
+import {comparisonsUnder, fitHost, hostTerms} from '#llmsim/study/fit-host.js'
 import {requestFor} from '#llmsim/study/measured-request.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -19,7 +20,7 @@ const begin = '<!-- host terms: begin, written by npm run fit:engines -->'
 const end = '<!-- host terms: end -->'
 
 const grid = {
-  layer: [10, 11, 12, 13, 14, 15],
+  layer: [10, 11, 12, 13, 14, 15, 16],
   samplerEntry: [0.1, 0.17, 0.23, 0.3],
   penalty: [0, 75, 150, 225],
 }
@@ -116,6 +117,54 @@ function row(label, terms, stages) {
   return `| ${[label, stages.length, frontEnd, layer, samplerEntry, penalty, ...cells].join(' | ')} |`
 }
 
+/** Runs of vLLM 0.11 and 0.12 in 16 bit that tell its own terms; every third of a long set is enough. */
+const olderSets = [
+  {folder: 'serving/decode-steady-h100', every: 3},
+  {folder: 'serving/closed-loop-h100', every: 6},
+  {folder: 'serving/vllm-0.11-h100-kubecon', every: 1},
+]
+const olderTerms = ['samplerEntry', 'chatToken', 'synchronousStep']
+
+/** The three terms of vLLM 0.11 fitted to a part of each set, and the error of every second run left out. */
+async function olderTable() {
+  const {profile} = await loadEngine('vllm-0.11')
+  const targets = []
+  for (const {folder, every} of olderSets) {
+    const runs = await readMeasured(join(data, folder))
+    for (const [i, run] of runs.filter(({name}) => !/fp8/.test(name)).entries())
+      if (i % every === 0)
+        targets.push({run, request: await requestFor(run, {request, given: new Set()})})
+  }
+  const state = {profile, scale: {compute: 1, memory: 1}}
+  const terms = olderTerms.map((name) => hostTerms[name])
+  const errorsOf = async (of, at) =>
+    (await comparisonsUnder(of, at)).flatMap(({stages}) =>
+      stages.flatMap(({comparisons}) =>
+        comparisons
+          .filter(({metric}) => metric === 'tpot_ms' || metric === 'itl_ms')
+          .map(({error_percent: error}) => error / 100),
+      ),
+    )
+  const {state: fitted, terms: values} = await fitHost(targets, state, terms)
+  const [seen, unseen] = [0, 1].map((rest) => targets.filter((_, i) => i % 2 === rest))
+  const half = await fitHost(seen, state, terms)
+  const rowOf = (label, errors) =>
+    `| ${label} | ${errors.length} | ${percent(median(errors))} | ${percent(mean(errors))} |`
+  return [
+    ...values.map(({name, unit, before, after}) => {
+      const other = half.terms.find((term) => term.name === name).after
+      const three = (value) => Number(value.toPrecision(3))
+      return `* \`${name}\`: ${three(after)} ${unit} (fitted to half of the runs: ${three(other)}; the profile has ${three(before)})`
+    }),
+    '',
+    '| terms | stages | TPOT or gap, median | mean |',
+    '| --- | --- | --- | --- |',
+    rowOf('of the profile', await errorsOf(targets, state)),
+    rowOf('fitted to all', await errorsOf(targets, fitted)),
+    rowOf('fitted to half, scored on the other', await errorsOf(unseen, half.state)),
+  ].join('\n')
+}
+
 async function main() {
   if (!existsSync(folder)) {
     console.error(`fit:engines: skipped, there is no ${folder} (set LLMSIM_DATA)`)
@@ -152,6 +201,10 @@ async function main() {
     '| fitted to | stages scored | front end ms | µs a layer | sampler ns | penalty µs | TTFT median | TTFT mean | TPOT median | TPOT mean |',
     '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
+    '',
+    'Three terms of vLLM 0.11 and 0.12, fitted to a part of the three sets measured with them:',
+    '',
+    await olderTable(),
   ].join('\n')
   const before = readFileSync(page, 'utf8')
   const [head, rest] = before.split(begin)

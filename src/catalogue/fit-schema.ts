@@ -4,7 +4,7 @@ import type {Section} from './schema-section.js'
 
 export const fitKeys = [
   ...['source', 'samples', 'mean_error_percent', 'bias_percent', 'left_out_error_percent'],
-  'error_by_size',
+  ...['held_samples', 'held_error_percent', 'error_by_size'],
 ]
 
 export const fitFrom = (section: Section): Fit => ({
@@ -16,6 +16,12 @@ export const fitFrom = (section: Section): Fit => ({
   ...(section.has('bias_percent') ? {biasPercent: section.finite('bias_percent')} : {}),
   ...(section.has('left_out_error_percent')
     ? {leftOutErrorPercent: section.notNegative('left_out_error_percent')}
+    : {}),
+  ...(section.has('held_error_percent')
+    ? {
+        heldSamples: section.positive('held_samples'),
+        heldErrorPercent: section.notNegative('held_error_percent'),
+      }
     : {}),
   ...(section.has('error_by_size') ? {errorBySize: errorsBySize(section)} : {}),
 })

@@ -132,7 +132,15 @@ const byClassFrom = (parent: Section, key: 'gemm' | 'moe'): Kernels['gemm'] => {
 
 // An efficiency above 1 is not physical: a card that beats its datasheet has the wrong datasheet.
 const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
-  const keys = ['compute_efficiency', 'memory_efficiency', 'launch_us', 'exponent', 'tile_walk_us']
+  const keys = [
+    'compute_efficiency',
+    'memory_efficiency',
+    'launch_us',
+    'exponent',
+    'tile_walk_us',
+    'tile_traffic',
+    'sustained_share',
+  ]
   const section = parent.section(key, [...keys, ...fitKeys])
   return {
     computeEfficiency: section.positive('compute_efficiency', 1),
@@ -140,6 +148,10 @@ const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
     launchUs: section.notNegative('launch_us'),
     exponent: section.positive('exponent'),
     ...(section.has('tile_walk_us') ? {tileWalkUs: section.notNegative('tile_walk_us')} : {}),
+    ...(section.has('tile_traffic') ? {tileTraffic: section.positive('tile_traffic')} : {}),
+    ...(section.has('sustained_share')
+      ? {sustainedShare: section.positive('sustained_share', 1)}
+      : {}),
     ...fitFrom(section),
   }
 }
@@ -147,7 +159,7 @@ const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
 const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
   const keys = ['launch_us', 'memory_efficiency', 'per_sequence_us', 'head_exponent', 'sqrt_us']
   const section = parent.section('decode_attention', [
-    ...[...keys, 'serial_walk_us', 'never_splits'],
+    ...[...keys, 'fill_us', 'serial_walk_us', 'never_splits', 'skew_share'],
     ...fitKeys,
   ])
   return {
@@ -156,8 +168,10 @@ const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
     perSequenceUs: section.notNegative('per_sequence_us'),
     headExponent: section.notNegative('head_exponent'),
     sqrtUs: section.notNegative('sqrt_us'),
+    ...(section.has('fill_us') ? {fillUs: section.notNegative('fill_us')} : {}),
     ...serialWalkFrom(section),
     ...(section.has('never_splits') ? {neverSplits: section.truth('never_splits')} : {}),
+    ...skewShareFrom(section),
     ...fitFrom(section),
   }
 }
@@ -165,7 +179,7 @@ const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
 const prefillFrom = (parent: Section): PrefillAttentionCoefficients & Fit => {
   const keys = ['launch_us', 'compute_efficiency', 'ramp_tokens', 'chunk_tokens', 'per_kv_token_us']
   const section = parent.section('prefill_attention', [
-    ...[...keys, 'serial_walk_us', 'head_size_levels'],
+    ...[...keys, 'chunk_walk_us', 'serial_walk_us', 'head_size_levels'],
     ...fitKeys,
   ])
   return {
@@ -176,6 +190,7 @@ const prefillFrom = (parent: Section): PrefillAttentionCoefficients & Fit => {
     ...(section.has('per_kv_token_us')
       ? {perKvTokenUs: section.notNegative('per_kv_token_us')}
       : {}),
+    ...(section.has('chunk_walk_us') ? {chunkWalkUs: section.notNegative('chunk_walk_us')} : {}),
     ...serialWalkFrom(section),
     ...(section.has('head_size_levels') ? {headSizeLevels: headSizeLevelsFrom(section)} : {}),
     ...fitFrom(section),
@@ -184,6 +199,9 @@ const prefillFrom = (parent: Section): PrefillAttentionCoefficients & Fit => {
 
 const serialWalkFrom = (section: Section): {serialWalkUs?: number} =>
   section.has('serial_walk_us') ? {serialWalkUs: section.notNegative('serial_walk_us')} : {}
+
+const skewShareFrom = (section: Section): {skewShare?: number} =>
+  section.has('skew_share') ? {skewShare: section.notNegative('skew_share')} : {}
 
 const headSizeLevelsFrom = (parent: Section): [number, number][] => {
   const section = parent.section('head_size_levels', null)
@@ -196,12 +214,21 @@ const headSizeLevelsFrom = (parent: Section): [number, number][] => {
 }
 
 const mixedFrom = (parent: Section): MixedAttentionCoefficients & Fit => {
-  const keys = ['compute_efficiency', 'per_row_us', 'exposed_share', ...fitKeys]
+  const keys = [
+    'compute_efficiency',
+    'per_row_us',
+    'exposed_share',
+    'empty_tile_us',
+    'skew_share',
+    ...fitKeys,
+  ]
   const section = parent.section('mixed_attention', keys)
   return {
     computeEfficiency: section.positive('compute_efficiency', 1),
     perRowUs: section.notNegative('per_row_us'),
     ...(section.has('exposed_share') ? {exposedShare: section.positive('exposed_share', 1)} : {}),
+    ...(section.has('empty_tile_us') ? {emptyTileUs: section.notNegative('empty_tile_us')} : {}),
+    ...skewShareFrom(section),
     ...fitFrom(section),
   }
 }

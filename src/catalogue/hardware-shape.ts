@@ -41,6 +41,9 @@ export interface Fit {
   readonly biasPercent?: number
   /** Mean error on shapes that were left out of a fit to the others. */
   readonly leftOutErrorPercent?: number
+  /** Attention: rows that a step may hold, of which the fit saw a part, and their mean error. */
+  readonly heldSamples?: number
+  readonly heldErrorPercent?: number
   readonly errorBySize?: readonly SizeError[]
 }
 
@@ -63,28 +66,45 @@ export interface GemmCoefficients {
   readonly exponent: number
   /** µs per 1000 of k: one tile has to walk along all of it, however few tiles there are. Absent: 0. */
   readonly tileWalkUs?: number
+  /**
+   * Rows at which a square tile's operands take as long to fetch as to multiply. Present: compute is that of whole tiles
+   * in whole waves over the multiprocessors. Absent: no such steps.
+   */
+  readonly tileTraffic?: number
+  /** Share of the compute efficiency that is left in products of 10^12 FLOPs and more, at sustained power. Absent: 1. */
+  readonly sustainedShare?: number
 }
 
-/** t = launch + bytes/(bandwidth·memory) + perSequence·B·min(kvHeads, 8)^headExponent + sqrt·√context */
+/**
+ * t = launch + bytes/(bandwidth·memory) + perSequence·B·min(kvHeads, 8)^headExponent + sqrt·√context
+ *   + fill·min(1, B·kvHeads/(2·multiprocessors))·min(1, context/512)
+ */
 export interface DecodeAttentionCoefficients {
   readonly launchUs: number
   readonly memoryEfficiency: number
   readonly perSequenceUs: number
   readonly headExponent: number
   readonly sqrtUs: number
+  /** What it costs to fill every multiprocessor with two thread blocks and to drain it. Absent: 0. */
+  readonly fillUs?: number
   /**
    * µs per 1000 tokens that one thread block takes to walk along a context, where kernels do not split it
    * over several (FlashAttention 2): decodes without grouped queries, chunks, and decodes beside chunks.
    * Absent: 0.
    */
   readonly serialWalkUs?: number
-  /** Whether decodes with grouped queries walk that way too. Absent: they do not. */
+  /** Kernels of 2024, which also walk that way with grouped queries. Absent: no. */
   readonly neverSplits?: boolean
+  /**
+   * Share of that walk along the longest context, beyond the mean one, that the others do not hide where contexts are
+   * not split. Absent: 0.
+   */
+  readonly skewShare?: number
 }
 
 /**
  * t = launch + 4·heads·headDim·(pairs + ramp·(tokens + chunkTokens·chunks))/(peak·compute)
- *   + perKvTokenUs·tokens·kvHeads/1000 + bytes of the cached context
+ *   + perKvTokenUs·tokens·kvHeads/1000 + chunkWalkUs·(longest chunk)/1000 + bytes of the cached context
  */
 export interface PrefillAttentionCoefficients {
   readonly launchUs: number
@@ -95,6 +115,8 @@ export interface PrefillAttentionCoefficients {
   readonly chunkTokens?: number
   /** µs per 1000 tokens and KV head. Absent: 0. */
   readonly perKvTokenUs?: number
+  /** µs per 1000 tokens of the longest chunk: its last tile walks along all of them when the others are done. Absent: 0. */
+  readonly chunkWalkUs?: number
   /** Like that of decodes, for a chunk along what is cached of its request. Absent: that of decodes. */
   readonly serialWalkUs?: number
   /** Efficiency at other head sizes as a share of that at 128, by size, ascending. Absent: the usual levels. */
@@ -108,6 +130,13 @@ export interface MixedAttentionCoefficients {
   readonly perRowUs: number
   /** Share of the chunks' work that a long walk of a decode does not hide. Absent: 0. */
   readonly exposedShare?: number
+  /**
+   * µs of one multiprocessor for a tile that holds nothing: the grid has as many tiles for each sequence as the longest
+   * chunk needs. Absent: 0.
+   */
+  readonly emptyTileUs?: number
+  /** Like that of decodes, beside a chunk. Absent: 0. */
+  readonly skewShare?: number
 }
 
 export interface Kernels {

@@ -32,6 +32,17 @@ export interface AttentionSample {
   readonly timeUs: number
 }
 
+/** How much longer decodes of unequal context take: time = mean + alpha·(longest − mean), looked up at equal contexts. */
+export interface SkewSample {
+  readonly queryHeads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly decodes: number
+  /** Tokens of a chunk in the same kernel; 0 for decodes alone. */
+  readonly chunk: number
+  readonly alpha: number
+}
+
 /** Routed experts of one layer as one rank holds them, fused into one kernel. */
 export interface MoeSample {
   readonly gemmClass: GemmClass
@@ -71,6 +82,7 @@ export interface ElementwiseSample {
 export interface KernelSamples {
   readonly gemm: readonly GemmSample[]
   readonly attention: readonly AttentionSample[]
+  readonly skew: readonly SkewSample[]
   readonly moe: readonly MoeSample[]
   readonly collectives: readonly CollectiveSample[]
   readonly elementwise: readonly ElementwiseSample[]
@@ -79,6 +91,7 @@ export interface KernelSamples {
 export const noSamples: KernelSamples = {
   gemm: [],
   attention: [],
+  skew: [],
   moe: [],
   collectives: [],
   elementwise: [],
@@ -88,6 +101,7 @@ export const noSamples: KernelSamples = {
 export const joinSamples = (parts: readonly KernelSamples[]): KernelSamples => ({
   gemm: parts.flatMap((part) => part.gemm),
   attention: parts.flatMap((part) => part.attention),
+  skew: parts.flatMap((part) => part.skew),
   moe: parts.flatMap((part) => part.moe),
   collectives: parts.flatMap((part) => part.collectives),
   elementwise: parts.flatMap((part) => part.elementwise),

@@ -13,9 +13,10 @@ import {
   type KernelSamples,
   type MoeSample,
   noSamples,
+  type SkewSample,
 } from './kernel-samples.js'
 import type {GroupedAttention, ModelShape} from './model-shape.js'
-import {readBundle} from './profile-bundle.js'
+import {readBundle, readSkewRows} from './profile-bundle.js'
 
 /** Sizes of a layer on one rank. */
 interface RankSizes {
@@ -60,10 +61,19 @@ export const bundleSamples = async (
       context: row.decodes > 0 ? row.kvDecode : 0,
       timeUs: row.timeUs,
     })),
+    skew: skewSamples(folder, sizes),
     moe: (bundle.moe ?? []).map((row) => moeSample(row, sizes)),
     elementwise: elementwiseOf(bundle.dense, sizes),
   }
 }
+
+/** A bucket of decodes up to n holds batches of n: the sweep doubles them, as the buckets do. */
+const skewSamples = (folder: string, {queryHeads, kvHeads, headDim}: RankSizes): SkewSample[] =>
+  readSkewRows(folder).flatMap(({prefillChunk, labels, alpha}) => {
+    const most = /^n<=(\d+)$/.exec(labels[0]!)
+    const heads = {queryHeads, kvHeads, headDim}
+    return most ? [{...heads, decodes: Number(most[1]), chunk: prefillChunk, alpha}] : []
+  })
 
 /**
  * Samples of a release-0 folder (…/tp<N>). On a TPU the compiler fuses q with k and v for some sizes and

@@ -276,15 +276,20 @@ function skewFit(
   const alphaDefault = Number(ofTp?.alpha_default ?? 0)
   if (!Number.isFinite(alphaDefault))
     throw bad(metaPath, `skew_fit.per_tp.${tp}.alpha_default must be a number.`)
-  const table = join(path, 'skew_fit.csv')
   return {
     decodes: bins('n'),
     skewRate: bins('skew_rate'),
     largestContext: bins('kv_big'),
     prefillContext: bins('kp'),
     alphaDefault,
-    rows: ofTp && existsSync(table) ? skewRows(table) : [],
+    rows: ofTp ? readSkewRows(path) : [],
   }
+}
+
+/** The fitted α of each bucket, whether the bundle uses them or not; none where it has no such file. */
+export function readSkewRows(folder: string): SkewFit['rows'] {
+  const table = join(folder, 'skew_fit.csv')
+  return existsSync(table) ? skewRows(table) : []
 }
 
 function skewRows(path: string): SkewFit['rows'] {

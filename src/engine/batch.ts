@@ -68,6 +68,7 @@ export class Batch {
     shape.sequences = 0
     shape.prefills = 0
     shape.prefillTokens = 0
+    shape.prefillTokensMax = 0
     shape.prefillContext = 0
     shape.prefillContextMax = 0
     shape.prefillWork = 0
@@ -100,6 +101,7 @@ export class Batch {
     }
     shape.prefills++
     shape.prefillTokens += n
+    if (n > shape.prefillTokensMax) shape.prefillTokensMax = n
     shape.prefillContext += context
     if (context > shape.prefillContextMax) shape.prefillContextMax = context
     shape.prefillWork += n * (context + (n + 1) / 2)

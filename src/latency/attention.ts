@@ -1,11 +1,13 @@
 /**
  * Attention of one layer from the sums of a batch, in three regimes.
  *
- * Decode: t0 + KV bytes/(W·e) + a·B·kvHeads^α + b·√context. An additive floor, not a maximum: each
- * kernel starts, walks and reduces. Without grouped queries, FlashAttention 2 does not split a context
+ * Decode: t0 + KV bytes/(W·e) + a·B·kvHeads^α + b·√context + c·min(1, B·kvHeads/(2·multiprocessors))·min(1, context/512). An
+ * additive floor, not a maximum: each kernel starts, walks and reduces. The last term is what a full device costs
+ * to fill and to drain. FlashAttention 2 splits contexts only while thread blocks are few; beyond, the longest
+ * context outlasts the others, by s·τ·(longest − mean). Without grouped queries, FlashAttention 2 does not split a context
  * over thread blocks, so that the walk along the longest one bounds the time. Prefill:
- * t0 + 4·heads·headDim·(pairs + ramp·(tokens + d·chunks))/(P·e) + c·tokens·kvHeads, whose ramp is the size
- * law MFU = e·s/(s + 2·ramp). Mixed: on FlashAttention-2 devices (Ampere, Ada, consumer
+ * t0 + 4·heads·headDim·(pairs + ramp·(tokens + d·chunks))/(P·e) + c·tokens·kvHeads + w·(longest chunk), whose last
+ * tile walks along all of its keys when the others are done, and whose ramp is the size law MFU = e·s/(s + 2·ramp). Mixed: on FlashAttention-2 devices (Ampere, Ada, consumer
  * Blackwell) one prefill token in the step makes every decode row lose GQA packing and split-KV: it then
  * costs a whole 64-row tile, 4·64·headDim·heads·context/(P·e_mix) + c·rows, where that is more than the
  * decode law, and nothing is faster than one thread block along the longest context. FlashAttention 3
@@ -28,6 +30,9 @@ export interface AttentionDevice {
   /** 16-bit peak in FLOPs per ns. */
   readonly peakFlopsPerNs: number
   readonly bandwidthGbS: number
+  /** null: unknown, and nothing is said of how many thread blocks fill it. */
+  readonly multiprocessors: number | null
+  readonly l2Mb: number | null
   readonly decode: DecodeAttentionCoefficients
   readonly prefill: PrefillAttentionCoefficients
   readonly mixed: MixedAttentionCoefficients | null
@@ -58,6 +63,16 @@ export interface AttentionLaw {
   readonly contextNs: number
   readonly walkNs: number
   readonly sqrtNs: number
+  /** Where every multiprocessor has two thread blocks; and the share of that for each decode. */
+  readonly fillNs: number
+  readonly fillPerDecode: number
+  /**
+   * Per token by which the longest context exceeds the mean, of at least so many decodes, which are too many to be
+   * split; and beside a chunk, where none is.
+   */
+  readonly tailNs: number
+  readonly tailFrom: number
+  readonly tailMixedNs: number
   /**
    * Per token of the longest context, where one thread block walks along all of it; else 0: of a decode, a
    * chunk, and a decode beside a chunk.
@@ -70,16 +85,27 @@ export interface AttentionLaw {
   /** The same work in a step that also prefills; 0 where that makes no difference. */
   readonly mixedContextNs: number
   readonly mixedRowNs: number
+  /** Per decode and token of the longest chunk beside it: its tiles that hold nothing. */
+  readonly emptyTileNs: number
+  /** Contexts of so many tokens fill the cache with one KV head, and passes over them: most, and for each decode. */
+  readonly cachedTokens: number
+  readonly passes: number
+  readonly passesPerDecode: number
   readonly prefillFloorNs: number
   /** Per query–key pair; per prefill token; per chunk; per cached token that a chunk reads. */
   readonly pairNs: number
   readonly rampNs: number
   readonly chunkNs: number
   readonly cachedNs: number
+  /** Per token of the longest chunk. */
+  readonly chunkWalkNs: number
 }
 
 /** Decode figures come from tables of up to 8 KV heads; beyond, the walk term is not known to grow. */
 const mostKvHeads = 8
+
+/** Contexts shorter than this are over before the device is full (layer profiles of RTX 4090 and RTX PRO 6000). */
+const filledContext = 512
 
 /** Rows of a query tile in FlashAttention 2. */
 const tileRows = 64
@@ -116,6 +142,7 @@ export const attentionLaw = (
   const isSplit = geometry.queryHeads > geometry.kvHeads && !decode.neverSplits
   const walkOf = (us: number | undefined) => (attention.kind === 'grouped' ? layers * (us ?? 0) : 0)
   const serialNs = walkOf(decode.serialWalkUs)
+  const {multiprocessors} = device
   return {
     reach: geometry.reach,
     decodeFloorNs: layers * decode.launchUs * 1000,
@@ -123,6 +150,11 @@ export const attentionLaw = (
     contextNs: layers * Math.hypot(kvNs, geometry.decodeFlops / prefillRate),
     walkNs: layers * decode.perSequenceUs * 1000 * kvHeads ** decode.headExponent,
     sqrtNs: layers * decode.sqrtUs * 1000,
+    fillNs: multiprocessors === null ? 0 : layers * (decode.fillUs ?? 0) * 1000,
+    fillPerDecode: geometry.kvHeads / (2 * (multiprocessors ?? 1)),
+    tailNs: serialNs * (decode.skewShare ?? 0),
+    tailFrom: isSplit ? fewestUnsplit(geometry.kvHeads, multiprocessors) : 0,
+    tailMixedNs: mixes ? serialNs * (mixed.skewShare ?? 0) : 0,
     serialNs: isSplit ? 0 : serialNs,
     serialChunkNs: walkOf(prefill.serialWalkUs ?? decode.serialWalkUs),
     serialMixedNs: mixes ? serialNs : 0,
@@ -131,11 +163,18 @@ export const attentionLaw = (
       ? (layers * tileRows * geometry.prefillFlops) / (peak * mixed.computeEfficiency)
       : 0,
     mixedRowNs: mixes ? layers * mixed.perRowUs * 1000 * geometry.queryHeads : 0,
+    emptyTileNs:
+      mixes && multiprocessors !== null
+        ? (layers * (mixed.emptyTileUs ?? 0) * 1000 * geometry.queryHeads) /
+          (tileRows * multiprocessors)
+        : 0,
+    ...passesOf(geometry, device),
     prefillFloorNs: layers * prefill.launchUs * 1000,
     pairNs,
     rampNs: prefill.rampTokens * pairNs + layers * (prefill.perKvTokenUs ?? 0) * geometry.kvHeads,
     chunkNs: prefill.rampTokens * (prefill.chunkTokens ?? 0) * pairNs,
     cachedNs: layers * (kvNs + geometry.liftFlops / prefillRate),
+    chunkWalkNs: layers * (prefill.chunkWalkUs ?? 0),
   }
 }
 
@@ -151,11 +190,24 @@ export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
     // A decode also reads the token that it has just written.
     const context = Math.min(shape.decodeContext + decodes, decodes * reach)
     const longest = Math.min(shape.decodeContextMax + 1, reach)
-    decodeWork = context * law.contextNs + decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest)
+    const filled =
+      Math.min(1, decodes * law.fillPerDecode) * Math.min(1, longest / filledContext) * law.fillNs
+    decodeWork =
+      context * law.contextNs + decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest) + filled
     walk = longest * law.serialNs
+    const spread: Spread = {context, decodes, longest}
     if (prefills > 0) {
-      decodeWork = Math.max(decodeWork, context * law.mixedContextNs + decodes * law.mixedRowNs)
+      const mixedWork = Math.max(
+        context * law.mixedContextNs + decodes * law.mixedRowNs,
+        context * law.contextNs * passesAt(law, context, decodes),
+      )
+      decodeWork = Math.max(
+        decodeWork + tailOf(spread, law.tailMixedNs, law.contextNs),
+        mixedWork + tailOf(spread, law.tailMixedNs, law.mixedContextNs),
+      )
       walk = Math.max(walk, longest * law.serialMixedNs)
+    } else if (decodes >= law.tailFrom) {
+      decodeWork += tailOf(spread, law.tailNs, law.contextNs)
     }
   }
   if (prefills === 0) return floor + Math.max(decodeWork, walk)
@@ -163,14 +215,63 @@ export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
   const pairs = Math.min(shape.prefillWork, tokens * reach)
   const cached = Math.min(shape.prefillContext, prefills * reach)
   const chunkWork =
-    pairs * law.pairNs + tokens * law.rampNs + prefills * law.chunkNs + cached * law.cachedNs
+    pairs * law.pairNs +
+    tokens * law.rampNs +
+    prefills * law.chunkNs +
+    cached * law.cachedNs +
+    Math.min(shape.prefillTokensMax, reach) * law.chunkWalkNs
   const chunkWalk = Math.min(shape.prefillContextMax, reach) * law.serialChunkNs
   // Thread blocks of chunks run while one decode is still walking, and hide most of their work behind it.
   return (
     Math.max(floor, law.prefillFloorNs) +
+    decodes * shape.prefillTokensMax * law.emptyTileNs +
     Math.max(decodeWork + chunkWork, walk + law.exposedShare * chunkWork, chunkWalk)
   )
 }
+
+interface Spread {
+  readonly context: number
+  readonly decodes: number
+  readonly longest: number
+}
+
+/**
+ * What the longest context adds when its thread blocks outlast the others. The mean is taken off, but no context may
+ * take off more than it costs: a step never gets faster because somebody's context grows.
+ */
+const tailOf = ({context, decodes, longest}: Spread, tailNs: number, contextNs: number): number =>
+  tailNs === 0 ? 0 : Math.max(0, longest * tailNs - context * Math.min(tailNs / decodes, contextNs))
+
+/**
+ * Beside a chunk every query head reads its KV head anew. Heads of a group that run at the same time share what they
+ * read, others only what the cache still holds: one thread block for each multiprocessor, heads one after the other.
+ */
+const passesOf = (
+  {queryHeads, kvHeads, kvBytesPerToken}: RankGeometry,
+  device: AttentionDevice,
+) => {
+  const {l2Mb, multiprocessors} = device
+  const isKnown = l2Mb !== null && multiprocessors !== null
+  const group = queryHeads / kvHeads
+  return {
+    cachedTokens: isKnown ? (l2Mb * 2 ** 20 * kvHeads) / kvBytesPerToken : Number.MAX_SAFE_INTEGER,
+    passes: group,
+    passesPerDecode: isKnown ? group / multiprocessors : 0,
+  }
+}
+
+/** The cache loses its grip between 0.9 and 1.3 of its size (layer profiles of RTX 4090 and RTX PRO 6000). */
+const passesAt = (law: AttentionLaw, context: number, decodes: number): number => {
+  const missed = Math.min(1, Math.max(0, (context / law.cachedTokens - 0.9) / 0.4))
+  return 1 + missed * Math.max(0, Math.min(law.passes, decodes * law.passesPerDecode) - 1)
+}
+
+/**
+ * FlashAttention 2 splits contexts until its thread blocks fill 0.8 of two for each multiprocessor
+ * (`num_splits_heuristic` in its source, vLLM's fork); with more decodes than that none is split.
+ */
+const fewestUnsplit = (kvHeads: number, multiprocessors: number | null): number =>
+  multiprocessors === null ? Number.MAX_SAFE_INTEGER : (0.8 * 2 * multiprocessors) / kvHeads
 
 const geometryOf = (
   attention: AttentionShape,

@@ -1,7 +1,8 @@
 /**
  * Matrix products: a smooth roofline per kernel, and the products of a layer on one tensor-parallel rank.
  * The law is t0 + ((2mkn/(P·e_c))^p + (bytes/(W·e_m))^p + (w·k)^p)^(1/p), fitted per device and number
- * format; w·k is the walk of a single tile along k, which only small matrices feel.
+ * format; w·k is the walk of a single tile along k, which only small matrices feel. Where a device shows it, 2mkn is
+ * that of whole tiles in whole waves over its multiprocessors.
  */
 import type {GemmClass, GemmCoefficients, Hardware} from '../catalogue/hardware-shape.js'
 import type {AttentionShape, LayerGroup} from '../catalogue/model-shape.js'
@@ -44,18 +45,71 @@ export const smoothRoofline = (
   return launchUs * 1000 + largest * sum ** (1 / exponent)
 }
 
+/** A product's arithmetic on a device; `multiprocessors` null: unknown, and tiles are not counted. */
+export interface GemmKernel {
+  readonly precision: Precision
+  readonly coefficients: GemmCoefficients
+  readonly bandwidthGbS: number
+  readonly multiprocessors: number | null
+}
+
+/** Tiles that a library chooses from, as rows × columns, and into how many parts it may cut k. */
+const tileRows = [16, 64, 128]
+const tileColumns = [64, 128, 256]
+const splits = [1, 2, 4, 8]
+const largestTile = {rows: 128, columns: 256}
+
+/**
+ * FLOPs that a device is busy for: whole tiles, in whole waves of one tile per multiprocessor, of the kernel that takes
+ * least. A tile fetches rows + columns for rows × columns products, so a small one runs slower.
+ */
+const tiledFlops = (
+  rows: number,
+  {k, n}: {k: number; n: number},
+  {tileTraffic, multiprocessors}: {tileTraffic: number; multiprocessors: number},
+): number => {
+  const slowdown = (a: number, b: number) => 1 + tileTraffic * (1 / a + 1 / b)
+  const least = slowdown(largestTile.rows, largestTile.columns)
+  let fewest = Number.POSITIVE_INFINITY
+  for (const a of tileRows)
+    for (const b of tileColumns) {
+      const tiles = Math.ceil(rows / a) * Math.ceil(n / b)
+      const perTile = (2 * a * b * k * slowdown(a, b)) / least
+      for (const parts of splits) {
+        const waves = Math.ceil((tiles * parts) / multiprocessors)
+        fewest = Math.min(fewest, (waves * multiprocessors * perTile) / parts)
+      }
+    }
+  return fewest
+}
+
+/** Products below half of this are over before the device feels its power limit. */
+const sustainedFlops = 1e12
+
+const sustainedAt = (flops: number, {sustainedShare: share}: GemmCoefficients): number =>
+  share === undefined
+    ? 1
+    : 1 - (1 - share) * Math.min(1, Math.max(0, Math.log2((2 * flops) / sustainedFlops)))
+
 /** Time in ns of m rows through a weight matrix; `bandwidthGbS` is bytes per ns. */
 export const gemmNs = (
   rows: number,
   matrix: {k: number; n: number},
-  kernel: {precision: Precision; coefficients: GemmCoefficients; bandwidthGbS: number},
+  kernel: GemmKernel,
 ): number => {
   const {k, n} = matrix
-  const {precision, coefficients, bandwidthGbS} = kernel
-  const flops = 2 * rows * k * n
+  const {precision, coefficients, bandwidthGbS, multiprocessors} = kernel
+  const {tileTraffic} = coefficients
+  const flops =
+    tileTraffic === undefined || multiprocessors === null
+      ? 2 * rows * k * n
+      : tiledFlops(rows, matrix, {tileTraffic, multiprocessors})
   const bytes = k * n * precision.weightBytes + rows * (k * precision.activationBytes + n * 2)
   return smoothRoofline(
-    flops / (precision.peakFlopsPerNs * coefficients.computeEfficiency),
+    flops /
+      (precision.peakFlopsPerNs *
+        coefficients.computeEfficiency *
+        sustainedAt(flops, coefficients)),
     bytes / (bandwidthGbS * coefficients.memoryEfficiency),
     coefficients,
     (coefficients.tileWalkUs ?? 0) * k,
@@ -87,6 +141,8 @@ export const atLevel = (base: GemmCoefficients, gemmClass: GemmClass): GemmCoeff
     launchUs: base.launchUs + level.extraLaunchUs,
     exponent: base.exponent,
     ...(base.tileWalkUs === undefined ? {} : {tileWalkUs: base.tileWalkUs}),
+    ...(base.tileTraffic === undefined ? {} : {tileTraffic: base.tileTraffic}),
+    ...(base.sustainedShare === undefined ? {} : {sustainedShare: base.sustainedShare}),
   }
 }
 

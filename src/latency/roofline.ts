@@ -19,6 +19,7 @@ import type {StageCut} from '../catalogue/parallelism.js'
 import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOf, type Joined, joinedBy} from './collective.js'
+import {elementwiseNs} from './elementwise.js'
 import {type Exchange, exchangeNs} from './exchange.js'
 import {busiestRank, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
@@ -69,9 +70,6 @@ export interface RooflineModel extends StepTimeModel {
 
 /** Token and sequence counts up to this size are remembered. */
 const mostRemembered = 1 << 17
-
-/** Share of the bandwidth that elementwise kernels reach (aiconfigurator's figure for memory operations). */
-const elementwiseEfficiency = 0.8
 
 /**
  * The roofline of one model on one kind of device.
@@ -161,6 +159,8 @@ const attentionLaws = (request: RooflineRequest, coefficients: Coefficients): At
   const device = {
     peakFlopsPerNs: peak16FlopsPerNs(hardware),
     bandwidthGbS: hardware.bandwidthGbS,
+    multiprocessors: hardware.multiprocessors,
+    l2Mb: hardware.l2Mb,
     decode: coefficients.decodeAttention.coefficients,
     prefill: coefficients.prefillAttention.coefficients,
     mixed: coefficients.mixedAttention.coefficients,
@@ -183,10 +183,11 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
   const {model, hardware, host} = request
   const {tp} = request.parallelism
   const {isFirst, isLast} = request.stage ?? {isFirst: true, isLast: true}
-  const {bandwidthGbS} = hardware
+  const {bandwidthGbS, multiprocessors} = hardware
   const kernelOf = (part: ModelPart) => {
     const precision = precisionOf(part, request)
-    return {precision, coefficients: coefficients.gemm(precision.gemmClass), bandwidthGbS}
+    const {gemmClass} = precision
+    return {precision, coefficients: coefficients.gemm(gemmClass), bandwidthGbS, multiprocessors}
   }
   const groups = model.groups.map((group) => ({
     count: group.count,
@@ -195,7 +196,7 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
       kernel: kernelOf(matrix.part),
     })),
     experts: expertTerm(group, request, coefficients),
-    elements: elementsPerToken(group, model.hiddenSize, tp),
+    elementwise: elementwiseNs(group, {hiddenSize: model.hiddenSize, tp}, hardware),
     allReduces: layerAllReduces(group, request, coefficients),
   }))
   const tpReduce = tp > 1 ? reduceAmong(request, coefficients) : null
@@ -207,10 +208,10 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
     const parts = {gemm: 0, moe: 0, elementwise: 0, allReduce: 0, host: 0}
     // The embedding is split over the vocabulary, so its rows are summed once.
     if (tpReduce && isFirst) parts.allReduce += tpReduce(tokens * model.hiddenSize * 2)
-    for (const {count, matrices, experts, elements, allReduces} of groups) {
+    for (const {count, matrices, experts, elementwise, allReduces} of groups) {
       for (const {matrix, kernel} of matrices) parts.gemm += count * gemmNs(tokens, matrix, kernel)
       parts.moe += count * experts(tokens)
-      parts.elementwise += (count * tokens * elements * 2) / (bandwidthGbS * elementwiseEfficiency)
+      parts.elementwise += count * elementwise(tokens)
       parts.allReduce += count * allReduces(tokens)
       parts.host += count * host.perLayerNs
     }
@@ -227,22 +228,6 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
     }
   }
   return {dense, perSequence}
-}
-
-/**
- * Elements that the small kernels of a layer move per token: two residual norms (2 hidden sizes each, as
- * the other half stays in cache), the gated activation (3 intermediate sizes), rotary and cache write.
- */
-const elementsPerToken = (group: LayerGroup, hiddenSize: number, tp: number): number => {
-  const {attention, mlp} = group
-  const heads =
-    attention.kind === 'grouped'
-      ? (attention.queryHeads * attention.headDim) / tp +
-        Math.ceil(attention.keyValueHeads / tp) * (attention.headDim + attention.valueHeadDim)
-      : (attention.queryHeads * (attention.nopeHeadDim + attention.ropeHeadDim)) / tp +
-        attention.keyValueRank +
-        attention.ropeHeadDim
-  return 4 * hiddenSize + (3 * mlp.denseIntermediate) / tp + heads
 }
 
 /** Data-parallel members whose tokens meet in the experts: ranks of the expert group beyond those of tp. */

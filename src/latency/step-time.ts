@@ -16,6 +16,8 @@ export interface BatchShape {
   prefills: number
   /** Σ n over chunks. */
   prefillTokens: number
+  /** Largest n of a chunk; 0 when there is none. */
+  prefillTokensMax: number
   /** Σ c over chunks: tokens already in the cache. */
   prefillContext: number
   /** Largest c of a chunk; 0 when there is none. */
@@ -57,6 +59,7 @@ export const emptyShape = (): BatchShape => ({
   sequences: 0,
   prefills: 0,
   prefillTokens: 0,
+  prefillTokensMax: 0,
   prefillContext: 0,
   prefillContextMax: 0,
   prefillWork: 0,

@@ -65,10 +65,16 @@ const shortNames: Readonly<Record<string, string>> = {
   rampTokens: 'ramp tokens',
   perRowUs: 'per row µs',
   exposedShare: 'exposed share',
+  fillUs: 'fill µs',
+  emptyTileUs: 'empty tile µs',
+  skewShare: 'skew share',
   tileWalkUs: 'tile walk µs/1000',
+  tileTraffic: 'tile traffic',
+  sustainedShare: 'sustained share',
   serialWalkUs: 'serial walk µs/1000',
   neverSplits: 'never splits',
   chunkTokens: 'chunk tokens',
+  chunkWalkUs: 'chunk walk µs/1000',
   perKvTokenUs: 'per KV token µs/1000',
   headSizeLevels: 'levels by head size',
 }
@@ -80,6 +86,8 @@ const fitLines = (name: string, fit: object & Fit): string[] => {
     meanErrorPercent: _mean,
     biasPercent: _bias,
     leftOutErrorPercent: _leftOut,
+    heldSamples: _heldSamples,
+    heldErrorPercent: _held,
     errorBySize: _bySize,
     ...coefficients
   } = fit
@@ -106,6 +114,9 @@ const qualityOf = (fit: Fit): string[] =>
     fit.leftOutErrorPercent === undefined
       ? null
       : `on shapes left out ${fit.leftOutErrorPercent} %`,
+    fit.heldErrorPercent === undefined
+      ? null
+      : `on all ${fit.heldSamples} rows that a step may hold ${fit.heldErrorPercent} %`,
   ].filter((part) => part !== null)
 
 const bySize = ({errorBySize = []}: Fit): string =>

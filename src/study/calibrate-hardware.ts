@@ -14,15 +14,12 @@ import {readKernelTables} from '../catalogue/kernel-tables.js'
 import {bundleSamples, layerTableSamples} from '../catalogue/layer-tables.js'
 import {loadModel} from '../catalogue/models.js'
 import {Problem} from '../errors.js'
-import {
-  type AttentionMachine,
-  fitDecode,
-  fitMixed,
-  fitPrefill,
-} from '../latency/fit/attention-fit.js'
+import {fitDecode, fitMixed, fitPrefill} from '../latency/fit/attention-fit.js'
+import type {AttentionMachine} from '../latency/fit/attention-rows.js'
 import {fitCollective} from '../latency/fit/collective-fit.js'
 import {fitGemm, type GemmDevice} from '../latency/fit/gemm-fit.js'
 import {fitMoe} from '../latency/fit/moe-fit.js'
+import {fitSkew} from '../latency/fit/skew-fit.js'
 import {peak16FlopsPerNs, precisionOfClass} from '../latency/precision.js'
 import type {LayerSource, MeasurementSources} from './measurement-sources.js'
 
@@ -111,8 +108,10 @@ export const calibrateHardware = (
   const comparisons: string[] = []
   const gemm: {[Class in GemmClass]?: NonNullable<Kernels['gemm'][Class]>} = {}
   const fitClass = (gemmClass: GemmClass, samples: KernelSamples, from: string): void => {
-    const device = gemmDevice(hardware, gemmClass)
-    if (!device) return
+    const known = gemmDevice(hardware, gemmClass)
+    if (!known) return
+    // A layer profile runs a whole layer between two runs of a product: nothing of its weights is left in the cache.
+    const device = from === tablesFrom ? known : {...known, l2Mb: null}
     const fitted = fitGemm(samples.gemm, gemmClass, device, sources.slowStart)
     if (!fitted) return
     gemm[gemmClass] = {...fitted.fit, source: from}
@@ -123,8 +122,8 @@ export const calibrateHardware = (
   }
   fitClass('bf16', layers, layersFrom)
   for (const gemmClass of classesFromTables) fitClass(gemmClass, tables, tablesFrom)
-  const mostCompute = gemm.bf16?.computeEfficiency ?? 1
-  const attention = fitAttention(hardware, layers, {...sources, mostCompute})
+  const {computeEfficiency: mostCompute = 1, memoryEfficiency: mostMemory = 1} = gemm.bf16 ?? {}
+  const attention = fitAttention(hardware, layers, {...sources, mostCompute, mostMemory})
   comparisons.push(...attention.comparisons)
   const collectives = fitCollectives(tables, tablesFrom)
   const named = <T extends object>(fit: T | null): (T & Fit) | null =>
@@ -149,7 +148,8 @@ const isKnown = ({leftOutBeyondL2}: {leftOutBeyondL2: number}): boolean =>
 
 const gemmDevice = (hardware: Hardware, gemmClass: GemmClass): GemmDevice | null => {
   const precision = precisionOfClass(gemmClass, hardware)
-  return precision && {precision, bandwidthGbS: hardware.bandwidthGbS, l2Mb: hardware.l2Mb}
+  const {bandwidthGbS, l2Mb, multiprocessors} = hardware
+  return precision && {precision, bandwidthGbS, l2Mb, multiprocessors}
 }
 
 const moeClasses: readonly GemmClass[] = ['bf16', 'fp8', 'fp4', 'w4a16']
@@ -166,16 +166,24 @@ const fitExperts = (hardware: Hardware, {moe: samples}: KernelSamples, source: s
 
 const fitAttention = (
   hardware: Hardware,
-  {attention: samples}: KernelSamples,
-  {isUnsplit, neverSplits = false, mostCompute}: MeasurementSources & {mostCompute: number},
+  {attention: samples, skew}: KernelSamples,
+  {
+    isUnsplit,
+    neverSplits = false,
+    mostCompute,
+    mostMemory,
+  }: MeasurementSources & {mostCompute: number; mostMemory: number},
 ) => {
   const machine: AttentionMachine = {
     peakFlopsPerNs: peak16FlopsPerNs(hardware),
     bandwidthGbS: hardware.bandwidthGbS,
     l2Mb: hardware.l2Mb,
+    multiprocessors: hardware.multiprocessors,
+    memoryGib: hardware.memoryGib,
     isUnsplit,
     neverSplits,
     mostCompute,
+    mostMemory: neverSplits ? mostMemory : 1,
   }
   const decode = fitDecode(samples, machine)
   const prefill = decode && fitPrefill(samples, machine, decode.fit)
@@ -183,16 +191,20 @@ const fitAttention = (
     prefill && isUnsplit
       ? fitMixed(samples, machine, {decode: prefill.decode, prefill: prefill.fit})
       : null
+  const shares = prefill && fitSkew(skew, {...machine, ...prefill, prefill: prefill.fit, mixed})
   return {
-    decode: decode && {...decode.fit, ...prefill?.decode},
+    decode: decode && {...decode.fit, ...prefill?.decode, ...skewShare(shares?.decode)},
     prefill: prefill?.fit ?? null,
-    mixed,
+    mixed: mixed && {...mixed, ...skewShare(shares?.mixed)},
     comparisons: [
       ...(decode?.tried ?? []).map((line) => `decode attention, ${line}`),
       ...(prefill?.tried ?? []).map((line) => `prefill attention, ${line}`),
     ],
   }
 }
+
+const skewShare = (share: number | null | undefined) =>
+  share === null || share === undefined ? {} : {skewShare: share}
 
 const libraryKinds: readonly CollectiveKind[] = [
   ...(['all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all'] as const),

@@ -10,6 +10,8 @@ const keys: Readonly<Record<string, string>> = {
   memoryEfficiency: 'memory_efficiency',
   launchUs: 'launch_us',
   tileWalkUs: 'tile_walk_us',
+  tileTraffic: 'tile_traffic',
+  sustainedShare: 'sustained_share',
   perSequenceUs: 'per_sequence_us',
   headExponent: 'head_exponent',
   sqrtUs: 'sqrt_us',
@@ -18,11 +20,17 @@ const keys: Readonly<Record<string, string>> = {
   rampTokens: 'ramp_tokens',
   chunkTokens: 'chunk_tokens',
   perKvTokenUs: 'per_kv_token_us',
+  chunkWalkUs: 'chunk_walk_us',
   perRowUs: 'per_row_us',
   exposedShare: 'exposed_share',
+  fillUs: 'fill_us',
+  emptyTileUs: 'empty_tile_us',
+  skewShare: 'skew_share',
   meanErrorPercent: 'mean_error_percent',
   biasPercent: 'bias_percent',
   leftOutErrorPercent: 'left_out_error_percent',
+  heldSamples: 'held_samples',
+  heldErrorPercent: 'held_error_percent',
 }
 
 const libraryKeys = {

@@ -55,7 +55,7 @@ export const measurementSources: Readonly<Record<string, MeasurementSources>> = 
     neverSplits: true,
     layers: [layers('A6000', 1), layers('A6000', 2)],
     remark:
-      'Decode attention was measured with a kernel that neither splits contexts nor packs grouped heads; that of later releases is faster.',
+      'Decode attention was measured with a kernel of 2024 that neither splits contexts nor packs grouped heads; its errors are those of that kernel. What it says of the device stays, and later kernels, which do both, are predicted from it.',
   },
   B200: {...hopper, tables: 'kernels/b200_sxm', link: 'nvlink5'},
   B300: {...hopper, tables: 'kernels/b300_sxm', link: 'nvlink5'},

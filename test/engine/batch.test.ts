@@ -17,6 +17,7 @@ describe('Batch', () => {
       sequences: 6,
       prefills: 2,
       prefillTokens: 14,
+      prefillTokensMax: 10,
       prefillContext: 6,
       prefillContextMax: 6,
       // 1 + … + 10, and 7 + 8 + 9 + 10.

@@ -1,7 +1,8 @@
 import {expect} from 'chai'
 import {loadHardware} from '#llmsim/catalogue/hardware.js'
+import type {Hardware} from '#llmsim/catalogue/hardware-shape.js'
 import type {GroupedAttention} from '#llmsim/catalogue/model-shape.js'
-import {attentionLaw, attentionNs} from '#llmsim/latency/attention.js'
+import {type AttentionLaw, attentionLaw, attentionNs} from '#llmsim/latency/attention.js'
 import {classDefaults} from '#llmsim/latency/class-defaults.js'
 import {coefficientsFor} from '#llmsim/latency/coefficients.js'
 import {allReduceOn} from '#llmsim/latency/collective.js'
@@ -15,7 +16,8 @@ const gemmOn = async (name: string, dtype?: 'fp8') => {
   const hardware = await loadHardware(name)
   const precision = precisionOf('denseMlp', {model: llama8b, hardware, dtype})
   const coefficients = coefficientsFor(hardware, 'measured').gemm(precision.gemmClass)
-  const kernel = {precision, coefficients, bandwidthGbS: hardware.bandwidthGbS}
+  const {bandwidthGbS, multiprocessors} = hardware
+  const kernel = {precision, coefficients, bandwidthGbS, multiprocessors}
   return (m: number, k: number, n: number) => {
     const ideal = Math.max(
       (2 * m * k * n) / precision.peakFlopsPerNs,
@@ -49,6 +51,24 @@ describe('GEMM', () => {
     expect(smoothRoofline(3000, 4000, coefficients)).to.equal(4000 + 5000)
     expect(smoothRoofline(0, 0, coefficients)).to.equal(4000)
     expect(smoothRoofline(1e9, 1, {...coefficients, exponent: 300})).to.equal(1e9 + 4000)
+  })
+
+  it('counts whole tiles in whole waves where a device shows them', () => {
+    const precision = precisionOf('denseMlp', {
+      model: llama8b,
+      hardware: {peakTflops: {bf16: 100}} as Hardware,
+    })
+    const base = {computeEfficiency: 1, memoryEfficiency: 1, launchUs: 0, exponent: 30}
+    const kernel = (multiprocessors: number | null) => ({
+      ...{precision, bandwidthGbS: 1e6, multiprocessors},
+      coefficients: {...base, tileTraffic: 30},
+    })
+    const us = (m: number, kind = kernel(100)) => gemmNs(m, {k: 4096, n: 25_600}, kind) / 1000
+    // 128 rows are 100 tiles of 128 × 256: one wave. One row more is a second one.
+    expect(us(128)).to.be.closeTo((2 * 128 * 4096 * 25_600) / 1e5 / 1000, 1)
+    expect(us(129)).to.be.above(1.3 * us(128))
+    expect(us(256)).to.be.closeTo(2 * us(128), 1)
+    expect(us(129, kernel(null))).to.be.closeTo((129 / 128) * us(128), 1)
   })
 
   it('lists the products of a layer, whose weights are those of the model', () => {
@@ -85,6 +105,8 @@ describe('attention', () => {
       {
         peakFlopsPerNs: peak16FlopsPerNs(hardware),
         bandwidthGbS: hardware.bandwidthGbS,
+        multiprocessors: hardware.multiprocessors,
+        l2Mb: hardware.l2Mb,
         decode: chosen.decodeAttention.coefficients,
         prefill: chosen.prefillAttention.coefficients,
         mixed: chosen.mixedAttention.coefficients,
@@ -113,6 +135,47 @@ describe('attention', () => {
       expect(ns / 1000).to.be.within(0.83 * us, 1.13 * us)
     })
   }
+
+  /** What one long context among `count` decodes adds to equal ones with as many tokens together, µs. */
+  const tailOf = (law: AttentionLaw, count: number, chunks: [number, number][] = []) => {
+    const contexts = [...new Array<number>(count - 1).fill(1000), 1000 + 8000]
+    const mean = contexts.reduce((sum, context) => sum + context) / count
+    const equal = new Array<number>(count).fill(mean)
+    return (
+      (attentionNs(law, shapeOf({chunks, contexts})) -
+        attentionNs(law, shapeOf({chunks, contexts: equal}))) /
+      1000
+    )
+  }
+
+  it('waits for the longest context where thread blocks are too many to split it', async () => {
+    // 0.8 of two blocks for each of 188 multiprocessors, at 8 KV heads: 38 decodes.
+    const law = await lawOn('RTXPRO6000')
+    expect(tailOf(law, 36)).to.be.below(15)
+    expect(tailOf(law, 40)).to.be.within(50, 150)
+    // Beside a chunk nothing is split; Hopper splits whatever comes.
+    expect(tailOf(law, 16, [[64, 0]])).to.be.above(50)
+    expect(tailOf(await lawOn('H100'), 40)).to.be.below(15)
+  })
+
+  it('pays for tiles that hold nothing when a long chunk runs beside many decodes', async () => {
+    const law = await lawOn('RTX4090')
+    const beside = (count: number, chunk: number) =>
+      attentionNs(law, shapeOf({chunks: [[chunk, 0]], contexts: new Array(count).fill(512)})) / 1000
+    // LLMServingSim's layer profile: 775, 1354 and 336 µs.
+    const more = beside(128, 2048) - beside(128, 16)
+    expect(more).to.be.within(0.85 * 579, 1.15 * 579)
+    expect(more).to.be.above(attentionNs(law, shapeOf({chunks: [[2048, 0]]})) / 1000 + 150)
+  })
+
+  it('reads KV heads again once they no longer fit the cache beside a chunk', async () => {
+    const law = await lawOn('RTX4090')
+    const at = (context: number) =>
+      attentionNs(law, shapeOf({chunks: [[16, 0]], contexts: new Array(128).fill(context)})) / 1000
+    // 1428 and 4514 µs in the layer profile: 67 and 134 MB for each KV head, and a cache of 72 MiB.
+    expect(at(1024)).to.be.within(0.85 * 1428, 1.15 * 1428)
+    expect(at(2048)).to.be.within(0.85 * 4514, 1.15 * 4514)
+  })
 
   // Share of the peak that a causal prompt of that length reaches (aiconfigurator).
   const prompts: readonly (readonly [string, number, readonly number[]])[] = [
@@ -159,7 +222,8 @@ describe('experts', () => {
       const hardware = await loadHardware('H100')
       const precision = precisionOf('experts', {model: qwenMoe, hardware})
       const coefficients = coefficientsFor(hardware, 'measured').moe(precision.gemmClass)
-      const kernel = {precision, coefficients, bandwidthGbS: hardware.bandwidthGbS}
+      const {bandwidthGbS, multiprocessors} = hardware
+      const kernel = {precision, coefficients, bandwidthGbS, multiprocessors}
       for (const [index, ms] of times.entries())
         expect(expertsNs(4 ** index, share, kernel) / 1e6, `${4 ** index} tokens`).to.be.within(
           0.7 * ms,

@@ -40,6 +40,7 @@ const anyShape: fc.Arbitrary<BatchShape> = fc
     sequences: fc.nat(1024),
     prefills: fc.nat(64),
     prefillTokens: fc.nat(8192),
+    prefillTokensMax: fc.nat(8192),
     prefillContext: fc.nat(2_000_000),
     prefillContextMax: fc.nat(131_072),
     prefillWork: fc.nat(2_000_000_000),

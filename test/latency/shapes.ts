@@ -13,6 +13,7 @@ export const shapeOf = ({chunks = [], contexts = []}: Batch): BatchShape => {
   for (const [n, c] of chunks) {
     shape.prefills += 1
     shape.prefillTokens += n
+    shape.prefillTokensMax = Math.max(shape.prefillTokensMax, n)
     shape.prefillContext += c
     shape.prefillContextMax = Math.max(shape.prefillContextMax, c)
     shape.prefillWork += n * (c + (n + 1) / 2)

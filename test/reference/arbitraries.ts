@@ -58,6 +58,7 @@ const fields: readonly (keyof BatchShape)[] = [
   'sequences',
   'prefills',
   'prefillTokens',
+  'prefillTokensMax',
   'prefillContext',
   'prefillContextMax',
   'prefillWork',

@@ -386,6 +386,7 @@ const nothing: BatchShape = {
   sequences: 1,
   prefills: 0,
   prefillTokens: 0,
+  prefillTokensMax: 0,
   prefillContext: 0,
   prefillWork: 0,
   prefillContextMax: 0,

@@ -520,6 +520,7 @@ export const shapeOf = (picks: readonly Pick[]): BatchShape => {
     sequences: picks.length,
     prefills: chunks.length,
     prefillTokens: sum(chunks.map((chunk) => chunk.tokens)),
+    prefillTokensMax: Math.max(0, ...chunks.map((chunk) => chunk.tokens)),
     prefillContext: sum(chunks.map((chunk) => chunk.context)),
     prefillContextMax: Math.max(0, ...chunks.map((chunk) => chunk.context)),
     prefillWork: sum(chunks.map(({tokens: n, context: c}) => n * (c + (n + 1) / 2))),

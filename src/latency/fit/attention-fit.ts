@@ -1,12 +1,4 @@
-/**
- * Fits the three regimes of the attention law to measured kernels, with the very law that a step runs.
- *
- * Decode: contexts from 256 tokens and batches up to 1024; working sets beyond 1.2 × L2, or so small that
- * the floor decides (below 4 MB): what lies between is read from the cache by a benchmark and never by a
- * step. Prefill: chunks from 16 tokens, 128 to 32,768 tokens together, up to 16 chunks. Mixed: whatever
- * has both, under the same rule for the decodes' share. 16-bit KV, head size 128, whole context; other
- * head sizes give the levels of the prefill efficiency.
- */
+/** Fits the three regimes of the attention law to measured kernels, with the very law that a step runs. */
 import type {
   DecodeAttentionCoefficients,
   Fit,
@@ -14,8 +6,21 @@ import type {
   PrefillAttentionCoefficients,
 } from '../../catalogue/hardware-shape.js'
 import type {AttentionSample} from '../../catalogue/kernel-samples.js'
-import {type AttentionDevice, attentionLaw, attentionNs} from '../attention.js'
-import {type BatchShape, emptyShape} from '../step-time.js'
+import type {AttentionDevice} from '../attention.js'
+import {
+  type AttentionMachine,
+  bareDevice,
+  isDecode,
+  isHeld,
+  isHonest,
+  isMixed,
+  isPlain,
+  isPossible,
+  isPrefill,
+  type ShapedRow,
+  shaped,
+  timeOf,
+} from './attention-rows.js'
 import {
   errorByRange,
   errorOf,
@@ -26,24 +31,7 @@ import {
   rounded,
 } from './law-fit.js'
 
-export interface AttentionMachine {
-  readonly peakFlopsPerNs: number
-  readonly bandwidthGbS: number
-  readonly l2Mb: number | null
-  /** Kernels without grouped queries walk along their context in one thread block (FlashAttention 2). */
-  readonly isUnsplit: boolean
-  /** Those with grouped queries do too: kernels of 2024. */
-  readonly neverSplits: boolean
-  /** Share of the peak that matrix products reach: no attention kernel does better on the same units. */
-  readonly mostCompute: number
-}
-
 type Fitted<Coefficients> = Coefficients & Omit<Fit, 'source'>
-
-/** A row with the shape that the law takes, made once. */
-interface ShapedRow extends AttentionSample {
-  readonly shape: BatchShape
-}
 
 const fewestRows = 30
 
@@ -83,34 +71,76 @@ export const fitDecode = (
       : {name: 'headExponent', start: 0.9, least: 0.7, most: 1.1},
     {name: 'sqrt', start: 0.05, least: 1e-4, most: 2},
   ]
+  const fill: Parameter = {name: 'fill', start: 10, least: 1e-2, most: 200}
   const serial: Parameter = {name: 'serialWalk', start: 20, least: 1e-3, most: 100}
-  const coefficients = (values: readonly number[]): DecodeAttentionCoefficients => ({
-    ...(machine.neverSplits ? {neverSplits: true} : {}),
-    launchUs: values[0]!,
-    memoryEfficiency: values[1]!,
-    perSequenceUs: values[2]!,
-    headExponent: values[3]!,
-    sqrtUs: values[4]!,
-    ...(values[5] === undefined ? {} : {serialWalkUs: values[5]}),
-  })
-  const law: Law<ShapedRow> = (values) =>
-    timeOf(() => ({...bareDevice(machine), decode: coefficients(values)}))
   const hasSingle =
     machine.isUnsplit && (machine.neverSplits || rows.some((row) => row.queryHeads === row.kvHeads))
-  const all = hasSingle ? [...parameters, serial] : parameters
-  const fit = coefficients(fitLaw(rows, law, all))
+  const walks = hasSingle ? [serial] : []
+  // What nothing splits walks along its context however many thread blocks there are.
+  const fills = machine.multiprocessors === null || machine.neverSplits ? [] : [fill]
+  const all = [...parameters, ...walks, ...fills]
+  const lawOf =
+    (list: readonly Parameter[]): Law<ShapedRow> =>
+    (values) =>
+      timeOf(() => ({...bareDevice(machine), decode: decodeOf(list, values, machine)}))
+  const fit = decodeOf(all, fitLaw(rows, lawOf(all), all), machine)
   const time = timeOf(() => ({...bareDevice(machine), decode: fit}))
-  const tried = (hasSingle ? [parameters, all] : [parameters]).map((list) => {
-    const error = leftOutError(rows, law, list)
-    return `${list.length === 6 ? 'with' : 'without'} serial walk: ${error} % left out`
-  })
+  const candidates = [parameters, [...parameters, ...walks], all]
+  const tried = candidates
+    .filter((list, at) => at === 0 || list.length > candidates[at - 1]!.length)
+    .map((list) => {
+      const names = list.slice(parameters.length).map(({name}) => name)
+      const error = leftOutError(rows, lawOf(list), list)
+      return `with ${names.join(' and ') || 'neither serial walk nor fill'}: ${error} % left out`
+    })
   return {
     fit: {
-      ...fit,
+      ...packed(fit, rows, machine),
       ...qualityOf(rows, time, contextRanges),
-      ...leftOut(leftOutError(rows, law, all)),
+      ...heldError(
+        samples.filter((row) => row.prefills === 0),
+        machine,
+        {decode: fit},
+      ),
+      ...leftOut(leftOutError(rows, lawOf(all), all)),
     },
     tried,
+  }
+}
+
+/**
+ * Kernels of 2024 read KV once for each query head, later ones once for a group, and split contexts. What the device
+ * reached is that many times what the fit says, but no more than matrix products do: the cache hid some of it.
+ */
+const packed = (
+  fit: DecodeAttentionCoefficients,
+  rows: readonly ShapedRow[],
+  {mostMemory}: AttentionMachine,
+): DecodeAttentionCoefficients => {
+  const {neverSplits, ...lasting} = fit
+  if (!neverSplits) return fit
+  const group = Math.min(...rows.map(({queryHeads, kvHeads}) => queryHeads / kvHeads))
+  const memoryEfficiency = rounded(Math.min(mostMemory, fit.memoryEfficiency * group))
+  return {...lasting, memoryEfficiency}
+}
+
+const decodeOf = (
+  list: readonly Parameter[],
+  values: readonly number[],
+  {neverSplits}: AttentionMachine,
+): DecodeAttentionCoefficients => {
+  const [launchUs, memoryEfficiency, perSequenceUs, headExponent, sqrtUs] = values
+  const at = (name: string) => list.findIndex((parameter) => parameter.name === name)
+  const [walk, fill] = [at('serialWalk'), at('fill')]
+  return {
+    ...(neverSplits ? {neverSplits: true} : {}),
+    launchUs: launchUs!,
+    memoryEfficiency: memoryEfficiency!,
+    perSequenceUs: perSequenceUs!,
+    headExponent: headExponent!,
+    sqrtUs: sqrtUs!,
+    ...(fill < 0 ? {} : {fillUs: values[fill]!}),
+    ...(walk < 0 ? {} : {serialWalkUs: values[walk]!}),
   }
 }
 
@@ -137,6 +167,7 @@ export const fitPrefill = (
     {name: 'launch', start: 12, least: 1, most: 100},
     {name: 'compute', start: 0.6, least: 0.05, most: machine.mostCompute},
     {name: 'ramp', start: 200, least: 1, most: 5000},
+    {name: 'chunk walk', start: 5, least: 1e-3, most: 100},
   ]
   const byHead: Parameter[] = [
     {name: 'per KV token', start: 0.5, least: 1e-4, most: 10},
@@ -147,10 +178,11 @@ export const fitPrefill = (
   const namesOf = (list: readonly Parameter[]) => list.map(({name}) => name)
   const coefficients = (names: readonly string[], values: readonly number[]) => {
     const [launchUs, computeEfficiency, rampTokens] = values as [number, number, number]
+    const withWalk = names.includes('chunk walk') ? {chunkWalkUs: values[3]!} : {}
     const at = (name: string) => values[names.indexOf(name)]!
     return {
       prefill: {
-        ...{launchUs, computeEfficiency, rampTokens},
+        ...{launchUs, computeEfficiency, rampTokens, ...withWalk},
         ...(names.includes('chunk')
           ? {perKvTokenUs: at('per KV token'), chunkTokens: at('chunk')}
           : {}),
@@ -170,12 +202,29 @@ export const fitPrefill = (
   const fitted = coefficients(namesOf(parameters), fitLaw(rows, lawOf(parameters), parameters))
   const fit = {...fitted.prefill, ...levelsOf(counted, machine, fitted)}
   const time = timeOf(() => ({...bareDevice(machine), decode: fitted.decode, prefill: fit}))
-  const errors = [base, parameters].map((list) => leftOutError(rows, lawOf(list), list))
-  const tried = [base, parameters].map(
+  const candidates = [
+    base.slice(0, 3),
+    parameters.filter(({name}) => name !== 'chunk walk'),
+    parameters,
+  ]
+  const errors = candidates.map((list) => leftOutError(rows, lawOf(list), list))
+  const tried = candidates.map(
     (list, index) => `${namesOf(list).join(', ')}: ${errors[index]} % left out`,
   )
   return {
-    fit: {...fit, ...qualityOf(rows, time, tokenRanges), ...leftOut(errors[1]!)},
+    fit: {
+      ...fit,
+      ...qualityOf(rows, time, tokenRanges),
+      ...heldError(
+        samples.filter((row) => row.decodes === 0),
+        machine,
+        {
+          decode: fitted.decode,
+          prefill: fit,
+        },
+      ),
+      ...leftOut(errors[2]!),
+    },
     decode: fitted.decode,
     tried,
   }
@@ -192,11 +241,13 @@ export const fitMixed = (
     {name: 'compute', start: 0.5, least: 0.05, most: 1},
     {name: 'perRow', start: 0.02, least: 1e-5, most: 1},
     {name: 'exposed', start: 0.5, least: 0.01, most: 1},
+    {name: 'emptyTile', start: 0.2, least: 0.001, most: 2},
   ]
   const coefficients = (values: readonly number[]): MixedAttentionCoefficients => ({
     computeEfficiency: values[0]!,
     perRowUs: values[1]!,
     exposedShare: values[2]!,
+    emptyTileUs: values[3]!,
   })
   const law: Law<ShapedRow> = (values) =>
     timeOf(() => ({...bareDevice(machine), ...pure, mixed: coefficients(values)}))
@@ -205,6 +256,11 @@ export const fitMixed = (
   return {
     ...fit,
     ...qualityOf(rows, time, chunkRanges),
+    ...heldError(
+      samples.filter(({prefills, decodes}) => prefills > 0 && decodes > 0),
+      machine,
+      {...pure, mixed: fit},
+    ),
     ...leftOut(leftOutError(rows, law, parameters)),
   }
 }
@@ -225,97 +281,8 @@ export const attentionErrorOn = (
   }
 }
 
-/** What every regime is fitted to: 16-bit KV, the usual head size, no window. */
-const isPlain = (row: AttentionSample): boolean =>
-  row.kvElementBytes === 2 && row.headDim === 128 && row.window === null
-
-const isDecode = (row: AttentionSample): boolean =>
-  row.prefills === 0 &&
-  row.decodes > 0 &&
-  row.decodes <= 1024 &&
-  row.context >= 255 &&
-  row.kvHeads <= 8
-
-const isPrefill = (row: AttentionSample): boolean => {
-  const tokens = row.prefills * row.chunk
-  return (
-    row.decodes === 0 && row.chunk >= 16 && row.prefills <= 16 && tokens >= 128 && tokens <= 32_768
-  )
-}
-
 const kvVariety = (rows: readonly AttentionSample[]): number =>
   new Set(rows.map((row) => row.kvHeads)).size
-
-/** Contexts from 256 tokens, and together no more than a device keeps beside the weights. */
-const isMixed = ({prefills, decodes, context, cached}: AttentionSample): boolean =>
-  prefills > 0 && decodes > 0 && context >= 256 && decodes * context + cached <= 262_144
-
-/** Not faster than the peak: some tables of release 0 hold such rows. */
-const isPossible = (row: AttentionSample, {peakFlopsPerNs}: AttentionMachine): boolean => {
-  const pairs = row.prefills * row.chunk * (row.cached + (row.chunk + 1) / 2)
-  return 4 * row.queryHeads * row.headDim * pairs < row.timeUs * 1000 * peakFlopsPerNs
-}
-
-/** Beyond the cache, or so small that the floor decides. */
-const isHonest = (row: AttentionSample, {l2Mb}: AttentionMachine): boolean => {
-  const bytes = row.decodes * row.context * row.kvHeads * 2 * row.headDim * row.kvElementBytes
-  return l2Mb === null || bytes < 4e6 || bytes > 1.2e6 * l2Mb
-}
-
-const shaped = (rows: readonly AttentionSample[]): ShapedRow[] =>
-  rows.map((row) => ({...row, shape: shapeOf(row)}))
-
-const shapeOf = (row: AttentionSample): BatchShape => {
-  const {prefills, chunk, cached, decodes, context} = row
-  const prefillTokens = prefills * chunk
-  return {
-    ...emptyShape(),
-    tokens: prefillTokens + decodes,
-    sequences: prefills + decodes,
-    prefills,
-    prefillTokens,
-    prefillContext: prefills * cached,
-    prefillContextMax: prefills > 0 ? cached : 0,
-    prefillWork: prefillTokens * (cached + (chunk + 1) / 2),
-    decodes,
-    decodeContext: decodes * context,
-    decodeContextMin: decodes > 0 ? context : 0,
-    decodeContextMax: decodes > 0 ? context : 0,
-    paddedTokens: prefillTokens + decodes,
-  }
-}
-
-/** A device without any regime: those under study are put over it. */
-const bareDevice = ({peakFlopsPerNs, bandwidthGbS}: AttentionMachine): AttentionDevice => ({
-  peakFlopsPerNs,
-  bandwidthGbS,
-  decode: {launchUs: 0, memoryEfficiency: 1, perSequenceUs: 0, headExponent: 0, sqrtUs: 0},
-  prefill: {launchUs: 0, computeEfficiency: 1, rampTokens: 0},
-  mixed: null,
-})
-
-/** µs of a row; the law of one geometry is built once. */
-const timeOf = (deviceOf: () => AttentionDevice) => {
-  const device = deviceOf()
-  const laws = new Map<string, ReturnType<typeof attentionLaw>>()
-  return (row: ShapedRow): number => {
-    const {queryHeads, kvHeads, headDim, window, kvElementBytes} = row
-    const key = `${queryHeads},${kvHeads},${headDim},${window},${kvElementBytes}`
-    let law = laws.get(key)
-    if (!law) {
-      law = attentionLaw(
-        {
-          ...{kind: 'grouped', queryHeads, keyValueHeads: kvHeads, headDim, valueHeadDim: headDim},
-          ...{window, qkNorm: false},
-        },
-        {layers: 1, tp: 1, kvElementBytes},
-        device,
-      )
-      laws.set(key, law)
-    }
-    return attentionNs(law, row.shape) / 1000
-  }
-}
 
 /** Efficiency at each other head size that was measured, as a share of that at 128. */
 const levelsOf = (
@@ -362,6 +329,20 @@ const leftOutError = (
     parameters,
   )
   return errorOf(rows.filter(isTested), law(values)).meanPercent
+}
+
+/** Error over every row that a step may hold, of which the fit saw a part. */
+const heldError = (
+  samples: readonly AttentionSample[],
+  machine: AttentionMachine,
+  device: Partial<Pick<AttentionDevice, 'decode' | 'prefill' | 'mixed'>>,
+): Pick<Fit, 'heldErrorPercent' | 'heldSamples'> => {
+  const rows = shaped(samples.filter((row) => isHeld(row, machine)))
+  const {samples: heldSamples, meanPercent: heldErrorPercent} = errorOf(
+    rows,
+    timeOf(() => ({...bareDevice(machine), ...device})),
+  )
+  return {heldSamples, heldErrorPercent}
 }
 
 const leftOut = (leftOutErrorPercent: number) => ({leftOutErrorPercent})

@@ -9,6 +9,7 @@ import {fitDecode} from '#llmsim/latency/fit/attention-fit.js'
 import {fitCollective} from '#llmsim/latency/fit/collective-fit.js'
 import {fitGemm} from '#llmsim/latency/fit/gemm-fit.js'
 import {errorOf, fitLaw, isLeftOut} from '#llmsim/latency/fit/law-fit.js'
+import {fitSkew} from '#llmsim/latency/fit/skew-fit.js'
 import {gemmNs} from '#llmsim/latency/gemm.js'
 
 const precision = {
@@ -17,7 +18,7 @@ const precision = {
   weightBytes: 2,
   activationBytes: 2,
 } as const
-const device = {precision, bandwidthGbS: 3000, l2Mb: 50}
+const device = {precision, bandwidthGbS: 3000, l2Mb: 50, multiprocessors: 132}
 
 const shapes = [1, 8, 64, 256, 1024, 4096].flatMap((m) =>
   [2048, 4096, 8192, 16_384].flatMap((n) => [4096, 8192, 14_336].map((k) => ({m, n, k}))),
@@ -27,7 +28,7 @@ const gemmRows = (speed: number): GemmSample[] => {
   const coefficients = {computeEfficiency: 0.7, memoryEfficiency: 0.8, launchUs: 3, exponent: 2}
   return shapes.map(({m, n, k}) => ({
     ...{gemmClass: 'bf16' as const, m, n, k},
-    timeUs: gemmNs(m, {k, n}, {precision, coefficients, bandwidthGbS: 3000}) / 1000 / speed,
+    timeUs: gemmNs(m, {k, n}, {...device, coefficients}) / 1000 / speed,
   }))
 }
 
@@ -62,6 +63,48 @@ describe('fits', () => {
     expect(fit.memoryEfficiency).to.be.at.most(1)
   })
 
+  it('count whole tiles where the rows show them, and nowhere else', () => {
+    expect(fitGemm(gemmRows(1), 'bf16', device, false)!.fit.tileTraffic).to.equal(undefined)
+    const coefficients = {
+      ...{computeEfficiency: 0.7, memoryEfficiency: 0.8, launchUs: 3, exponent: 2},
+      tileTraffic: 20,
+    }
+    const rows = [64, 130, 200, 260, 330, 390, 460, 520, 650, 780, 900, 1030].flatMap((m) =>
+      [4096, 6144, 10_240, 14_336].flatMap((n) =>
+        [4096, 8192, 14_336, 16_384].map((k) => ({
+          ...{gemmClass: 'bf16' as const, m, n, k},
+          timeUs: gemmNs(m, {k, n}, {...device, coefficients}) / 1000,
+        })),
+      ),
+    )
+    const {fit} = fitGemm(rows, 'bf16', {...device, l2Mb: null}, false)!
+    expect(fit.tileTraffic).to.be.within(10, 40)
+    expect(fit.meanErrorPercent).to.be.below(2)
+  })
+
+  it('find how much of the longest walk shows, where contexts are not split', () => {
+    const machine = {
+      ...{peakFlopsPerNs: 4e5, bandwidthGbS: 1000, multiprocessors: 100, l2Mb: 50},
+      decode: {
+        ...{launchUs: 10, memoryEfficiency: 1, perSequenceUs: 0.01, headExponent: 1, sqrtUs: 0},
+        serialWalkUs: 20,
+      },
+      prefill: {launchUs: 10, computeEfficiency: 0.6, rampTokens: 100},
+      mixed: {computeEfficiency: 0.5, perRowUs: 0.01},
+    }
+    // 8 KV heads: 4.096 ns per token, and 20 decodes or more are not split.
+    const sample = (decodes: number, share: number) => ({
+      ...{queryHeads: 32, kvHeads: 8, headDim: 128, chunk: 0, decodes},
+      alpha: (share * 20) / (decodes * 4.096),
+    })
+    const split = Array.from({length: 12}, () => sample(16, 0.1))
+    const unsplit = Array.from({length: 12}, (_, i) => sample(32 << (i % 3), 0.6))
+    const shares = fitSkew([...split, ...unsplit], machine)
+    expect(shares.decode).to.be.closeTo(0.6, 0.01)
+    expect(shares.mixed).to.equal(null)
+    expect(fitSkew(split, machine)).to.deep.equal({decode: null, mixed: null})
+  })
+
   it('want enough rows', () => {
     expect(fitGemm(gemmRows(1).slice(0, 20), 'bf16', device, false)).to.equal(null)
     expect(fitGemm(gemmRows(1), 'fp8', device, false)).to.equal(null)
@@ -69,8 +112,8 @@ describe('fits', () => {
 
   it('do not take what a benchmark found in the cache for the speed of decode attention', () => {
     const machine = {
-      ...{peakFlopsPerNs: 1e6, bandwidthGbS: 1000, l2Mb: 50},
-      ...{isUnsplit: false, neverSplits: false, mostCompute: 1},
+      ...{peakFlopsPerNs: 1e6, bandwidthGbS: 1000, l2Mb: 50, multiprocessors: 100},
+      ...{isUnsplit: false, neverSplits: false, mostCompute: 1, mostMemory: 1, memoryGib: 80},
     }
     const rows: AttentionSample[] = [1, 4, 16, 64, 256].flatMap((decodes) =>
       [512, 1024, 2048, 4096, 8192, 16_384].flatMap((context) =>

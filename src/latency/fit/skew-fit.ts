@@ -1,0 +1,47 @@
+/**
+ * How much of the walk along the longest context shows where FlashAttention 2 splits none, from measured batches of
+ * unequal contexts. Such a batch takes t(mean) + α·(t(longest) − t(mean)), looked up at equal contexts; where B decodes
+ * cost c per token, that is α·B·c per token of longest − mean, and over the walk τ of one thread block the share that
+ * the others do not hide. Median over the buckets of α.
+ */
+import type {SkewSample} from '../../catalogue/kernel-samples.js'
+import type {AttentionDevice} from '../attention.js'
+import {type AttentionLaw, attentionLaw} from '../attention.js'
+import {rounded} from './law-fit.js'
+
+const fewestBuckets = 10
+
+/** Shares of decodes alone and of decodes beside a chunk; null where too little was measured. */
+export const fitSkew = (
+  samples: readonly SkewSample[],
+  device: AttentionDevice,
+): {decode: number | null; mixed: number | null} => {
+  const shares = {decode: [] as number[], mixed: [] as number[]}
+  for (const sample of samples) {
+    const law = lawOf(sample, device)
+    const isMixed = sample.chunk > 0
+    if (law.serialMixedNs === 0 || (!isMixed && sample.decodes < law.tailFrom)) continue
+    const perToken = isMixed ? Math.max(law.contextNs, law.mixedContextNs) : law.contextNs
+    // Beside a chunk, few decodes wait for the walk of the longest one anyway.
+    if (isMixed && sample.decodes * perToken < law.serialMixedNs) continue
+    const share = (sample.alpha * sample.decodes * perToken) / law.serialMixedNs
+    shares[isMixed ? 'mixed' : 'decode'].push(share)
+  }
+  return {decode: medianOf(shares.decode), mixed: medianOf(shares.mixed)}
+}
+
+const medianOf = (values: readonly number[]): number | null => {
+  if (values.length < fewestBuckets) return null
+  const middle = [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
+  return rounded(Math.min(1, Math.max(0, middle)))
+}
+
+const lawOf = ({queryHeads, kvHeads, headDim}: SkewSample, device: AttentionDevice): AttentionLaw =>
+  attentionLaw(
+    {
+      ...{kind: 'grouped', queryHeads, keyValueHeads: kvHeads, headDim, valueHeadDim: headDim},
+      ...{window: null, qkNorm: false},
+    },
+    {layers: 1, tp: 1, kvElementBytes: 2},
+    device,
+  )
