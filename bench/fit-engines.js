@@ -20,9 +20,9 @@ const begin = '<!-- host terms: begin, written by npm run fit:engines -->'
 const end = '<!-- host terms: end -->'
 
 const grid = {
-  layer: [10, 11, 12, 13, 14, 15, 16],
-  samplerEntry: [0.1, 0.17, 0.23, 0.3],
-  penalty: [0, 75, 150, 225],
+  layer: [7, 8, 9, 10, 11, 12, 13],
+  samplerEntry: [0.17, 0.23, 0.3, 0.37, 0.45],
+  penalty: [0, 150, 225, 300, 400],
 }
 /** A constant time before the engine shifts TTFT and nothing else, so it needs no simulation of its own. */
 const frontEnds = Array.from({length: 17}, (_, i) => 5 + i / 4)
