@@ -81,6 +81,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'profile-step.ts',
     'rank-network.ts',
     'rank-work.ts',
+    'weight-placement.ts',
   ],
   engine: [
     'batch.ts',

@@ -1,11 +1,12 @@
 /**
  * Reads LLMServingSim's cluster JSON: instances with their parallelism, roles and data-parallel groups. What this
- * version cannot place (weights off the device, PIM) is an error that names it.
+ * version cannot place (PIM) is an error that names it.
  */
 import {readFileSync} from 'node:fs'
 import {parseJson} from '../catalogue/json-text.js'
 import {Problem} from '../errors.js'
 import {type NodePower, readPower} from './cluster-power.js'
+import {readPlacement, type WeightPlacement} from './weight-placement.js'
 
 export interface ClusterInstance {
   /** JSON path, for messages. */
@@ -29,6 +30,8 @@ export interface ClusterInstance {
   /** Undefined: tp for a model with experts, else 1. */
   readonly ep: number | undefined
   readonly settings: InstanceSettings
+  /** Absent: all weights lie on the device. */
+  readonly placement?: WeightPlacement
 }
 
 /** Per-instance overrides that LLMServingSim knows and this version has. */
@@ -56,6 +59,8 @@ export interface ClusterFile {
   readonly instances: readonly ClusterInstance[]
   /** What each node draws; undefined unless every node says so. */
   readonly power: readonly NodePower[] | undefined
+  /** Of each CXL device; absent: there are none. */
+  readonly cxl?: {readonly bandwidthGb: number; readonly latencyNs: number}
   readonly notes: readonly string[]
 }
 
@@ -81,7 +86,6 @@ const overrides = {
 
 /** Keys that change what is simulated in ways this version does not have. */
 const notBuilt = [
-  'placement',
   'enable_local_offloading',
   'enable_attn_offloading',
   'enable_sub_batch_interleaving',
@@ -97,6 +101,7 @@ const instanceKeys = [
   'ep_size',
   'pd_type',
   'dp_group',
+  'placement',
   ...Object.keys(overrides),
   ...notBuilt,
   ...ignored,
@@ -198,8 +203,8 @@ export function readClusterFile(file: string): ClusterFile {
   const root = new Node(file, '', parse(file))
   const notes: string[] = []
   const nodes = root.counted('nodes', 'num_nodes')
-  if (root.get('cxl_mem') !== undefined)
-    notes.push(`${file}: cxl_mem is not used by any instance and ignored.`)
+  const usesCxl = JSON.stringify(nodes.map((node) => node.get('instances'))).includes('"cxl:')
+  const cxl = usesCxl ? readCxl(root) : undefined
   const power = nodes.flatMap((node) => (node.get('power') === undefined ? [] : readPower(node)))
   const knowsPower = power.length === nodes.length
   if (power.length > 0 && !knowsPower)
@@ -213,10 +218,14 @@ export function readClusterFile(file: string): ClusterFile {
       bandwidthGb: first.number('mem_bw', 'positive'),
       latencyNs: first.number('mem_latency', 'not negative'),
     }
-    return node
-      .counted('instances', 'num_instances')
-      .map((instance) => ({...readInstance(instance, hostMemory), node: at}))
+    return node.counted('instances', 'num_instances').map((instance) => {
+      const placement = readPlacement(instance, cxl?.devices ?? 0)
+      const read = {...readInstance(instance, hostMemory), node: at}
+      return placement === undefined ? read : {...read, placement}
+    })
   })
+  if (root.get('cxl_mem') !== undefined && cxl === undefined)
+    notes.push(`${file}: cxl_mem is not used by any instance and ignored.`)
   checkGroups(file, instances)
   const links = readLinks(root)
   return {
@@ -224,6 +233,7 @@ export function readClusterFile(file: string): ClusterFile {
     links,
     instances,
     power: knowsPower ? power : undefined,
+    ...(cxl && {cxl}),
     notes,
   }
 }
@@ -261,6 +271,16 @@ function checkGroups(file: string, instances: readonly ClusterInstance[]): void 
     const size = instances.filter((other) => other.dpGroup === dpGroup).length
     if (ep !== undefined && ep > tp && ep !== tp * size)
       throw fault(`ep_size ${ep} must be at most tp_size ${tp}, or ${tp * size}, all ranks`)
+  }
+}
+
+function readCxl(root: Node) {
+  if (root.get('cxl_mem') === undefined) return undefined
+  const memory = root.object('cxl_mem')
+  return {
+    bandwidthGb: memory.number('mem_bw', 'positive'),
+    latencyNs: memory.number('mem_latency', 'not negative'),
+    devices: memory.size('num_devices') ?? 1,
   }
 }
 

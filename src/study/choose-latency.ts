@@ -8,6 +8,7 @@ import {findBundle, readBundle} from '../catalogue/profile-bundle.js'
 import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js'
 import {partStep} from '../compat/profile-step.js'
 import type {RankWork} from '../compat/rank-work.js'
+import {streamedStep} from '../compat/weight-placement.js'
 import {Problem} from '../errors.js'
 import {allReduceOf, allReduceOn} from '../latency/collective.js'
 import {busiestRank, checkExpertLoad} from '../latency/expert-load.js'
@@ -19,6 +20,7 @@ import type {BatchShape, PipelineTime, StepTime, StepTimeModel} from '../latency
 import {ranksOfInstance} from './compat-ranks.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
+import {checkPlacement, placedWeights} from './placed-weights.js'
 import type {RunRequest} from './run-request.js'
 import {hopLink, joinedBy} from './wiring.js'
 
@@ -55,6 +57,7 @@ export async function chooseLatency(
     if (latency === 'profile') throw noBundle(instance, profiles)
   }
   const {hardware, link, model, tp, ep, settings, profile, sampling} = instance
+  checkPlacement(instance, 'another')
   if (hardware === undefined) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
@@ -161,6 +164,7 @@ async function profileModel(
   path: string,
 ): Promise<ChosenLatency> {
   const {model, tp, ep, hardwareName} = instance
+  checkPlacement(instance, request.compat === undefined ? 'another' : 'its own')
   const group = model.groups[0]!
   const {experts} = group.mlp
   const isByNode = request.compat !== undefined && instance.machine?.isCoupled === true
@@ -226,7 +230,7 @@ const oneStage = (times: ProfileTimes, host: (sequences: number) => number) => (
 
 /** LLMServingSim's step: host copies before the first stage and after the last, hops, and KV that is sent along. */
 function compatStep(instance: Instance, timesOf: TimesOf) {
-  const {model, tp, pp, role, settings} = instance
+  const {machine, model, tp, pp, role, settings} = instance
   const copies = copiesOf(instance)
   const link = linkOf(instance)
   const message = (bytes: number) => messageNs(link, bytes)
@@ -238,6 +242,7 @@ function compatStep(instance: Instance, timesOf: TimesOf) {
   const sent = (shape: BatchShape) =>
     message(Math.floor((2 * kvHeads * shape.prefillTokens * kvElement) / tp))
   const kv = role === 'prefill' ? {kvNs: sent} : {}
+  if (machine?.instance.placement) return streamedStep(timesOf(), copies, placedWeights(instance))
   if (pp === 1) {
     const times = timesOf()
     const ranks = ranksOfInstance(instance, [times], copies)

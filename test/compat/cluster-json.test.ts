@@ -252,7 +252,6 @@ describe('a wrong cluster file', () => {
   })
 
   const unbuilt: readonly (readonly [key: string, value: unknown, says: string])[] = [
-    ['placement', {default: {weights: 'cxl:0'}}, '"placement"'],
     ['enable_local_offloading', true, '"enable_local_offloading"'],
     ['enable_attn_offloading', true, '"enable_attn_offloading"'],
     ['enable_sub_batch_interleaving', true, '"enable_sub_batch_interleaving"'],

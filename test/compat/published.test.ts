@@ -93,6 +93,7 @@ describe("LLMServingSim's published examples", () => {
     ['power', 'single_node_power'],
     ['multi', 'single_node_multi'],
     ['pd', 'single_node_pd'],
+    ['cxl', 'single_node_cxl'],
     ['pp', 'single_node_pp'],
     ['tp_pp', 'single_node_tp_pp'],
     ['dp', 'single_node_dp'],

@@ -66,6 +66,13 @@ const denseMlp = ['gate_up_proj', 'act_fn', 'down_proj']
 const epilogue = ['final_layernorm']
 const head = ['lm_head', 'sampler']
 
+/** Names of the kernels of a step in their order, as `kernels` has their times. */
+export const kernelNames = (hasExperts: boolean) => ({
+  before: prologue,
+  layer: [...beforeAttention, 'attention', ...afterAttention, ...(hasExperts ? ['moe'] : denseMlp)],
+  after: [...epilogue, ...head],
+})
+
 export class ProfileTimes {
   /** Layers of the model that the bundle has no table for: they cost nothing, and a note should say so. */
   readonly missing: string[] = []
