@@ -174,20 +174,6 @@ export const linearFlopsPerToken = (model: ModelShape): number =>
 export const headFlopsPerToken = (model: ModelShape): number =>
   2 * model.hiddenSize * model.vocabSize
 
-/**
- * FLOPs of attention proper (QKᵀ and PV) of one layer for one token that sees `context` tokens, over all ranks.
- * MLA is counted as decode computes it, with the up-projection absorbed into query and output.
- */
-export const attentionFlopsPerLayer = (attention: AttentionShape, context: number): number => {
-  const reach = attention.kind === 'grouped' ? attention.window : attention.sparseTopK
-  const seen = reach === null ? context : Math.min(context, reach)
-  const perPair =
-    attention.kind === 'grouped'
-      ? attention.headDim + attention.valueHeadDim
-      : 2 * attention.keyValueRank + attention.ropeHeadDim
-  return 2 * attention.queryHeads * perPair * seen
-}
-
 /** Bytes of a 16-bit LoRA adapter of this rank on one device: two thin matrices for every linear layer but experts. */
 export const adapterBytes = (
   model: ModelShape,

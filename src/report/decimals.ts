@@ -3,20 +3,14 @@
  * noise, and a stored run must give back exactly the times that were simulated.
  */
 
-function show(ns: number, digits: number): string {
+/** Seconds with 9 decimals of whole ns; '' for what did not happen. */
+export function secondsText(ns: number): string {
   if (!Number.isFinite(ns)) return ''
-  const scale = 10 ** digits
   const size = Math.abs(ns)
-  const whole = Math.floor(size / scale)
-  const rest = String(size - whole * scale).padStart(digits, '0')
+  const whole = Math.floor(size / 1e9)
+  const rest = String(size - whole * 1e9).padStart(9, '0')
   return `${ns < 0 ? '-' : ''}${whole}.${rest}`
 }
-
-/** Seconds with 9 decimals of whole ns; '' for what did not happen. */
-export const secondsText = (ns: number): string => show(ns, 9)
-
-/** Milliseconds with 6 decimals of whole ns; '' for what did not happen. */
-export const millisecondsText = (ns: number): string => show(ns, 6)
 
 function parse(text: string, digits: number): number | undefined {
   if (text === '') return Number.NaN

@@ -25,10 +25,6 @@ export const requestFields = [
 
 export const labelFields = ['model', 'session', 'priority'] as const
 
-/** The id of a row: what the trace calls it, else its number. */
-export const idOf = (trace: RequestColumns, row: number): string =>
-  trace.requestId?.[row] ?? String(row)
-
 /** `requests.csv` in request order, written part by part; a cell without a value is empty. */
 export class RequestsFile {
   readonly #rows: ByteRows
@@ -163,19 +159,5 @@ export class StepsFile {
 
   close(): void {
     this.file.close()
-  }
-}
-
-/** --itl for a whole run: `gapsOf` gives the gaps of a row in ns, in order. Throws OUTPUT_NOT_WRITABLE. */
-export function writeItl(
-  path: string,
-  trace: RequestColumns,
-  gapsOf: (row: number) => Iterable<number>,
-): void {
-  const file = new ItlFile(path)
-  try {
-    for (let row = 0; row < trace.length; row++) file.add(idOf(trace, row), gapsOf(row))
-  } finally {
-    file.close()
   }
 }
