@@ -378,7 +378,8 @@ export class Engine implements EngineView {
     if (cohort.size === 0) return false
     const left = this.config.maxNumBatchedTokens - cohort.size
     if (left < 0) return false
-    // Then nobody drains or is owed a token, and who prefills has no budget.
+    // Who prefills has no budget; with budget he was behind one who gave way to himself.
+    if (left > 0 && this.#seats.list.size > cohort.size) return false
     for (const batch of this.#pipeline.batches) if (!batch.isOnlyDecodes(cohort.size)) return false
     // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
     return this.#admission.headFits(left) === 0

@@ -118,8 +118,10 @@ interface Common {
 
 async function engineOf(
   instance: Instance,
-  {request, policy, speculator}: Common,
+  {request, policy, ...common}: Common,
 ): Promise<DeployedEngine> {
+  // Who only runs prompts has nothing to draft.
+  const speculator = instance.role === 'prefill' ? undefined : common.speculator
   // The order matters for messages: a cut that does not divide comes before a model that does not fit.
   const stream = request.offload && weightStreamOf(instance, request.offload)
   const pim = pimMemoryOf(instance, request)

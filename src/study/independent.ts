@@ -8,11 +8,10 @@ export interface Place {
   readonly group?: number | undefined
 }
 
-/** @throws Problem FLAG_CONFLICT for drafts, adapters or scaling of engines that share prompts or passes */
+/** @throws Problem FLAG_CONFLICT for adapters or scaling of engines that share prompts or passes */
 export function checkIndependent(request: RunRequest, places: readonly Place[]): void {
-  const {speculation, lora, autoscale} = request
+  const {lora, autoscale} = request
   const asked = {
-    '--num-speculative-tokens': speculation,
     '--max-loras': lora,
     '--autoscale': autoscale,
   }

@@ -288,10 +288,10 @@ const ofHardware: readonly Wrong[] = [
     tries: /--decode-router least-requests/,
   },
   {
-    with: '--hardware H100 --prefill 1 --decode 1 --num-speculative-tokens 3 --acceptance-rate 0.5',
+    with: '--hardware H100 --prefill 1 --decode 1 --max-loras 2',
     code: 'FLAG_CONFLICT',
-    says: /--num-speculative-tokens and prefill and decode on different engines/,
-    tries: /Leave --num-speculative-tokens out/,
+    says: /--max-loras and prefill and decode on different engines/,
+    tries: /Leave --max-loras out/,
   },
   {
     with: '--hardware H100 --npu 2 --ep 2',

@@ -38,6 +38,8 @@ describe('the cluster is the reference cluster', function () {
       'pass of all',
       'pass with an idle rank',
       'pass through stages',
+      'drafts behind KV from elsewhere',
+      'drafts of tied ranks',
       'pass of a rank that idles in another',
     ])
       expect(visits.get(corner) ?? 0, corner).at.least(1)

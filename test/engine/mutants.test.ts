@@ -400,6 +400,21 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: '',
     seen: 'skipping',
   },
+  'skipping: past a chunk that was behind one who gave way to itself': {
+    file: engine,
+    from: 'left > 0 && this.#seats.list.size > cohort.size',
+    to: 'false',
+    seen: 'skipping',
+    // As the second lacks a block it gives way, which ends the plan before the third has its last two prompt tokens.
+    given: {
+      rows: [
+        {at: 0, input: 4, output: 20},
+        {at: 0, input: 4, output: 20, priority: 9},
+        {at: 5, input: 12, output: 2},
+      ],
+      config: {blocks: 8, policy: 'priority', longPrefillTokenThreshold: 2},
+    },
+  },
   'skipping: past a head that fits': {
     file: engine,
     from: 'return this.#admission.headFits(left) === 0',

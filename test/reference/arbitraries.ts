@@ -164,7 +164,7 @@ export const plainSpecs = everySize(fc.constant(noPipeline))
 export const pipelineSpecs = everySize(pipelines)
 export const caseSpecs: fc.Arbitrary<CaseSpec> = mostly(2, plainSpecs, pipelineSpecs)
 
-const speculations = fc.record({
+export const speculations = fc.record({
   tokens: fc.integer({min: 1, max: 6}),
   percent: fc.array(fc.constantFrom(0, 30, 60, 90, 100), {minLength: 1, maxLength: 3}),
 })

@@ -97,7 +97,9 @@ export const buildCase = (spec: CaseSpec): ReferenceCase => {
   return {trace: {...trace, cancelledAt}, config, stepTime, ...pipeline}
 }
 
-const speculationOf = ({speculation}: CaseSpec): Partial<ReferenceConfig> => {
+export const speculationOf = ({
+  speculation,
+}: Pick<CaseSpec, 'speculation'>): Partial<ReferenceConfig> => {
   if (speculation === undefined) return {}
   const {tokens, percent} = speculation
   const accepts = (row: number, position: number, depth: number) =>

@@ -8,12 +8,14 @@ import {
   noPipeline,
   pipelines,
   request,
+  speculations,
   stepTimeSpecs,
 } from './arbitraries.js'
 import {
   type CaseSpec,
   type RequestSpec,
   type StepTimeSpec,
+  speculationOf,
   stepTimeOf,
   traceOf,
 } from './case-spec.js'
@@ -25,6 +27,8 @@ interface MemberSpec {
   readonly policy: 'fcfs' | 'priority' | 'sjf'
   readonly stepTime: StepTimeSpec
   readonly pipeline: CaseSpec['pipeline']
+  /** Of engines without stages. */
+  readonly speculation: CaseSpec['speculation']
 }
 
 interface ClientSpec {
@@ -55,6 +59,7 @@ const members: fc.Arbitrary<MemberSpec> = fc.record({
   policy: fc.constantFrom('fcfs', 'priority', 'sjf'),
   stepTime: stepTimeSpecs,
   pipeline: mostly(3, fc.constant(noPipeline), pipelines),
+  speculation: mostly(3, fc.constant(undefined), speculations),
 })
 
 const clients: fc.Arbitrary<ClientSpec> = fc.record({
@@ -105,7 +110,13 @@ const memberOf = (spec: ClusterSpec, member: MemberSpec, i: number): ReferenceMe
   const prefills = Math.min(spec.prefills, all.length - 1)
   const depth = stages > 1 ? stages : member.config.depth
   return {
-    config: {...member.config, depth, stages, policy: member.policy},
+    config: {
+      ...member.config,
+      depth,
+      stages,
+      policy: member.policy,
+      ...(stages === 1 && speculationOf(member)),
+    },
     stepTime,
     ...(stages > 1 && {
       pipeline: {

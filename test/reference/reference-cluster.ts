@@ -145,6 +145,10 @@ class ReferenceCluster {
       ended.add(member)
       const {picks} = member.batches.shift()!
       member.engine.complete(picks, now)
+      if (picks.some(({drafts}) => drafts > 0)) {
+        if (member.role === 'decode') this.#corners.add('drafts behind KV from elsewhere')
+        if (member.group !== undefined) this.#corners.add('drafts of tied ranks')
+      }
       for (const {request} of picks) {
         if (request.result.status !== 'completed') continue
         const journey = this.#journeys.get(request.row)
@@ -178,12 +182,14 @@ class ReferenceCluster {
   #deliver(now: number): void {
     const inOrder = (a: {time: number; row: number}, b: {time: number; row: number}) =>
       a.time - b.time || a.row - b.row
-    for (;;) {
-      this.#arrivals.sort(inOrder)
-      this.#cancels.sort(inOrder)
-      if (this.#arrivals[0]?.time === now) this.#submit(this.#arrivals.shift()!.row, now)
-      else if (this.#cancels[0]?.time === now) this.#cancel(this.#cancels.shift()!.row, now)
-      else return
+    const due = (events: {time: number; row: number}[]) => {
+      events.sort(inOrder)
+      return events[0]?.time === now
+    }
+    // What a cancel releases comes behind the cancels of that instant.
+    while (due(this.#arrivals) || due(this.#cancels)) {
+      while (due(this.#arrivals)) this.#submit(this.#arrivals.shift()!.row, now)
+      while (due(this.#cancels)) this.#cancel(this.#cancels.shift()!.row, now)
     }
   }
 

@@ -51,6 +51,32 @@ describe('a deployment with speculative decoding', () => {
     })
   })
 
+  it('of a pair that shares prompts, only who decodes has drafts', async () => {
+    const layout = {prefill: 1, decode: 1}
+    const speculation = {tokens: 3, rates: [1], draftModel}
+    const deployment = await deploy({...request, layout, speculation})
+    expect(deployment.replicas.map(({engine}) => engine.speculation?.tokens)).deep.equal([
+      undefined,
+      3,
+    ])
+    const {summary} = simulate({trace: one, deployment, check: true})
+    // The prompt, its last token once more, and 1200 tokens, four a step.
+    expect(summary.steps).equal(1 + 1 + 1200 / 4)
+  })
+
+  it('of tied ranks make the passes of all longer and fewer', async () => {
+    const layout = {dp: 2, npu: 2}
+    const model = 'Qwen/Qwen3-30B-A3B'
+    const deployment = await deploy({
+      ...request,
+      model,
+      layout,
+      speculation: {tokens: 3, rates: [1]},
+    })
+    const {summary} = simulate({trace: one, deployment, check: true})
+    expect(summary.steps).equal(1 + 1200 / 4)
+  })
+
   it('pays for a draft model in memory and in time', async () => {
     const free = await deploy({...request, speculation: {tokens: 4, rates: [0.8]}})
     const paid = await deploy({...request, speculation: {tokens: 4, rates: [0.8], draftModel}})
