@@ -379,21 +379,6 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: 'batch === undefined',
     seen: 'skipping',
   },
-  'skipping: past a batch that somebody leaves': {
-    file: 'engine/batch.js',
-    from: 'this.isPlain && this.regular === count',
-    to: 'this.regular === count',
-    seen: 'skipping',
-    // Too rare to wait for: the first ends in the step in which the second gives way, so that the third is left out.
-    given: {
-      rows: [
-        {at: 0, input: 5, output: 3},
-        {at: 0, input: 3, output: 6, priority: 9},
-        {at: 5, input: 6, output: 5},
-      ],
-      config: {blocks: 5, policy: 'priority'},
-    },
-  },
   'skipping: past a batch that holds other tokens': {
     file: 'engine/batch.js',
     from: '&& this.shape.tokens === count',
