@@ -3,7 +3,7 @@
 // modules takes longer than simulating a short trace. Only bin/run.js uses it (bin/bundled.js says how); the library,
 // worker threads, tests and `listen` use the modules in dist.
 import {createHash} from 'node:crypto'
-import {readdirSync, readFileSync, rmSync} from 'node:fs'
+import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 import {rolldown} from 'rolldown'
 import {isBundled} from './bundled.js'
@@ -61,6 +61,21 @@ export const start = (argv, {root}) => {
   return startAt(argv, {root, pjson: {...pjson, oclif: {...pjson.oclif, plugins}}})
 }`
 
+/**
+ * The modules as one expression, a function of what CommonJS gives a module. What is still imported when all is joined
+ * lies outside; bin/bundled.js has the function. In ASCII, V8 keeps the text in half the memory and takes it as it is
+ * in the file: what it kept of the text filled the heap so far that a short run had to collect it.
+ */
+const asFunction = (code) => {
+  const escaped = code
+    .replaceAll('await import(', 'await importOutside(')
+    .replaceAll(
+      /[\u0080-\uffff]/g,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    )
+  return `(function (exports, require, module, __filename, importOutside) {\n${escaped}\n})`
+}
+
 /** Bytecode is only taken for a bundle that ends as the one did that it was made of. */
 const marked = (code) => `${code}\n// ${createHash('sha256').update(code).digest('hex')}`
 
@@ -75,20 +90,19 @@ if (!isBundled()) {
         name: 'entry',
         resolveId: (id) => (id === 'virtual:entry' ? id : null),
         load: (id) => (id === 'virtual:entry' ? entry : null),
-        // What is still imported when all is joined lies outside; bin/bundled.js has the function.
-        renderChunk: (code) => marked(code.replaceAll('await import(', 'await importOutside(')),
       },
     ],
   })
   // As deep as the folders of dist: code finds the catalogue by the place of its own file. Modules run when they are
   // first asked for, in the order in which Node would run them.
-  await bundle.write({
+  const {output} = await bundle.generate({
     dir: `${dist}bundle`,
     format: 'cjs',
-    entryFileNames: '[name].cjs',
     codeSplitting: false,
     strictExecutionOrder: true,
     comments: {legal: true, annotation: false, jsdoc: false},
   })
   await bundle.close()
+  mkdirSync(`${dist}bundle`)
+  writeFileSync(`${dist}bundle/llmsim.cjs`, marked(asFunction(output[0].code)))
 }

@@ -53,9 +53,7 @@ export const loadBundle = ({isTypical}) => {
   const code = readFileSync(file)
   const mark = code.subarray(-markBytes)
   const cachedData = keptBytecode(mark)
-  const parameters = 'exports, require, module, __filename, importOutside'
-  const source = `(function (${parameters}) {${code}\n})`
-  const script = new vm.Script(source, {filename: file, cachedData})
+  const script = new vm.Script(code.toString('latin1'), {filename: file, cachedData})
   if (isTypical && (!cachedData || script.cachedDataRejected))
     process.on('exit', (status) => status === 0 && keep(script, mark))
   const module = new Module(file)
