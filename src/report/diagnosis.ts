@@ -164,20 +164,23 @@ function delayByThird(outcomes: Outcomes, isOpen: OpenRequests['isOpen']): Third
   for (let row = 0; row < length; row++) {
     const at = arrivedAt[row]!
     if (Number.isNaN(at)) continue
-    last = Math.max(last, at, finishedAt[row]! || at)
+    if (at > last) last = at
+    if (finishedAt[row]! > last) last = finishedAt[row]!
     if (isOpen !== undefined && !isOpen(row)) continue
     arrivals += 1
-    start = Math.min(start, at)
-    end = Math.max(end, at)
+    if (at < start) start = at
+    if (at > end) end = at
   }
   const span = end - start
   if (arrivals < fewestArrivals || span <= 0) return undefined
   const waits = [0, 0, 0]
   const counts = [0, 0, 0]
+  const mayBeRejected = reasons.size > 0
   for (let row = 0; row < length; row++) {
     const at = arrivedAt[row]!
+    if (Number.isNaN(at) || (isOpen !== undefined && !isOpen(row))) continue
     // Rejected on arrival: it never stood in the queue.
-    if (Number.isNaN(at) || (isOpen !== undefined && !isOpen(row)) || reasons.has(row)) continue
+    if (mayBeRejected && reasons.has(row)) continue
     const third = Math.min(2, Math.floor(((at - start) / span) * 3))
     const left = scheduledAt[row]!
     waits[third]! += (Number.isNaN(left) ? finishedAt[row]! || last : left) - at
@@ -190,9 +193,10 @@ function delayByThird(outcomes: Outcomes, isOpen: OpenRequests['isOpen']): Third
 
 function askedTokens({inputTokens, outputTokens}: RequestColumns, outcomes: Outcomes): number {
   const {length, arrivedAt, reasons} = outcomes
+  const mayBeRejected = reasons.size > 0
   let tokens = 0
   for (let row = 0; row < length; row++) {
-    if (Number.isNaN(arrivedAt[row]!) || reasons.has(row)) continue
+    if (Number.isNaN(arrivedAt[row]!) || (mayBeRejected && reasons.has(row))) continue
     tokens += inputTokens[row]! + outputTokens[row]!
   }
   return tokens
@@ -211,7 +215,7 @@ function servedTokens(
     const finish = finishedAt[row]!
     if (Number.isNaN(first)) continue
     if (first >= from && first < to) tokens += inputTokens[row]!
-    const overlap = Math.min(finish, to) - Math.max(first, from)
+    const overlap = (finish < to ? finish : to) - (first > from ? first : from)
     const output = producedTokens[row]!
     if (finish > first && overlap > 0) tokens += (output * overlap) / (finish - first)
     else if (finish === first && first >= from && first < to) tokens += output

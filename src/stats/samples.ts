@@ -82,7 +82,8 @@ export class Samples {
       return {length, values, counts}
     }
     const held = this.#buckets
-    const used = held.reduce((n, count) => n + (count > 0 ? 1 : 0), 0)
+    let used = 0
+    for (let bucket = 0; bucket < held.length; bucket++) if (held[bucket]! > 0) used++
     const values = new Float64Array(used)
     const counts = new Float64Array(used)
     let length = 0

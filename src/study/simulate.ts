@@ -259,9 +259,9 @@ class ServedRequests {
     const {served, window} = this
     const {arrivedAt, finishedAt, producedTokens} = outcomes
     for (let row = 0; row < outcomes.length; row++) {
-      window.from = Math.min(window.from, arrivedAt[row]!)
+      if (arrivedAt[row]! < window.from) window.from = arrivedAt[row]!
       if (outcomes.status[row] !== status.completed) continue
-      window.to = Math.max(window.to, finishedAt[row]!)
+      if (finishedAt[row]! > window.to) window.to = finishedAt[row]!
       served.requests++
       served.inputTokens += trace.inputTokens[row]!
       served.outputTokens += producedTokens[row]!
