@@ -9,7 +9,16 @@ import type {RunRequest} from '../study/run-request.js'
 import type {ReadOptions} from '../trace/read.js'
 
 /** What a search does not go with, because it sets the rate itself and keeps no single run. */
-const others = ['concurrency', 'steps', 'itl', 'timeline', 'out', 'rate', 'time-scale'] as const
+const others = [
+  'concurrency',
+  'steps',
+  'itl',
+  'timeline',
+  'out',
+  'rate',
+  'time-scale',
+  'check',
+] as const
 
 type RateFlagValues = {readonly [flag in (typeof others)[number]]?: unknown} & {
   readonly slo?: string | undefined

@@ -1,7 +1,7 @@
 /** A report as tables, CSV or Markdown. Files carry full precision, what people read does not. */
 import type {MetricRow} from './compare.js'
 import {compareRuns} from './compare.js'
-import {figure} from './figures.js'
+import {count, figure} from './figures.js'
 import type {GroupSummary} from './groups.js'
 import {spreadFields} from './measures.js'
 import type {Report, ReportedRun} from './report.js'
@@ -59,8 +59,17 @@ const headerOf = (run: ReportedRun): string[] => [
   ...(run.header.length > 0 ? run.header : [run.command]),
 ]
 
-const signed = (value: number | null): string =>
-  value === null ? '–' : `${value > 0 ? '+' : ''}${figure(value)}`
+/** What is counted has no decimals. */
+const counted = /^(requests\.|goodput\.requests$|kv\.blocks$|steps$|lora\.loads$)/
+
+const valueText = ({metric, values}: MetricRow, run: number): string =>
+  counted.test(metric) ? count(values[run] ?? null) : figure(values[run])
+
+const differenceText = ({metric, differences}: MetricRow, run: number): string =>
+  counted.test(metric) ? signed(differences[run]!, count) : signed(differences[run]!)
+
+const signed = (value: number | null, text: (value: number) => string = figure): string =>
+  value === null ? '–' : `${value > 0 ? '+' : ''}${text(value)}`
 
 const signedPercent = (value: number | null): string =>
   value === null ? '–' : `${signed(value)} %`
@@ -75,9 +84,9 @@ async function comparisonTables(
     const columns = ['', 'A', 'B', 'B − A', '%'].map((title) => ({title}))
     const rows = metrics.map((row) => [
       row.metric,
-      figure(row.values[0]),
-      figure(row.values[1]),
-      signed(row.differences[1]!),
+      valueText(row, 0),
+      valueText(row, 1),
+      differenceText(row, 1),
       signedPercent(row.percent[1]!),
     ])
     return [(await layTable(columns, rows, style)).join('\n')]
@@ -88,8 +97,8 @@ async function comparisonTables(
     const columns = ['', 'A', ...others.flatMap((i) => [runs[i]!.label, '%'])]
     const rows = metrics.map((row) => [
       row.metric,
-      figure(row.values[0]),
-      ...others.flatMap((i) => [figure(row.values[i]), signedPercent(row.percent[i]!)]),
+      valueText(row, 0),
+      ...others.flatMap((i) => [valueText(row, i), signedPercent(row.percent[i]!)]),
     ])
     const titles = columns.map((title) => ({title}))
     tables.push((await layTable(titles, rows, style)).join('\n'))
@@ -157,10 +166,10 @@ function markdown({runs, by, over}: Report): string {
   const header = ['metric', first!.name, ...others.flatMap(({name}) => [name, 'difference', '%'])]
   const rows = metrics.map((row) => [
     row.metric,
-    figure(row.values[0]),
+    valueText(row, 0),
     ...others.flatMap((_, i) => [
-      figure(row.values[i + 1]),
-      signed(row.differences[i + 1]!),
+      valueText(row, i + 1),
+      differenceText(row, i + 1),
       signed(row.percent[i + 1]!),
     ]),
   ])

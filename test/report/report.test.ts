@@ -170,6 +170,14 @@ describe('report', () => {
     for (const line of `${two}\n${four}`.split('\n')) assert.ok(line.length <= 80, line)
   })
 
+  it('writes counts without decimals', async () => {
+    for (const format of ['table', 'markdown'] as const) {
+      const text = await render(['slow', 'fast'], format)
+      assert.match(text, /requests\.submitted[ |]+6[ |]+6[ |]+0[ |]/)
+      assert.match(text, /steps[ |]+50[ |]+50[ |]+0[ |]/)
+    }
+  })
+
   it('writes one run with its groups', async () => {
     const text = await render(['slow'], 'table', 'model')
     assert.match(
