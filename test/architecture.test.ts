@@ -78,6 +78,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'cluster-json.ts',
     'llmservingsim.ts',
     'memory.ts',
+    'pim-attention.ts',
     'profile-step.ts',
     'rank-network.ts',
     'rank-work.ts',

@@ -1,11 +1,12 @@
 /**
  * Reads LLMServingSim's cluster JSON: instances with their parallelism, roles and data-parallel groups. What this
- * version cannot place (PIM) is an error that names it.
+ * version cannot place is an error that names it.
  */
 import {readFileSync} from 'node:fs'
 import {parseJson} from '../catalogue/json-text.js'
 import {Problem} from '../errors.js'
 import {type NodePower, readPower} from './cluster-power.js'
+import {hostMemoryOf, type PimHost, readPimHost} from './pim-attention.js'
 import {readPlacement, type WeightPlacement} from './weight-placement.js'
 
 export interface ClusterInstance {
@@ -30,6 +31,8 @@ export interface ClusterInstance {
   /** Undefined: tp for a model with experts, else 1. */
   readonly ep: number | undefined
   readonly settings: InstanceSettings
+  /** Where decodes attend in the host memory of the node. */
+  readonly pim?: PimHost
   /** Absent: all weights lie on the device. */
   readonly placement?: WeightPlacement
 }
@@ -85,11 +88,7 @@ const overrides = {
 >
 
 /** Keys that change what is simulated in ways this version does not have. */
-const notBuilt = [
-  'enable_local_offloading',
-  'enable_attn_offloading',
-  'enable_sub_batch_interleaving',
-]
+const notBuilt = ['enable_local_offloading', 'enable_sub_batch_interleaving']
 const ignored = ['enable_block_copy']
 const instanceKeys = [
   'model_name',
@@ -102,6 +101,7 @@ const instanceKeys = [
   'pd_type',
   'dp_group',
   'placement',
+  'enable_attn_offloading',
   ...Object.keys(overrides),
   ...notBuilt,
   ...ignored,
@@ -209,19 +209,17 @@ export function readClusterFile(file: string): ClusterFile {
   const knowsPower = power.length === nodes.length
   if (power.length > 0 && !knowsPower)
     notes.push(`${file}: a node has no power section, so none is used, as in LLMServingSim.`)
+  const hostMemory = readHostMemory(nodes[0]!)
   const instances = nodes.flatMap((node, at) => {
-    const host = node.object('cpu_mem')
-    if (host.get('pim_config') !== undefined) throw unbuilt(host, 'pim_config', 'PIM attention')
-    // LLMServingSim uses the first node's host memory for all nodes.
-    const first = nodes[0]!.object('cpu_mem')
-    const hostMemory = {
-      bandwidthGb: first.number('mem_bw', 'positive'),
-      latencyNs: first.number('mem_latency', 'not negative'),
-    }
+    const pim = readPimHost(node.object('cpu_mem'))
     return node.counted('instances', 'num_instances').map((instance) => {
       const placement = readPlacement(instance, cxl?.devices ?? 0)
-      const read = {...readInstance(instance, hostMemory), node: at}
-      return placement === undefined ? read : {...read, placement}
+      return {
+        ...readInstance(instance, hostMemory),
+        node: at,
+        ...(placement && {placement}),
+        ...(attendsInPim(instance, pim) && {pim: pim!}),
+      }
     })
   })
   if (root.get('cxl_mem') !== undefined && cxl === undefined)
@@ -274,6 +272,24 @@ function checkGroups(file: string, instances: readonly ClusterInstance[]): void 
   }
 }
 
+/** LLMServingSim uses the first node's host memory for all nodes. */
+function readHostMemory(node: Node): ClusterInstance['hostMemory'] {
+  const memory = node.object('cpu_mem')
+  const given = {
+    bandwidthGb: memory.number('mem_bw', 'positive'),
+    latencyNs: memory.number('mem_latency', 'not negative'),
+  }
+  const pim = readPimHost(memory)
+  return pim ? hostMemoryOf(pim) : given
+}
+
+function attendsInPim(instance: Node, pim: PimHost | undefined): boolean {
+  const asked = instance.flag('enable_attn_offloading') ?? false
+  if (asked && pim === undefined)
+    throw instance.fault('enable_attn_offloading', 'needs pim_config in the cpu_mem of its node')
+  return asked
+}
+
 function readCxl(root: Node) {
   if (root.get('cxl_mem') === undefined) return undefined
   const memory = root.object('cxl_mem')
@@ -300,8 +316,8 @@ function perDimension(root: Node, key: string, rule: 'positive' | 'not negative'
   return value.map((item) => new Node(root.file, '', {[key]: item}).number(key, rule))
 }
 
-const unbuilt = (node: Node, key: string, what: string): Problem =>
-  new Problem('NOT_BUILT', `${node.file}: ${node.path}.${key}: ${what} is not built yet.`, {
+const unbuilt = (node: Node, key: string): Problem =>
+  new Problem('NOT_BUILT', `${node.file}: ${node.path}.${key}: "${key}" is not built yet.`, {
     suggestions: ['Use independent instances with tensor parallelism.'],
   })
 
@@ -314,7 +330,7 @@ function readInstance(
       throw instance.fault(key, `is not known here (known: ${instanceKeys.join(', ')})`)
     const value = instance.get(key)
     const isOff = value === false || value === null || value === undefined
-    if (notBuilt.includes(key) && !isOff) throw unbuilt(instance, key, `"${key}"`)
+    if (notBuilt.includes(key) && !isOff) throw unbuilt(instance, key)
   }
   const role = instance.get('pd_type') ?? undefined
   if (role !== undefined && role !== 'prefill' && role !== 'decode')

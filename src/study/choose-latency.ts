@@ -9,6 +9,8 @@ import {hostCopies, messageNs, ringCollectives} from '../compat/llmservingsim.js
 import {partStep} from '../compat/profile-step.js'
 import type {RankWork} from '../compat/rank-work.js'
 import {streamedStep} from '../compat/weight-placement.js'
+import type {EngineListener} from '../engine/engine-config.js'
+import type {RequestPool} from '../engine/request-pool.js'
 import {Problem} from '../errors.js'
 import {allReduceOf, allReduceOn} from '../latency/collective.js'
 import {busiestRank, checkExpertLoad} from '../latency/expert-load.js'
@@ -20,7 +22,7 @@ import type {BatchShape, PipelineTime, StepTime, StepTimeModel} from '../latency
 import {ranksOfInstance} from './compat-ranks.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
-import {checkPlacement, placedWeights} from './placed-weights.js'
+import {checkOffDevice, inPim, placedWeights} from './off-device.js'
 import type {RunRequest} from './run-request.js'
 import {hopLink, joinedBy} from './wiring.js'
 
@@ -37,6 +39,8 @@ const silent = (host: HostTerms): HostTerms => ({
 export interface ChosenLatency extends StepTimeModel {
   /** In place of step times, where ranks run node by node. */
   readonly ranks?: RankWork | undefined
+  /** What the engine must tell, where step times are not made of sums alone. */
+  readonly listener?: ((requests: RequestPool) => EngineListener) | undefined
 }
 
 /** @throws Problem LATENCY_UNAVAILABLE, PROFILE_BAD_FILE, PARALLELISM_INVALID, FLAG_BAD_VALUE */
@@ -57,7 +61,7 @@ export async function chooseLatency(
     if (latency === 'profile') throw noBundle(instance, profiles)
   }
   const {hardware, link, model, tp, ep, settings, profile, sampling} = instance
-  checkPlacement(instance, 'another')
+  checkOffDevice(instance, 'another')
   if (hardware === undefined) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
@@ -164,7 +168,7 @@ async function profileModel(
   path: string,
 ): Promise<ChosenLatency> {
   const {model, tp, ep, hardwareName} = instance
-  checkPlacement(instance, request.compat === undefined ? 'another' : 'its own')
+  checkOffDevice(instance, request.compat === undefined ? 'another' : 'its own')
   const group = model.groups[0]!
   const {experts} = group.mlp
   const isByNode = request.compat !== undefined && instance.machine?.isCoupled === true
@@ -242,6 +246,7 @@ function compatStep(instance: Instance, timesOf: TimesOf) {
   const sent = (shape: BatchShape) =>
     message(Math.floor((2 * kvHeads * shape.prefillTokens * kvElement) / tp))
   const kv = role === 'prefill' ? {kvNs: sent} : {}
+  if (machine?.instance.pim) return inPim(instance, timesOf(), copies)
   if (machine?.instance.placement) return streamedStep(timesOf(), copies, placedWeights(instance))
   if (pp === 1) {
     const times = timesOf()

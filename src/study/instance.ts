@@ -193,11 +193,25 @@ async function instanceOf(
     role: instance.role,
     ep: instance.ep ?? (hasExperts(model) ? instance.tp : 1),
     settings,
-    pim: request.pim,
+    pim: request.pim ?? pimOfFile(request, file, instance),
     profile: (await engineChoice(request)).profile,
     sampling: samplingChoice(request, found),
     machine: {file, instance, isCoupled: false},
   }
+}
+
+/** Channels of a node are shared out over its devices. With --compat that clock has its own way. */
+function pimOfFile(
+  {compat}: RunRequest,
+  {instances}: ClusterFile,
+  {pim, node}: ClusterInstance,
+): PimRequest | undefined {
+  if (pim === undefined || compat !== undefined) return undefined
+  const devices = instances
+    .filter((other) => other.node === node && other.pim !== undefined)
+    .reduce((sum, {tp, pp}) => sum + tp * pp, 0)
+  const channels = Math.max(1, Math.floor(pim.channels / devices))
+  return {spec: pim.spec.name, channels, subBatches: false}
 }
 
 /** The catalogue's model, or the config.json that LLMServingSim keeps beside its cluster files. */

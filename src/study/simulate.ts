@@ -23,6 +23,7 @@ import {FactsOfParts, type TraceFacts, type TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
 import {priceOfFleet} from './autoscaling.js'
 import type {Deployment} from './deployment.js'
+import {together} from './listeners.js'
 import {Adapters} from './lora.js'
 import {RoutingFacts, trafficParts} from './traffic.js'
 
@@ -242,10 +243,12 @@ function simulationOf(
     ...trafficParts(deployment.traffic, deployment.request, seams.routing),
     ...(isCompat ? {clock: pollingClock(defaults.logIntervalNs)} : {}),
     ...(prefixes === undefined ? {} : {prefixes}),
-    listener: (instance, requests) => ({
-      ...seams.gaps.listener(instance),
-      ...(isCompat ? lastChunkQueueing(requests) : {}),
-    }),
+    listener: (instance, requests) =>
+      together([
+        seams.gaps.listener(instance),
+        ...(isCompat ? [lastChunkQueueing(requests)] : []),
+        deployment.engines[instance]?.latency.listener?.(requests) ?? {},
+      ]),
     ...(onStep ? {onStep} : {}),
   }
 }

@@ -253,7 +253,6 @@ describe('a wrong cluster file', () => {
 
   const unbuilt: readonly (readonly [key: string, value: unknown, says: string])[] = [
     ['enable_local_offloading', true, '"enable_local_offloading"'],
-    ['enable_attn_offloading', true, '"enable_attn_offloading"'],
     ['enable_sub_batch_interleaving', true, '"enable_sub_batch_interleaving"'],
   ]
   for (const [key, value, says] of unbuilt) {
@@ -280,13 +279,5 @@ describe('a wrong cluster file', () => {
     const path = grouped({ep_size: 3}, {ep_size: 3})
     const problem = await problemOf(() => readClusterFile(path))
     expect(problem.message).include('ep_size 3 must be at most tp_size 1, or 2, all ranks')
-  })
-
-  it('asks for what is not built: pim_config', async () => {
-    const file: Json = clusterOf(instance())
-    file.nodes[0].cpu_mem.pim_config = 'DDR4'
-    const problem = await problemOf(() => readClusterFile(clusterFile(file)))
-    expect(problem.code).equal('NOT_BUILT')
-    expect(problem.message).include('nodes[0].cpu_mem.pim_config: PIM attention')
   })
 })

@@ -113,11 +113,19 @@ describe("LLMServingSim's published examples", () => {
   }
 })
 
+describe("LLMServingSim's published example of PIM", () => {
+  const cluster = `${clusters}/single_node_pim_instance.json`
+  const result = 'llmservingsim/outputs/example_pim_run.csv'
+  published('example_pim_run.csv', [perf, example, cluster, result], async () => {
+    // Its flag --enable-attn-offloading is a key of the instance as well.
+    const path = clusterWith({enable_attn_offloading: true}, 'single_node_pim_instance')
+    expectEqual(await runCompat(example, path), result)
+  })
+})
+
 /** The cluster of one instance, changed and written to a folder of its own. */
-const clusterWith = (changes: object): string => {
-  const cluster = JSON.parse(
-    readFileSync(inData(`${clusters}/single_node_single_instance.json`), 'utf8'),
-  )
+const clusterWith = (changes: object, name = 'single_node_single_instance'): string => {
+  const cluster = JSON.parse(readFileSync(inData(`${clusters}/${name}.json`), 'utf8'))
   Object.assign(cluster.nodes[0].instances[0], changes)
   const path = join(folder, `cluster-${++runs}.json`)
   writeFileSync(path, JSON.stringify(cluster))
