@@ -107,6 +107,9 @@ const mostKvHeads = 8
 /** Contexts shorter than this are over before the device is full (layer profiles of RTX 4090 and RTX PRO 6000). */
 const filledContext = 512
 
+/** Share of the walk along the longest context that shows, where it was not measured: that of RTX 4090 and RTX PRO 6000. */
+const usualSkewShare = 0.5
+
 /** Rows of a query tile in FlashAttention 2. */
 const tileRows = 64
 
@@ -152,7 +155,7 @@ export const attentionLaw = (
     sqrtNs: layers * decode.sqrtUs * 1000,
     fillNs: multiprocessors === null ? 0 : layers * (decode.fillUs ?? 0) * 1000,
     fillPerDecode: geometry.kvHeads / (2 * (multiprocessors ?? 1)),
-    tailNs: serialNs * (decode.skewShare ?? 0),
+    tailNs: serialNs * (decode.skewShare ?? usualSkewShare),
     tailFrom: isSplit ? fewestUnsplit(geometry.kvHeads, multiprocessors) : 0,
     tailMixedNs: mixes ? serialNs * (mixed.skewShare ?? 0) : 0,
     serialNs: isSplit ? 0 : serialNs,

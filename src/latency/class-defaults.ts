@@ -1,7 +1,8 @@
 /**
  * Coefficients of a device that nobody has measured, by architecture class: those of its nearest measured
- * relative where there is one (ampere: A100, ada: L40S, hopper: H100, …), else an estimate between the
- * measured ones. Expect tens of percent of error: on measured H100 serving runs, datasheet-style figures
+ * relative where there is one (ampere: A100, ada: L40S, ada-consumer: RTX 4090, hopper: H100, blackwell: B200,
+ * blackwell-consumer: RTX PRO 6000, xe2: B60; ampere-consumer: the bandwidth and the walk of the RTX A6000), else
+ * an estimate between the measured ones. Expect tens of percent of error: on measured H100 serving runs, datasheet-style figures
  * are about 27 % off.
  */
 import type {
@@ -32,84 +33,102 @@ const gemm = (row: readonly [number, number, number, number]): GemmCoefficients 
 })
 const decode = (
   row: readonly [number, number, number, number, number],
+  more: Partial<DecodeAttentionCoefficients> = {},
 ): DecodeAttentionCoefficients => ({
+  ...more,
   launchUs: row[0],
   memoryEfficiency: row[1],
   perSequenceUs: row[2],
   headExponent: row[3],
   sqrtUs: row[4],
 })
-const prefill = (row: readonly [number, number, number]): PrefillAttentionCoefficients => ({
+const prefill = (
+  row: readonly [number, number, number],
+  more: Partial<PrefillAttentionCoefficients> = {},
+): PrefillAttentionCoefficients => ({
+  ...more,
   launchUs: row[0],
   computeEfficiency: row[1],
   rampTokens: row[2],
 })
 const mixed = (row: readonly [number, number]): MixedAttentionCoefficients => ({
+  ...besideChunk,
   computeEfficiency: row[0],
   perRowUs: row[1],
 })
 
+/** FlashAttention 2 beside a chunk: the middle of RTX 4090 and RTX PRO 6000, whose shares are alike. */
+const besideChunk = {exposedShare: 0.35, emptyTileUs: 0.24, skewShare: 0.59}
+
 export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> = {
   turing: {
     gemm: gemm([0.8, 0.75, 4, 2]),
-    decodeAttention: decode([14.4, 0.75, 0.0726, 0, 0.156]),
-    prefillAttention: prefill([15, 0.45, 400]),
+    decodeAttention: decode([14.4, 0.75, 0.0726, 0, 0.156], {serialWalkUs: 50}),
+    prefillAttention: prefill([15, 0.45, 140], {chunkWalkUs: 19, serialWalkUs: 50}),
     mixedAttention: mixed([0.32, 0.03]),
     moe: gemm([0.4, 0.75, 30, 1]),
   },
   ampere: {
-    gemm: gemm([0.857, 0.734, 4, 1.82]),
-    decodeAttention: decode([14.4, 0.811, 0.0726, 0, 0.156]),
-    prefillAttention: prefill([15, 0.6, 410]),
+    gemm: gemm([0.853, 0.752, 4, 1.82]),
+    decodeAttention: decode([16.6, 0.803, 0.002, 1, 0.08], {fillUs: 15, serialWalkUs: 22.8}),
+    prefillAttention: prefill([9.4, 0.59, 137], {
+      ...{perKvTokenUs: 0.78, chunkTokens: 47},
+      ...{chunkWalkUs: 18.9, serialWalkUs: 22.8},
+    }),
     mixedAttention: mixed([0.42, 0.025]),
-    moe: gemm([0.42, 0.74, 30, 1]),
+    moe: gemm([0.416, 0.86, 53, 0.9]),
   },
   'ampere-consumer': {
     gemm: gemm([0.85, 0.82, 4, 2]),
-    decodeAttention: decode([12, 0.88, 0.0253, 1, 0.03]),
-    prefillAttention: prefill([10, 0.8, 150]),
+    decodeAttention: decode([10.7, 0.92, 0.0143, 0.75, 0.05], {fillUs: 30, serialWalkUs: 47.9}),
+    prefillAttention: prefill([5.8, 0.8, 366], {serialWalkUs: 47.9}),
     mixedAttention: mixed([0.56, 0.035]),
     moe: gemm([0.5, 0.82, 30, 1]),
   },
   ada: {
-    gemm: gemm([0.668, 0.784, 4, 2.09]),
-    decodeAttention: decode([8.9, 0.807, 0.0281, 1, 0.109]),
-    prefillAttention: prefill([9, 0.52, 230]),
+    gemm: gemm([0.654, 0.78, 4, 2.07]),
+    decodeAttention: decode([10.8, 0.823, 0.0123, 1.2, 0.036], {fillUs: 5.3, serialWalkUs: 18.1}),
+    prefillAttention: prefill([6.5, 0.52, 92], {
+      ...{perKvTokenUs: 0.47, chunkTokens: 59},
+      ...{chunkWalkUs: 9.8, serialWalkUs: 18.1},
+    }),
     mixedAttention: mixed([0.364, 0.025]),
-    moe: gemm([0.5, 0.88, 30, 1]),
+    moe: gemm([0.71, 0.76, 31, 1.26]),
   },
   'ada-consumer': {
-    gemm: gemm([0.95, 0.92, 5, 2.3]),
-    decodeAttention: decode([11.9, 0.91, 0.0253, 1, 0.029]),
-    prefillAttention: prefill([9.5, 0.89, 150]),
-    mixedAttention: mixed([0.665, 0.035]),
+    gemm: gemm([0.97, 0.91, 4, 2.6]),
+    decodeAttention: decode([10.7, 0.944, 0.0143, 0.75, 0.05], {fillUs: 30, serialWalkUs: 33}),
+    prefillAttention: prefill([5.8, 0.884, 366], {serialWalkUs: 33}),
+    mixedAttention: mixed([0.742, 0.042]),
     moe: gemm([0.6, 0.88, 30, 1]),
   },
   hopper: {
-    gemm: gemm([0.81, 0.85, 4, 3]),
-    decodeAttention: decode([11.1, 0.973, 0.0303, 0.85, 0.0705]),
-    prefillAttention: prefill([15, 0.69, 450]),
+    gemm: gemm([0.803, 0.867, 3.4, 3.8]),
+    decodeAttention: decode([12.2, 0.96, 0.0206, 0.76, 0.035], {fillUs: 4.2}),
+    prefillAttention: prefill([12.7, 0.71, 412], {perKvTokenUs: 0.49, chunkWalkUs: 3.9}),
     mixedAttention: null,
-    moe: gemm([0.55, 0.9, 30, 1]),
+    moe: gemm([0.53, 0.86, 41, 1.5]),
   },
   blackwell: {
-    gemm: gemm([0.72, 0.78, 3.3, 2.4]),
-    decodeAttention: decode([9, 0.95, 0.006, 0.85, 0.06]),
-    prefillAttention: prefill([10, 0.6, 1030]),
+    gemm: gemm([0.708, 0.805, 2.7, 3]),
+    decodeAttention: decode([9.2, 0.94, 0.0022, 0.78, 0.03], {fillUs: 2.9}),
+    prefillAttention: prefill([10.4, 0.646, 432], {
+      ...{perKvTokenUs: 0.3, chunkTokens: 98, chunkWalkUs: 9.1},
+    }),
     mixedAttention: null,
-    moe: gemm([0.5, 0.85, 30, 1]),
+    moe: gemm([0.366, 0.856, 25, 2.55]),
   },
   'blackwell-consumer': {
-    gemm: gemm([0.778, 0.9, 5, 1.66]),
-    decodeAttention: decode([11.2, 0.813, 0.0151, 1, 0.067]),
-    prefillAttention: prefill([9, 0.64, 366]),
-    mixedAttention: mixed([0.43, 0.017]),
-    moe: gemm([0.5, 0.88, 30, 1]),
+    gemm: gemm([0.844, 0.945, 4, 2.3]),
+    decodeAttention: decode([12, 0.949, 0.038, 0.7, 0.001], {fillUs: 34, serialWalkUs: 22.5}),
+    prefillAttention: prefill([7.2, 0.555, 53], {chunkWalkUs: 15.7, serialWalkUs: 22.5}),
+    mixedAttention: mixed([0.48, 0.0128]),
+    moe: gemm([0.376, 0.91, 42, 2.4]),
   },
   xe2: {
-    gemm: gemm([0.931, 0.954, 19.5, 3.02]),
-    decodeAttention: decode([55, 0.985, 0.05, 0, 0.05]),
-    prefillAttention: prefill([30, 0.7, 377]),
+    gemm: gemm([0.91, 0.92, 20.4, 3.2]),
+    decodeAttention: decode([59.8, 1, 0, 0, 0]),
+    prefillAttention: prefill([38.6, 0.653, 79], {chunkTokens: 92, chunkWalkUs: 26.4}),
     mixedAttention: null,
     moe: gemm([0.5, 0.9, 80, 1]),
   },
