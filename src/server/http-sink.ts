@@ -2,7 +2,7 @@
 import type {FastifyReply} from 'fastify'
 import type {ApiError} from './api-error.js'
 import type {AnswerSink} from './exchange.js'
-import {TurnEnd} from './turn-end.js'
+import {FairQueue} from './fair-queue.js'
 
 export const ttftHeader = 'x-llmsim-ttft-ms'
 
@@ -15,18 +15,15 @@ const eventHeaders = {
 /** A client that reads so much slower than its answer comes is given up, before it fills our memory. */
 const mostUnread = 16 * 1024 * 1024
 
-/** Pieces of all streams, written once per turn of the event loop. */
+/** What one turn of the event loop spends on writing, ms; between two of them requests are read. */
+const writingMs = 1
+
+/** Pieces of all streams: what a stream got in one turn of the event loop is one write of a later one. */
 export class StreamFlusher {
-  #waiting: HttpSink[] = []
-  readonly #turn = new TurnEnd(() => {
-    const sinks = this.#waiting
-    this.#waiting = []
-    for (const sink of sinks) sink.flush()
-  })
+  readonly #queue = new FairQueue(writingMs)
 
   add(sink: HttpSink): void {
-    this.#waiting.push(sink)
-    this.#turn.ask()
+    this.#queue.add(sink.flush)
   }
 }
 
@@ -45,7 +42,8 @@ export class HttpSink implements AnswerSink {
   open(ttft: number): void {
     this.#isOpen = true
     this.#setTtft(ttft)
-    this.#flusher.add(this)
+    // What a client waits for most does not wait for the pieces of others.
+    process.nextTick(this.flush)
   }
 
   #setTtft(ttft: number): void {
@@ -63,11 +61,11 @@ export class HttpSink implements AnswerSink {
   }
 
   /** Writes what has come together. */
-  flush(): void {
+  readonly flush = (): void => {
     const {raw} = this.#reply
     const text = this.#buffer
     this.#buffer = ''
-    if (raw.destroyed) return
+    if (raw.destroyed || raw.writableEnded) return
     if (!raw.headersSent) {
       this.#reply.hijack()
       raw.writeHead(200, {...headersOf(this.#reply), ...eventHeaders})
