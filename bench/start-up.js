@@ -1,8 +1,20 @@
 // How long a user waits for nothing: medians of eleven rounds, as ratios within them.
+import {rmSync} from 'node:fs'
 import {join} from 'node:path'
 import {writeTrace} from '../dist/index.js'
 import {poisson} from './engine.js'
-import {inScratch, interleaved, llmsim, root} from './process.js'
+import {inScratch, interleaved, llmsim, median, root, runNode} from './process.js'
+
+const bytecode = join(root, 'dist/bundle/llmsim.cjs.cache')
+
+/** Seconds of the first run after an installation, which has to compile what it uses. */
+const firstRun = (args) =>
+  median(
+    Array.from({length: 5}, () => {
+      rmSync(bytecode, {force: true})
+      return runNode(args).seconds
+    }),
+  )
 
 export const startUp = () =>
   inScratch(async (folder) => {
@@ -27,6 +39,11 @@ export const startUp = () =>
         value: seconds('plain') / seconds('nothing'),
         unit: '×',
         most: 1.5,
+      },
+      {
+        name: 'the same as the first run, without bytecode',
+        value: firstRun(simulate(plain)) / seconds('nothing'),
+        unit: '×',
       },
       {
         name: 'the same with sessions and prefixes (traces/chat.csv)',
