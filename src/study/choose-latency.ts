@@ -12,16 +12,16 @@ import {streamedStep} from '../compat/weight-placement.js'
 import type {EngineListener} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import {Problem} from '../errors.js'
-import {allReduceOf, allReduceOn} from '../latency/collective.js'
 import {busiestRank, checkExpertLoad} from '../latency/expert-load.js'
 import {type HostTerms, type HostUse, hostBesideProfile, hostTermsOf} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
-import {type Collectives, noCollectives, ProfileTimes} from '../latency/profile/profile.js'
+import {ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
 import type {BatchShape, PipelineTime, StepTime, StepTimeModel} from '../latency/step-time.js'
 import {ranksOfInstance} from './compat-ranks.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
+import {measuredCollectives} from './measured-collectives.js'
 import {checkOffDevice, inPim, placedWeights} from './off-device.js'
 import type {RunRequest} from './run-request.js'
 import {hopLink, joinedBy} from './wiring.js'
@@ -172,7 +172,8 @@ async function profileModel(
   const group = model.groups[0]!
   const {experts} = group.mlp
   const isByNode = request.compat !== undefined && instance.machine?.isCoupled === true
-  if (experts !== null && !isByNode && ep !== tp && (tp > 1 || request.compat === undefined)) {
+  const isShared = request.compat === undefined && ep > tp
+  if (experts !== null && !isByNode && !isShared && ep !== tp && tp > 1) {
     throw new Problem(
       'LATENCY_UNAVAILABLE',
       `--ep ${ep} with --tp ${tp}: a profile times whole experts, so they can only be spread over all ${tp} devices.`,
@@ -190,6 +191,7 @@ async function profileModel(
         ...(stage && {stage}),
         experts: experts === null ? undefined : {count: experts.count, perToken: experts.perToken},
         ep,
+        ...(isShared ? {members: ep / tp} : {}),
         ...(experts && request.expertLoad
           ? {busiest: busiestRank(request.expertLoad, experts.count, ep)}
           : {}),
@@ -204,7 +206,7 @@ async function profileModel(
     ...step,
     provenance: [
       {term: 'layers', from: 'profile', detail: `${path} (vLLM ${bundle.vllmVersion})`},
-      ...(tp > 1 ? [collectives.provenance] : []),
+      ...collectives.provenance,
     ],
     notes: notesOf(times, bundle, request),
   }
@@ -301,23 +303,6 @@ function notesOf(
   return notes
 }
 
-/** The all-reduce of the device's link; experts add up over the same ranks. */
-function measuredCollectives({tp, link, model, wired}: Instance) {
-  if (tp === 1) return {collectives: noCollectives, provenance: none}
-  const chosen = wired
-    ? allReduceOf(joinedBy(wired, link, 'measured').tensor)
-    : allReduceOn(link, tp, 'measured')
-  const allReduce = (tokens: number) =>
-    Math.round(chosen.coefficients(tokens * model.hiddenSize * 2))
-  const collectives: Collectives = {allReduce, dispatch: () => 0, combine: allReduce}
-  return {
-    collectives,
-    provenance: {term: 'all-reduce', from: chosen.from, detail: chosen.detail} as const,
-  }
-}
-
-const none = {term: 'all-reduce', from: 'class default', detail: 'one device'} as const
-
 function ringOf(instance: Instance) {
   const {machine, hardware, tp, ep, model} = instance
   const group = model.groups[0]!
@@ -333,5 +318,6 @@ function ringOf(instance: Instance) {
     bytesPerElement: elementBytes(instance),
   })
   const detail = `LLMServingSim's ring, ${ring.bandwidthGb} GB/s, ${ring.latencyNs} ns`
-  return {collectives, provenance: {term: 'all-reduce', from: 'class default', detail} as const}
+  const provenance = {term: 'all-reduce', from: 'class default', detail} as const
+  return {collectives, provenance: tp > 1 ? [provenance] : []}
 }

@@ -39,8 +39,12 @@ export function settleEngine(
   const isCompat = request.compat !== undefined
   const limits = defaultLimits(instance, request.compat)
   const maxNumSeqs = unlimited(settings.maxNumSeqs ?? limits.maxNumSeqs)
-  const asked = unlimited(settings.maxNumBatchedTokens ?? limits.maxNumBatchedTokens)
-  const maxNumBatchedTokens = isCompat ? Math.min(asked, model.maxPositionEmbeddings) : asked
+  const asked = settings.maxNumBatchedTokens ?? limits.maxNumBatchedTokens
+  // Without a limit a step takes what the longest request could be.
+  const isCapped = isCompat || asked === 0
+  const maxNumBatchedTokens = isCapped
+    ? Math.min(unlimited(asked), model.maxPositionEmbeddings)
+    : asked
   const blockSize = settings.blockSize ?? defaults.blockSize
   const gpuMemoryUtilization = settings.gpuMemoryUtilization ?? defaults.gpuMemoryUtilization
   const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization}

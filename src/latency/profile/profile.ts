@@ -18,6 +18,8 @@ export interface ProfileRequest {
   readonly experts: {readonly count: number; readonly perToken: number} | undefined
   /** Expert-parallel degree; 1 keeps all experts on every rank. */
   readonly ep: number
+  /** Data-parallel ranks whose tokens meet in the experts; 1 when absent. */
+  readonly members?: number
   /** Work of the busiest rank of experts as a multiple of the mean; 1 when absent. */
   readonly busiest?: number
   /** Layers that this hardware does not run as kernels of their own (TPUs fuse the rotary embedding). */
@@ -228,12 +230,13 @@ export class ProfileTimes {
 
   /** Balanced routing: each rank sees the tokens that pick one of its experts, and as many experts as they can reach. */
   #expertKernel(tokens: number): Ns {
-    const {experts, ep, busiest = 1} = this.#request
+    const {experts, ep, members = 1, busiest = 1} = this.#request
     if (!experts || !this.#experts) return 0
     const {count, perToken} = experts
-    const mean = tokens * (1 - ((ep - 1) / ep) ** perToken)
-    const local = roundHalfEven(Math.min(tokens, mean * busiest))
-    const activated = Math.min(roundHalfEven((tokens * perToken) / ep), count / ep)
+    const all = tokens * members
+    const mean = all * (1 - ((ep - 1) / ep) ** perToken)
+    const local = roundHalfEven(Math.min(all, mean * busiest))
+    const activated = Math.min(roundHalfEven((all * perToken) / ep), count / ep)
     return this.#experts.at(local, Math.max(1, activated))
   }
 

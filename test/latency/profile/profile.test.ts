@@ -171,11 +171,12 @@ describe('experts', () => {
 
   const expertsAt = (
     tokens: number,
-    spread: {ep: number; perToken: number; count?: number},
+    spread: {ep: number; perToken: number; count?: number; members?: number},
     collectives = noCollectives,
   ) => {
-    const {ep, perToken, count = 64} = spread
-    const times = timesOf({bundle, layers: 1, ep, experts: {count, perToken}}, collectives)
+    const {ep, perToken, count = 64, members = 1} = spread
+    const experts = {count, perToken}
+    const times = timesOf({bundle, layers: 1, ep, experts, members}, collectives)
     const chunk = {...decodes(1, 16), paddedTokens: tokens}
     return times.at(chunk) - around - 50_000 - 1030
   }
@@ -190,6 +191,12 @@ describe('experts', () => {
     expect(expertsAt(10, {ep: 2, perToken: 2})).equal(8 + 10_000)
     // No more than a rank has.
     expect(expertsAt(100, {ep: 2, perToken: 2})).equal(75 + 32_000)
+  })
+
+  it('see the tokens of all data-parallel ranks', () => {
+    expect(expertsAt(5, {ep: 2, perToken: 2, members: 2})).equal(
+      expertsAt(10, {ep: 2, perToken: 2}),
+    )
   })
 
   it('round halves to even, and one expert runs at least', () => {
