@@ -98,6 +98,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   hooks: [],
   latency: [
     'collective.ts',
+    'exchange.ts',
     'expert-load.ts',
     'fit/attention-fit.ts',
     'fit/attention-rows.ts',
