@@ -48,6 +48,8 @@ export class Cluster {
   readonly #groups: readonly RankGroup[]
   readonly #isTied: boolean
   readonly #identities = new Map<number, PrefixIdentity>()
+  /** Replicas of which something ends at the present instant; kept from one instant to the next. */
+  readonly #isDue: Uint8Array
   #isInterrupted = false
 
   constructor(config: SimulationConfig, sink: RequestSink) {
@@ -55,6 +57,7 @@ export class Cluster {
     this.#sink = sink
     this.replicas = config.replicas.map((replica, instance) => this.#build(replica, instance))
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
+    this.#isDue = new Uint8Array(this.replicas.length)
     this.#views = new Views(this.replicas, config.viewAgeNs ?? 0)
     const all = config.replicas.map((_, instance) => instance)
     this.#entrances = all.filter((instance) => config.replicas[instance]!.role !== 'decode')
@@ -207,6 +210,8 @@ export class Cluster {
     this.replicas[instance]!.tellNextAt(this.#nextAt)
   }
 
+  readonly #touched = (instance: number): void => this.#look(instance)
+
   /** The client of a request is gone at `now`. */
   cancel(slot: number, now: Ns): void {
     const instance = this.instanceOf[slot]!
@@ -240,7 +245,9 @@ export class Cluster {
   /** Time of the next event; +Infinity when all are idle. */
   nextEventAt(): Ns {
     let next = this.#network?.nextEventAt() ?? never
-    for (const at of this.#nextAt) if (at < next) next = at
+    for (let instance = 0; instance < this.#nextAt.length; instance++) {
+      if (this.#nextAt[instance]! < next) next = this.#nextAt[instance]!
+    }
     for (const group of this.#groups) next = Math.min(next, group.nextAt)
     return next
   }
@@ -283,10 +290,32 @@ export class Cluster {
   }
 
   #advanceTogether(until: Ns): boolean {
+    const nextAt = this.#nextAt
     while (!this.#isInterrupted) {
-      const now = this.nextEventAt()
+      const networkAt = this.#network?.nextEventAt() ?? never
+      let groupsAt = never
+      for (const group of this.#groups) groupsAt = Math.min(groupsAt, group.nextAt)
+      // The replica whose turn it is first, and when it is somebody else's.
+      let first = never
+      let alone = -1
+      let others = networkAt
+      for (let instance = 0; instance < nextAt.length; instance++) {
+        const at = nextAt[instance]!
+        if (at < first) {
+          if (first < others) others = first
+          first = at
+          alone = instance
+        } else if (at < others) others = at
+      }
+      const now = Math.min(first, networkAt, groupsAt)
       if (now === never || now > until) return true
-      if (this.#skipAlone(now, until)) continue
+      if (first === now && others > now) {
+        if (this.#skipAlone(alone, Math.min(until, others - 1))) continue
+      } else if (groupsAt < Math.min(first, networkAt)) {
+        // A group waits for its first stage, or for something to end in one of its ranks.
+        const last = Math.min(until, first - 1, networkAt - 1)
+        if (this.#groups.some((group) => group.skip?.(last))) continue
+      }
       this.#happen(now)
     }
     return false
@@ -296,18 +325,21 @@ export class Cluster {
   #happen(now: Ns): void {
     this.#views.refresh(now)
     for (const group of this.#groups) if (group.advance?.(now)) this.#lookAtAll()
-    const due = this.replicas.filter(({instance}) => this.#nextAt[instance] === now)
+    const isDue = this.#isDue
+    for (let instance = 0; instance < isDue.length; instance++)
+      isDue[instance] = this.#nextAt[instance] === now ? 1 : 0
     this.#prefilled.length = 0
-    for (const replica of due) this.#complete(replica, now)
+    for (let instance = 0; instance < isDue.length; instance++)
+      if (isDue[instance] === 1) this.#complete(this.replicas[instance]!, now)
     this.#sink.settle?.(now)
     for (const slot of this.#prefilled) this.#handOver(slot, now)
-    this.#handOffs?.deliver(now, (instance) => this.#look(instance))
+    this.#handOffs?.deliver(now, this.#touched)
     // Completions may have released requests into replicas that were not due.
-    for (const replica of this.replicas) {
-      if (this.#nextAt[replica.instance]! > now && !due.includes(replica)) continue
-      replica.plan(now)
-      this.#handOffs?.pull(replica.instance)
-      this.#look(replica.instance)
+    for (let instance = 0; instance < isDue.length; instance++) {
+      if (this.#nextAt[instance]! > now && isDue[instance] === 0) continue
+      this.replicas[instance]!.plan(now)
+      this.#handOffs?.pull(instance)
+      this.#look(instance)
     }
     for (const group of this.#groups) if (group.start(now)) this.#lookAtAll()
   }
@@ -316,25 +348,15 @@ export class Cluster {
     this.#look(this.#handOffs!.prefilled(slot, now, this.#reject))
   }
 
-  /** Lets the replica whose turn it is at `now` run decode steps until the next event of another. Returns whether. */
-  #skipAlone(now: Ns, until: Ns): boolean {
-    let alone = -1
-    let others = this.#network?.nextEventAt() ?? never
-    if (others === now) return false
-    for (let instance = 0; instance < this.#nextAt.length; instance++) {
-      const at = this.#nextAt[instance]!
-      if (at !== now) others = Math.min(others, at)
-      else if (alone < 0) alone = instance
-      else return false
-    }
-    // A group waits for its first stage, or for something to end in one of its ranks.
-    if (alone < 0) return this.#groups.some((group) => group.skip?.(Math.min(until, others - 1)))
-    const replica = this.replicas[alone]!
-    replica.skip(Math.min(until, others - 1, this.#views.nextEdge - 1))
+  /** Lets a replica run decode steps until the next event of another. Returns whether it did. */
+  #skipAlone(instance: number, until: Ns): boolean {
+    const replica = this.replicas[instance]!
+    const now = this.#nextAt[instance]!
+    replica.skip(Math.min(until, this.#views.nextEdge - 1))
     // Skipping stops where somebody is admitted, so what was pulled then sets out then.
-    this.#handOffs?.pull(alone)
-    this.#look(alone)
-    return replica.nextAt > now
+    this.#handOffs?.pull(instance)
+    this.#look(instance)
+    return this.#nextAt[instance]! > now
   }
 
   #complete(replica: Replica, now: Ns): void {

@@ -45,10 +45,17 @@ interface HandOff extends Legs {
   readyFrom: Ns
 }
 
+/** Fills a list up to `slot`, so that it stays a list without gaps. */
+function place(list: (HandOff | undefined)[], slot: number, handOff: HandOff): void {
+  while (list.length <= slot) list.push(undefined)
+  list[slot] = handOff
+}
+
 export class HandOffs {
   readonly #parts: HandOffParts
-  readonly #byClient = new Map<number, HandOff>()
-  readonly #byPrompt = new Map<number, HandOff>()
+  /** By slot. Slots are small numbers that are used again: lists of them are faster than maps. */
+  readonly #byClient: (HandOff | undefined)[] = []
+  readonly #byPrompt: (HandOff | undefined)[] = []
   readonly #byTransfer = new Map<number, HandOff>()
 
   constructor(parts: HandOffParts) {
@@ -66,32 +73,33 @@ export class HandOffs {
     requests.predicted[prompt] = requests.predicted[client]!
     requests.arrivedAt[prompt] = requests.arrivedAt[client]!
     requests.keeps[prompt] = 1
-    const made = {stage: 'prefill' as const, transfer: -1, readyFrom: now}
-    const handOff: HandOff = {...legs, client, prompt, ...made}
-    this.#byClient.set(client, handOff)
-    this.#byPrompt.set(prompt, handOff)
+    const {prefill, decode} = legs
+    const stage = 'prefill'
+    const handOff: HandOff = {prefill, decode, client, prompt, stage, transfer: -1, readyFrom: now}
+    place(this.#byClient, client, handOff)
+    place(this.#byPrompt, prompt, handOff)
     replicas[legs.decode]!.expected++
     replicas[legs.prefill]!.arrive(prompt, now, onRejected)
   }
 
   /** Whether a slot only runs a prompt for another. */
   isPrompt(slot: number): boolean {
-    return this.#byPrompt.has(slot)
+    return this.#byPrompt[slot] !== undefined
   }
 
   /** The prompt's engine turned it away. Returns the slot that the client knows. */
   refused(prompt: number): number {
-    const handOff = this.#byPrompt.get(prompt)!
+    const handOff = this.#byPrompt[prompt]!
     this.#parts.replicas[handOff.decode]!.expected--
     this.#forgetPrompt(handOff)
-    this.#byClient.delete(handOff.client)
+    this.#byClient[handOff.client] = undefined
     return handOff.client
   }
 
   /** The prompt is done: the request goes to its decode engine. Returns that engine's number. */
   prefilled(prompt: number, now: Ns, onRejected: OnRejected): number {
     const {requests, replicas, rules} = this.#parts
-    const handOff = this.#byPrompt.get(prompt)!
+    const handOff = this.#byPrompt[prompt]!
     const {client, decode} = handOff
     const replica = replicas[decode]!
     replica.expected--
@@ -120,7 +128,7 @@ export class HandOffs {
     const {pulls, pulledAt: now} = replicas[instance]!.engine
     if (pulls.length === 0) return
     for (const client of pulls) {
-      const handOff = this.#byClient.get(client)!
+      const handOff = this.#byClient[client]!
       const {bytesPerToken, layers} = kvOf(handOff.prefill)
       const known = requests.pulled[client]!
       const bytes = (requests.input[client]! - known) * bytesPerToken
@@ -152,7 +160,7 @@ export class HandOffs {
 
   /** The request was turned away at its decode engine, or its client left. Returns the engine that held its prompt. */
   drop(client: number, now: Ns): number | undefined {
-    const handOff = this.#byClient.get(client)
+    const handOff = this.#byClient[client]
     if (handOff === undefined) return undefined
     const {prefill, decode, prompt, stage} = handOff
     if (stage === 'prefill') {
@@ -171,7 +179,7 @@ export class HandOffs {
 
   /** Whether the decode engine has not heard of the request yet. */
   isPrefilling(client: number): boolean {
-    return this.#byClient.get(client)?.stage === 'prefill'
+    return this.#byClient[client]?.stage === 'prefill'
   }
 
   /** What became of the prompt is what became of the request so far. */
@@ -190,13 +198,13 @@ export class HandOffs {
   }
 
   #end(handOff: HandOff): void {
-    this.#byClient.delete(handOff.client)
+    this.#byClient[handOff.client] = undefined
     this.#byTransfer.delete(handOff.transfer)
     this.#forgetPrompt(handOff)
   }
 
   #forgetPrompt({prompt, prefill}: HandOff): void {
-    this.#byPrompt.delete(prompt)
+    this.#byPrompt[prompt] = undefined
     this.#parts.replicas[prefill]!.forget(prompt)
     this.#parts.requests.give(prompt)
   }

@@ -47,12 +47,8 @@ export class SharedLinks implements Network {
 
   /** How long a transfer takes that has all links for itself: whole ns, at least 1. */
   aloneNs(from: number, to: number, bytes: number): Ns {
-    const {links, latencyNs} = this.#wayOf(from, to)
-    const rate = links.reduce(
-      (least, {link, share}) => Math.min(least, this.#rateOfLink(link) / share),
-      never,
-    )
-    return Math.max(1, Math.ceil(bytes / rate) + latencyNs)
+    const way = this.#wayOf(from, to)
+    return Math.max(1, Math.ceil(bytes / rateAlone(this.#rateOfLink, way)) + way.latencyNs)
   }
 
   /** Starts a transfer at `now`, not before anything that was told already. Returns its number. */
@@ -119,13 +115,19 @@ export class SharedLinks implements Network {
     this.#arriving.splice(place < 0 ? this.#arriving.length : place, 0, transfer)
   }
 
-  /** Gives everybody the fair rate from `now` on. */
+  /** Gives everybody the fair rate from `now` on. Most transfers have the links for themselves. */
   #share(now: Ns): void {
-    const rates = fairRates(
-      this.#rateOfLink,
-      this.#sending.map(({way}) => way),
-    )
-    for (const [i, flow] of this.#sending.entries()) {
+    if (this.#sending.length === 0) return
+    const [only] = this.#sending
+    const rates =
+      this.#sending.length === 1
+        ? [rateAlone(this.#rateOfLink, only!.way)]
+        : fairRates(
+            this.#rateOfLink,
+            this.#sending.map(({way}) => way),
+          )
+    for (let i = 0; i < rates.length; i++) {
+      const flow = this.#sending[i]!
       const rate = rates[i]!
       // What does not change keeps its end: rounding would otherwise add up.
       if (rate === flow.rate) continue
@@ -135,6 +137,13 @@ export class SharedLinks implements Network {
       flow.sentAt = now + Math.ceil(flow.left / rate)
     }
   }
+}
+
+/** Bytes per ns of a transfer that has all links of its way, each of them crossed once, for itself. */
+function rateAlone(rateOf: (link: number) => number, {links}: Way): number {
+  let least = never
+  for (const {link, share} of links) least = Math.min(least, rateOf(link) / share)
+  return least
 }
 
 /** Max-min fair rates by progressive filling. `ways` cross at least one link each. */

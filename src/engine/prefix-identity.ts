@@ -151,27 +151,39 @@ function joinedSpans(prefix: PrefixColumn, knownBlocks: (row: number) => number)
   }
 }
 
-/** For each block of each row whether it starts a span: behind a fork, behind unequal blocks, or at the start. */
+/**
+ * For each block of each row whether it starts a span: behind a fork, behind unequal blocks, or at the start. What
+ * followed a block first mostly follows it again, and was numbered right behind it: that is looked at before the table.
+ */
 function firstBlocks({offsets, ids}: PrefixColumn): Uint8Array {
   const numbers = new NumberIndex()
   let before = new Int32Array(1024)
   let behind = new Int32Array(1024)
+  let first = new Int32Array(1024)
+  let idOf = new Float64Array(1024)
   const numbered = new Int32Array(ids.length)
   for (let row = 0; row + 1 < offsets.length; row++) {
     let previous = nobody
-    for (let at = offsets[row]!; at < offsets[row + 1]!; at++) {
+    const end = offsets[row + 1]!
+    for (let at = offsets[row]!; at < end; at++) {
+      const id = ids[at]!
+      const guess = previous >= 0 ? first[previous]! : nobody
       const known = numbers.size
-      const number = numbers.place(ids[at]!)
+      const number = guess >= 0 && idOf[guess] === id ? guess : numbers.place(id)
       if (number === known) {
         if (number === before.length) {
           before = enlarged(before, number * 2)
           behind = enlarged(behind, number * 2)
+          first = enlarged(first, number * 2)
+          idOf = enlarged(idOf, number * 2)
         }
         before[number] = previous
-        behind[number] = nobody
+        behind[number] = first[number] = nobody
+        idOf[number] = id
       } else if (before[number] !== previous) before[number] = several
       if (previous >= 0 && behind[previous] !== number) {
-        behind[previous] = behind[previous] === nobody ? number : several
+        if (behind[previous] === nobody) behind[previous] = first[previous] = number
+        else behind[previous] = several
       }
       numbered[at] = number
       previous = number
@@ -179,7 +191,8 @@ function firstBlocks({offsets, ids}: PrefixColumn): Uint8Array {
   }
   const isFirst = new Uint8Array(ids.length)
   for (let row = 0; row + 1 < offsets.length; row++) {
-    for (let at = offsets[row]!; at < offsets[row + 1]!; at++) {
+    const end = offsets[row + 1]!
+    for (let at = offsets[row]!; at < end; at++) {
       const previous = before[numbered[at]!]!
       if (previous < 0 || behind[previous] === several) isFirst[at] = 1
     }
