@@ -1,6 +1,7 @@
 /**
  * Numbers below 2^53 to the order in which they were first seen: an open-addressing table in typed arrays. A Map takes
- * five times as long for the millions of block ids of a trace.
+ * five times as long for the millions of block ids of a trace. The table holds places only, so that it is small, and
+ * the numbers lie in order: most of them are new, and need one look into the table.
  */
 import {enlarged} from './columns.js'
 
@@ -9,38 +10,45 @@ const empty = -1
 export class NumberIndex {
   /** Different numbers so far. */
   size = 0
-  #keys = new Float64Array(1024)
+  #numbers = new Float64Array(512)
   #places = new Int32Array(1024).fill(empty)
 
   /** Place of a number; a new one gets the next. */
   place(number: number): number {
-    const mask = this.#places.length - 1
+    const places = this.#places
+    const numbers = this.#numbers
+    const mask = places.length - 1
     let at = hash(number) & mask
-    for (;;) {
-      const place = this.#places[at]!
-      if (place === empty) break
-      if (this.#keys[at] === number) return place
+    for (let place = places[at]!; place !== empty; place = places[at]!) {
+      if (numbers[place] === number) return place
       at = (at + 1) & mask
     }
-    this.#keys[at] = number
-    this.#places[at] = this.size
-    if (2 * ++this.size > mask) this.#grow()
-    return this.size - 1
+    if (this.size === numbers.length) {
+      this.#grow()
+      return this.place(number)
+    }
+    places[at] = this.size
+    numbers[this.size] = number
+    return this.size++
   }
 
+  /** The number at a place. */
+  at(place: number): number {
+    return this.#numbers[place]!
+  }
+
+  /** Four times the room: numbers are moved less often, and half of the table is always free. */
   #grow(): void {
-    const keys = this.#keys
-    const places = this.#places
-    const length = places.length * 2
-    this.#keys = enlarged(keys, length)
-    this.#places = new Int32Array(length).fill(empty)
-    for (let from = 0; from < places.length; from++) {
-      if (places[from] === empty) continue
-      let at = hash(keys[from]!) & (length - 1)
-      while (this.#places[at] !== empty) at = (at + 1) & (length - 1)
-      this.#keys[at] = keys[from]!
-      this.#places[at] = places[from]!
+    const numbers = enlarged(this.#numbers, this.#numbers.length * 4)
+    const places = new Int32Array(numbers.length * 2).fill(empty)
+    const mask = places.length - 1
+    for (let place = 0; place < this.size; place++) {
+      let at = hash(numbers[place]!) & mask
+      while (places[at] !== empty) at = (at + 1) & mask
+      places[at] = place
     }
+    this.#numbers = numbers
+    this.#places = places
   }
 }
 

@@ -160,7 +160,6 @@ function firstBlocks({offsets, ids}: PrefixColumn): Uint8Array {
   let before = new Int32Array(1024)
   let behind = new Int32Array(1024)
   let first = new Int32Array(1024)
-  let idOf = new Float64Array(1024)
   const numbered = new Int32Array(ids.length)
   for (let row = 0; row + 1 < offsets.length; row++) {
     let previous = nobody
@@ -169,17 +168,15 @@ function firstBlocks({offsets, ids}: PrefixColumn): Uint8Array {
       const id = ids[at]!
       const guess = previous >= 0 ? first[previous]! : nobody
       const known = numbers.size
-      const number = guess >= 0 && idOf[guess] === id ? guess : numbers.place(id)
+      const number = guess >= 0 && numbers.at(guess) === id ? guess : numbers.place(id)
       if (number === known) {
         if (number === before.length) {
           before = enlarged(before, number * 2)
           behind = enlarged(behind, number * 2)
           first = enlarged(first, number * 2)
-          idOf = enlarged(idOf, number * 2)
         }
         before[number] = previous
         behind[number] = first[number] = nobody
-        idOf[number] = id
       } else if (before[number] !== previous) before[number] = several
       if (previous >= 0 && behind[previous] !== number) {
         if (behind[previous] === nobody) behind[previous] = first[previous] = number
