@@ -275,6 +275,12 @@ export class Cluster {
   #advance(replica: Replica, until: Ns): void {
     const {instance} = replica
     for (;;) {
+      if (replica.finishes(until, this.#reject)) {
+        const now = replica.idleSince
+        this.#leave(replica, now)
+        replica.plan(now)
+        continue
+      }
       replica.skip(until)
       this.#look(instance)
       const now = this.#nextAt[instance]!
@@ -361,7 +367,11 @@ export class Cluster {
 
   #complete(replica: Replica, now: Ns): void {
     replica.enter(now, this.#reject)
-    if (!replica.complete(now)) return
+    if (replica.complete(now)) this.#leave(replica, now)
+  }
+
+  /** Requests that finished with the batch that ended at `now`. */
+  #leave(replica: Replica, now: Ns): void {
     for (const slot of replica.engine.finished) {
       if (this.#handOffs?.isPrompt(slot)) {
         this.#prefilled.push(slot)

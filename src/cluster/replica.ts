@@ -107,6 +107,8 @@ export class Replica implements EngineView {
   readonly times: PipelineTime
   /** Ends of the passes of its group that it takes part in without work, in order. */
   readonly #dummyEnds: Ns[] = []
+  /** Batches follow each other without looking at others, and requests need no adapters. */
+  readonly #isPlain: boolean
   #idleSince: Ns = Number.NaN
   #hasCompleted = false
 
@@ -127,6 +129,8 @@ export class Replica implements EngineView {
     this.#around = parts.around
     this.#clock = parts.clock
     this.#onStep = parts.onStep
+    this.#isPlain =
+      this.#passes === 'alone' && this.#polled === undefined && this.adapters === undefined
   }
 
   get running(): number {
@@ -299,6 +303,37 @@ export class Replica implements EngineView {
       if (this.adapters) for (const slot of this.engine.finished) this.adapters.leave(slot, now)
     }
     return hasEnded
+  }
+
+  /**
+   * Of a replica that nobody observes: everything up to the end of its batch in which requests may finish or be
+   * admitted, if that ends by `until`. Returns whether; then it plans next, at `idleSince`. Who leaves the front end
+   * while a batch runs only joins the queue, which is no event of its own.
+   */
+  finishes(until: Ns, onRejected: OnRejected): boolean {
+    const {engine} = this
+    if (!this.#isPlain || this.#onNews || engine.inFlight === 0) return false
+    const entering = this.#entering
+    for (;;) {
+      const {end} = engine.oldest
+      if (end > until) break
+      while (entering.nextAt() <= end) {
+        const at = entering.nextAt()
+        this.#enqueue(entering.take(), at, onRejected)
+      }
+      if (this.#onStep === undefined)
+        engine.runDecodes(Math.min(until, entering.nextAt() - 1), this.#stages)
+      if (engine.oldest.end !== end) continue
+      engine.complete(end)
+      this.#hasCompleted = true
+      this.#idleSince = end
+      return true
+    }
+    while (entering.nextAt() <= until) {
+      const at = entering.nextAt()
+      this.#enqueue(entering.take(), at, onRejected)
+    }
+    return false
   }
 
   /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */
