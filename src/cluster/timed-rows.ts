@@ -4,10 +4,11 @@ import type {Ns} from '../latency/step-time.js'
 export class TimedRows {
   readonly #rows: number[] = []
   readonly #times: Ns[] = []
+  #nextAt: Ns = Number.POSITIVE_INFINITY
 
   /** +Infinity when there is none. */
   nextAt(): Ns {
-    return this.#times[0] ?? Number.POSITIVE_INFINITY
+    return this.#nextAt
   }
 
   nextRow(): number {
@@ -24,6 +25,7 @@ export class TimedRows {
     }
     this.#times[child] = at
     this.#rows[child] = row
+    this.#nextAt = this.#times[0]!
   }
 
   take(): number {
@@ -31,7 +33,10 @@ export class TimedRows {
     const row = this.#rows.pop()!
     const at = this.#times.pop()!
     const size = this.#rows.length
-    if (size === 0) return first
+    if (size === 0) {
+      this.#nextAt = Number.POSITIVE_INFINITY
+      return first
+    }
     let parent = 0
     for (;;) {
       let child = 2 * parent + 1
@@ -45,6 +50,7 @@ export class TimedRows {
     }
     this.#times[parent] = at
     this.#rows[parent] = row
+    this.#nextAt = this.#times[0]!
     return first
   }
 

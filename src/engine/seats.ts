@@ -180,7 +180,7 @@ export class Seats {
       for (const slot of this.leftOut) this.#leaveOut(slot)
       this.leftOut.length = 0
     }
-    if (cohort.hasEnding()) for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
+    for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
     cohort.advance()
     this.lanes.depart(batch)
   }
