@@ -3,7 +3,7 @@
  * there; others wait outside until it is loaded, one at a time, in place of the one that was used least recently and
  * that nobody holds.
  */
-import type {Ns} from '../latency/step-time.js'
+import type {Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 
 export interface AdapterConfig {
   /** Adapters that fit at once (vLLM's max_loras). */
@@ -141,5 +141,26 @@ export class AdapterSlots {
       return true
     }
     return false
+  }
+}
+
+interface StepTimes {
+  readonly stepTime: StepTime
+  readonly pipeline?: PipelineTime | undefined
+}
+
+/** Step times, longer by a share for each adapter in use. */
+export function withAdapters(
+  {stepTime, pipeline}: StepTimes,
+  adapters: AdapterSlots | undefined,
+): StepTimes {
+  if (adapters === undefined) return {stepTime, pipeline}
+  const longer =
+    (time: StepTime): StepTime =>
+    (shape) =>
+      Math.round(time(shape) * (1 + adapters.config.overhead * adapters.active))
+  return {
+    stepTime: longer(stepTime),
+    pipeline: pipeline && {...pipeline, stages: pipeline.stages.map(longer)},
   }
 }

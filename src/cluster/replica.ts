@@ -8,7 +8,7 @@ import type {BatchClock, EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import {BusySpans} from '../stats/busy-spans.js'
-import {type AdapterConfig, AdapterSlots} from './adapter-slots.js'
+import {type AdapterConfig, AdapterSlots, withAdapters} from './adapter-slots.js'
 import {EnteringQueue} from './entering-queue.js'
 import {OneStage, StageClock} from './stage-clock.js'
 
@@ -389,21 +389,5 @@ export class Replica implements EngineView {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
     if (this.#passes === 'together' || this.#polled || this.#onNews) return
     this.engine.runDecodes(Math.min(until, this.#entersAt - 1), this.#stages)
-  }
-}
-
-/** Step times, longer by a share for each adapter in use. */
-function withAdapters(
-  {stepTime, pipeline}: ReplicaParts,
-  adapters: AdapterSlots | undefined,
-): Pick<ReplicaParts, 'stepTime' | 'pipeline'> {
-  if (adapters === undefined) return {stepTime, pipeline}
-  const longer =
-    (time: StepTime): StepTime =>
-    (shape) =>
-      Math.round(time(shape) * (1 + adapters.config.overhead * adapters.active))
-  return {
-    stepTime: longer(stepTime),
-    pipeline: pipeline && {...pipeline, stages: pipeline.stages.map(longer)},
   }
 }

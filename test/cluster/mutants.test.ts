@@ -168,14 +168,14 @@ const tied: Readonly<Record<string, Mutant>> = {
 const loop: Readonly<Record<string, Mutant>> = {
   'skipping goes past what others do': {
     file: cluster,
-    from: 'replica.skip(Math.min(until, others - 1,',
-    to: 'replica.skip(Math.min(until, others + 9,',
+    from: 'this.#skipAlone(alone, Math.min(until, others - 1))',
+    to: 'this.#skipAlone(alone, Math.min(until, others + 9))',
     seen: 'skipping',
   },
   'KV sets out an instant late': {
     file: cluster,
-    from: 'replica.plan(now);\n            this.#handOffs?.pull(replica.instance);',
-    to: 'this.#handOffs?.pull(replica.instance);\n            replica.plan(now);',
+    from: 'this.replicas[instance].plan(now);\n            this.#handOffs?.pull(instance);',
+    to: 'this.#handOffs?.pull(instance);\n            this.replicas[instance].plan(now);',
   },
 }
 
