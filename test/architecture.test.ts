@@ -82,6 +82,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'profile-step.ts',
     'rank-network.ts',
     'rank-work.ts',
+    'sub-batches.ts',
     'weight-placement.ts',
   ],
   engine: [

@@ -32,7 +32,7 @@ export interface ClusterInstance {
   readonly ep: number | undefined
   readonly settings: InstanceSettings
   /** Where decodes attend in the host memory of the node. */
-  readonly pim?: PimHost
+  readonly pim?: PimHost & {readonly subBatches: boolean}
   /** Absent: all weights lie on the device. */
   readonly placement?: WeightPlacement
 }
@@ -88,7 +88,7 @@ const overrides = {
 >
 
 /** Keys that change what is simulated in ways this version does not have. */
-const notBuilt = ['enable_local_offloading', 'enable_sub_batch_interleaving']
+const notBuilt = ['enable_local_offloading']
 const ignored = ['enable_block_copy']
 const instanceKeys = [
   'model_name',
@@ -102,6 +102,7 @@ const instanceKeys = [
   'dp_group',
   'placement',
   'enable_attn_offloading',
+  'enable_sub_batch_interleaving',
   ...Object.keys(overrides),
   ...notBuilt,
   ...ignored,
@@ -214,11 +215,12 @@ export function readClusterFile(file: string): ClusterFile {
     const pim = readPimHost(node.object('cpu_mem'))
     return node.counted('instances', 'num_instances').map((instance) => {
       const placement = readPlacement(instance, cxl?.devices ?? 0)
+      const asked = pimOf(instance, pim)
       return {
         ...readInstance(instance, hostMemory),
         node: at,
         ...(placement && {placement}),
-        ...(attendsInPim(instance, pim) && {pim: pim!}),
+        ...(asked && {pim: asked}),
       }
     })
   })
@@ -283,11 +285,16 @@ function readHostMemory(node: Node): ClusterInstance['hostMemory'] {
   return pim ? hostMemoryOf(pim) : given
 }
 
-function attendsInPim(instance: Node, pim: PimHost | undefined): boolean {
-  const asked = instance.flag('enable_attn_offloading') ?? false
-  if (asked && pim === undefined)
-    throw instance.fault('enable_attn_offloading', 'needs pim_config in the cpu_mem of its node')
-  return asked
+/** Undefined where the instance does not ask for it. */
+function pimOf(instance: Node, host: PimHost | undefined): ClusterInstance['pim'] {
+  const [offloads, interleaves] = ['enable_attn_offloading', 'enable_sub_batch_interleaving']
+  const isAsked = instance.flag(offloads!) ?? false
+  const subBatches = instance.flag(interleaves!) ?? false
+  if (subBatches && !isAsked) throw instance.fault(interleaves!, `needs ${offloads}`)
+  if (!isAsked) return undefined
+  if (host === undefined)
+    throw instance.fault(offloads!, 'needs pim_config in the cpu_mem of its node')
+  return {...host, subBatches}
 }
 
 function readCxl(root: Node) {

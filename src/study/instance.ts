@@ -211,7 +211,7 @@ function pimOfFile(
     .filter((other) => other.node === node && other.pim !== undefined)
     .reduce((sum, {tp, pp}) => sum + tp * pp, 0)
   const channels = Math.max(1, Math.floor(pim.channels / devices))
-  return {spec: pim.spec.name, channels, subBatches: false}
+  return {spec: pim.spec.name, channels, subBatches: pim.subBatches}
 }
 
 /** The catalogue's model, or the config.json that LLMServingSim keeps beside its cluster files. */

@@ -2,12 +2,14 @@
 import {layerCount} from '../catalogue/model-shape.js'
 import type {HostCopies} from '../compat/llmservingsim.js'
 import {DecodingPrompts, pimStep} from '../compat/pim-attention.js'
+import {PlannedChunks, subBatchStep} from '../compat/sub-batches.js'
 import type {PlacedWeights} from '../compat/weight-placement.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import {Problem} from '../errors.js'
 import type {ProfileTimes} from '../latency/profile/profile.js'
 import {elementBytes} from './engine-settings.js'
 import type {Instance} from './instance.js'
+import {together} from './listeners.js'
 
 /** @throws Problem NOT_BUILT for engines whose loads no published result shows */
 export function placedWeights(instance: Instance): PlacedWeights {
@@ -39,17 +41,20 @@ export function inPim(instance: Instance, times: ProfileTimes, copies: HostCopie
     )
   }
   const prompts = new DecodingPrompts()
+  const chunks = new PlannedChunks()
+  const request = {
+    host: own.pim!,
+    model,
+    layers: layerCount(model),
+    bytesPerElement: elementBytes(instance),
+    times,
+    copies,
+    prompts,
+  }
   return {
-    stepTime: pimStep({
-      host: own.pim!,
-      model,
-      layers: layerCount(model),
-      bytesPerElement: elementBytes(instance),
-      times,
-      copies,
-      prompts,
-    }),
-    listener: (requests: RequestPool) => prompts.listen(requests),
+    stepTime: own.pim!.subBatches ? subBatchStep(request, chunks) : pimStep(request),
+    listener: (requests: RequestPool) =>
+      together([prompts.listen(requests), chunks.listen(requests)]),
   }
 }
 

@@ -253,7 +253,6 @@ describe('a wrong cluster file', () => {
 
   const unbuilt: readonly (readonly [key: string, value: unknown, says: string])[] = [
     ['enable_local_offloading', true, '"enable_local_offloading"'],
-    ['enable_sub_batch_interleaving', true, '"enable_sub_batch_interleaving"'],
   ]
   for (const [key, value, says] of unbuilt) {
     it(`asks for what is not built: ${key}`, async () => {

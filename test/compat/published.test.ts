@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {expect} from 'chai'
 import type {Summary} from '#llmsim/report/summary.js'
 import {llmsim} from '../support/cli.js'
-import {inData, published, readOurs, readPublished, sumOfColumn} from './published.js'
+import {inData, mostOfSum, published, readOurs, readPublished, sumOfColumn} from './published.js'
 
 const perf = 'llmservingsim/perf'
 const clusters = 'llmservingsim/configs/cluster'
@@ -113,6 +113,23 @@ describe("LLMServingSim's published examples", () => {
   }
 })
 
+describe("LLMServingSim's published examples of prefix pools", () => {
+  // No request has a chunk of 256 tokens, which is what a pool keeps: its flags change nothing in them.
+  for (const [name, config] of [
+    ['prefix_cpu_mem_pool', 'single_node_multi'],
+    ['dual_prefix_cpu_mem_pool', 'dual_node_multi'],
+  ]) {
+    const cluster = `${clusters}/${config}_instance.json`
+    const result = `llmservingsim/outputs/example_${name}_run.csv`
+    published(`example_${name}_run.csv`, [perf, example, cluster, result], async () => {
+      const run = await runCompat(example, inData(cluster))
+      expectEqual(run, result)
+      const {folder: at} = run
+      expect(mostOfSum(at, 'input_tokens', 'output_tokens')).below(256)
+    })
+  }
+})
+
 describe("LLMServingSim's published example of PIM", () => {
   const cluster = `${clusters}/single_node_pim_instance.json`
   const result = 'llmservingsim/outputs/example_pim_run.csv'
@@ -120,6 +137,13 @@ describe("LLMServingSim's published example of PIM", () => {
     // Its flag --enable-attn-offloading is a key of the instance as well.
     const path = clusterWith({enable_attn_offloading: true}, 'single_node_pim_instance')
     expectEqual(await runCompat(example, path), result)
+  })
+
+  const cut = 'llmservingsim/outputs/example_pim_sub_batch_run.csv'
+  published('example_pim_sub_batch_run.csv', [perf, example, cluster, cut], async () => {
+    const keys = {enable_attn_offloading: true, enable_sub_batch_interleaving: true}
+    const path = clusterWith(keys, 'single_node_pim_instance')
+    expectEqual(await runCompat(example, path), cut)
   })
 })
 

@@ -82,6 +82,17 @@ export const readOurs = (runFolder: string, itlFile: string): Map<number, Row> =
   )
 }
 
+/** The largest sum of two columns of `requests.csv` in a row. */
+export const mostOfSum = (runFolder: string, one: string, other: string): number => {
+  const [header, ...lines] = readFileSync(join(runFolder, 'requests.csv'), 'utf8')
+    .trim()
+    .split('\n')
+  const names = header!.split(',')
+  const [a, b] = [names.indexOf(one), names.indexOf(other)]
+  if (a < 0 || b < 0) throw new Error(`requests.csv has no ${one} or ${other}`)
+  return Math.max(...lines.map((line) => Number(line.split(',')[a]) + Number(line.split(',')[b])))
+}
+
 /** Σ of a column of `requests.csv`. */
 export const sumOfColumn = (runFolder: string, name: string): number => {
   const [header, ...lines] = readFileSync(join(runFolder, 'requests.csv'), 'utf8')
