@@ -1,5 +1,5 @@
 /** Loads engine profiles: `engines/*.yaml` by name or release, a user's own file by path. */
-import {readdir} from 'node:fs/promises'
+import {readdirSync} from 'node:fs'
 import {basename, dirname, extname, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
@@ -47,7 +47,9 @@ export const loadEngine = async (nameOrPath: string): Promise<FoundEngine> => {
 
 /** Every profile of the catalogue, in alphabetical order. */
 export const listEngines = async (): Promise<EngineProfile[]> => {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.yaml')).sort()
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()
   return Promise.all(names.map((name) => readProfile(`${folder}${name}`)))
 }
 

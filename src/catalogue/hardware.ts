@@ -2,7 +2,7 @@
  * Loads accelerators: `hardware/*.yaml` by name or alias, a user's own file by path.
  * Only the file asked for is read; an alias costs a look into the others.
  */
-import {readdir} from 'node:fs/promises'
+import {readdirSync} from 'node:fs'
 import {basename, dirname, extname, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
@@ -38,7 +38,7 @@ export const hardwarePath = async (nameOrPath: string): Promise<string> =>
 
 /** Every accelerator of the catalogue, in alphabetical order of id. */
 export const listHardware = async (): Promise<Hardware[]> => {
-  const paths = await cataloguePaths()
+  const paths = cataloguePaths()
   return Promise.all(paths.map((path) => loadHardware(path)))
 }
 
@@ -85,17 +85,15 @@ const isPath = (text: string): boolean => /\.ya?ml$/i.test(text) || /[/\\]/.test
 
 const stem = (path: string): string => basename(path, extname(path))
 
-const cataloguePaths = async (): Promise<string[]> => {
-  const names = await readdir(folder)
-  return names
+const cataloguePaths = (): string[] =>
+  readdirSync(folder)
     .filter((name) => name.endsWith('.yaml'))
     .map(stem)
     .sort()
     .map((id) => `${folder}${id}.yaml`)
-}
 
 const catalogueFile = async (name: string): Promise<string> => {
-  const paths = await cataloguePaths()
+  const paths = cataloguePaths()
   const direct = paths.find((path) => plain(stem(path)) === plain(name))
   if (direct) return direct
   const known: string[] = paths.map(stem)

@@ -3,6 +3,7 @@
  * The YAML files are the source; `node models/build-index.js` writes the index and a test holds the two together.
  */
 
+import {readFileSync} from 'node:fs'
 import {readdir, readFile} from 'node:fs/promises'
 import type {ModelFile} from './model-file.js'
 
@@ -24,4 +25,4 @@ export const indexText = (files: readonly ModelFile[]): string =>
 
 /** The shipped catalogue, as the index has it. */
 export const readModelIndex = async (): Promise<readonly ModelFile[]> =>
-  JSON.parse(await readFile(new URL('index.json', modelFolder), 'utf8')) as ModelFile[]
+  JSON.parse(readFileSync(new URL('index.json', modelFolder), 'utf8')) as ModelFile[]

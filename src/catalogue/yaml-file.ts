@@ -1,5 +1,5 @@
 /** Files in YAML that people write: how each of them is read, and where in it a fault stands. */
-import {readFile} from 'node:fs/promises'
+import {readFileSync} from 'node:fs'
 import {relative} from 'node:path'
 import type {Document} from 'yaml'
 import {Problem, type ProblemCode} from '../errors.js'
@@ -26,10 +26,15 @@ export const readYamlFile = async (
   suggestions: readonly string[] = [],
 ): Promise<YamlFile> => {
   const name = shownPath(path)
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+  let text: string
+  try {
+    // Not through the thread pool: small files are read long before it has its turn.
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const cause = error as NodeJS.ErrnoException
     const message = `${name}: ${unreadable[cause.code ?? ''] ?? `it cannot be read (${cause.code})`}.`
     throw new Problem(code, message, {cause, suggestions})
-  })
+  }
   return parseYaml(text, {name, code})
 }
 
