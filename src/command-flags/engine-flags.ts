@@ -5,6 +5,8 @@ import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import {routers} from '../cluster/router.js'
 import {Problem} from '../errors.js'
 import {
+  type All2allBackend,
+  all2allBackends,
   defaultModel,
   latencySources,
   type RunRequest,
@@ -135,6 +137,12 @@ export const engineFlags = {
   ),
   'async-scheduling': choice('ENGINE', 'Plan a step while the one before runs (default: on).'),
 
+  'all2all-backend': Flags.option({
+    helpGroup: 'ENGINE',
+    options: all2allBackends,
+    summary: 'How tokens reach experts of other ranks (default: allgather_reducescatter).',
+  })(),
+
   latency: Flags.option({
     helpGroup: 'LATENCY',
     options: latencySources,
@@ -230,6 +238,7 @@ export interface EngineFlagValues {
   readonly 'enable-chunked-prefill'?: boolean | undefined
   readonly 'scheduler-reserve-full-isl'?: boolean | undefined
   readonly 'async-scheduling'?: boolean | undefined
+  readonly 'all2all-backend'?: All2allBackend | undefined
   readonly latency: RunRequest['latency']
   readonly profiles?: string | undefined
   readonly 'front-end': RunRequest['frontEnd']
@@ -329,6 +338,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
       enableChunkedPrefill: flags['enable-chunked-prefill'],
       reserveFullPrompt: flags['scheduler-reserve-full-isl'],
       asyncScheduling: flags['async-scheduling'],
+      all2allBackend: flags['all2all-backend'],
       dtype: flags.dtype,
       kvCacheDtype: flags['kv-cache-dtype'],
     },
