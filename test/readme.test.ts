@@ -139,7 +139,7 @@ describe('docs/simulate.md', () => {
     const page = await readFile(`${root}docs/simulate.md`, 'utf8')
     const cells = [...page.matchAll(/^\| (`--[^|]+) \|/gm)].map((match) => match[1]!)
     const listed = cells.flatMap((cell) =>
-      [...cell.matchAll(/--([a-z-]+)/g)].map(([, name]) => name),
+      [...cell.matchAll(/--([a-z0-9-]+)/g)].map(([, name]) => name),
     )
     const {commands} = await Config.load({root, ignoreManifest: true})
     const flags = Object.keys(commands.find(({id}) => id === 'simulate')!.flags)
@@ -151,7 +151,7 @@ describe('docs/listen.md', () => {
   it('has every flag of the command that simulate does not have, and no other', async () => {
     const page = await readFile(`${root}docs/listen.md`, 'utf8')
     const cells = [...page.matchAll(/^\| (`--[^|]+) \|/gm)].map((match) => match[1]!)
-    const listed = cells.map((cell) => /--([a-z-]+)/.exec(cell)![1]!)
+    const listed = cells.map((cell) => /--([a-z0-9-]+)/.exec(cell)![1]!)
     const {commands} = await Config.load({root, ignoreManifest: true})
     const flagsOf = (command: string) => commands.find(({id}) => id === command)!.flags
     const shared = new Set(Object.keys(flagsOf('simulate')))
