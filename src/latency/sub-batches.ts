@@ -38,7 +38,7 @@ export function withSubBatches({time, outside, layers, pim}: SubBatchRequest): S
   const layerNs = (shape: BatchShape) =>
     Math.max(0, time(withoutDecodes(shape, seen)) - outside(shape)) / layers
 
-  /** Two halves of the decodes; an odd one is charged to both. */
+  /** Two halves of the decodes; an odd one, and half of the longest context, is charged to both. */
   const halves = (shape: BatchShape): number => {
     halfOf(shape, part)
     return alternating(layers, layerNs(part), pim.decodes(part) / layers)
@@ -67,7 +67,9 @@ function halfOf(shape: BatchShape, into: BatchShape): void {
   into.tokens = decodes
   into.sequences = decodes
   into.decodes = decodes
-  into.decodeContext = (shape.decodeContext * decodes) / shape.decodes
+  // Halves of a balanced cut differ by no more than their longest context.
+  const {decodeContext, decodeContextMax} = shape
+  into.decodeContext = Math.min(decodeContext, (decodeContext + decodeContextMax) / 2)
   into.paddedTokens = Math.ceil(rowsOf(shape) / 2)
 }
 

@@ -69,10 +69,33 @@ describe('sub-batches that alternate', () => {
     )
   })
 
+  it('are no faster with more decodes or longer contexts', () => {
+    const count = fc.integer({min: 1, max: 300})
+    fc.assert(
+      fc.property(count, fc.nat(20_000), fc.nat(2000), fc.nat(200_000), (n, c, chunk, perRow) => {
+        const {cut} = stepsOf(1e6, perRow)
+        const chunks = chunk > 1 ? ([[chunk, 0]] as const) : []
+        const shape = shapeOf({chunks, contexts: new Array<number>(n).fill(c)})
+        const ns = cut(shape)
+        const {tokens, sequences, decodes, paddedTokens, decodeContext, decodeContextMax} = shape
+        const more = {
+          ...{tokens: tokens + 1, sequences: sequences + 1, decodes: decodes + 1},
+          paddedTokens: paddedTokens + 1,
+        }
+        expect(cut({...shape, ...more})).least(ns)
+        expect(cut({...shape, decodeContext: decodeContext + 50})).least(ns)
+        expect(cut({...shape, decodeContextMax: decodeContextMax + 50})).least(ns)
+      }),
+      {numRuns: 300},
+    )
+  })
+
   it('hide the shorter of the two where rows cost more than weights', () => {
     const {whole, cut} = stepsOf(0, 100_000)
     const shape = decodes(256, 400)
-    const attention = pim.decodes(decodes(128, 400)) / 32
+    // Of 256 · 400 tokens of context a half has at most one half, and half of the longest.
+    const half = {...decodes(128, 400), decodeContext: 128 * 400 + 200}
+    const attention = pim.decodes(half) / 32
     const multiply = (100_000 * 128) / 32
     const expected = 50_000 + alternating(32, multiply, attention)
     expect(cut(shape)).equal(Math.round(expected))
