@@ -80,9 +80,10 @@ export function pimLatency(
       ? withSubBatches({time, outside, layers: layerCount(model), pim: times})
       : withPim(time, times, emptyShape()),
     provenance: [
-      ...latency.provenance.map((line) =>
-        line.term === 'attention' ? {...line, term: 'attention of chunks'} : line,
-      ),
+      // No step mixes both in one kernel any more.
+      ...latency.provenance
+        .filter(({term}) => term !== 'attention of mixed steps')
+        .map((line) => (line.term === 'attention' ? {...line, term: 'attention of chunks'} : line)),
       {term: 'attention of decodes', from: 'class default', detail},
       ...(isCut
         ? [{term: 'sub-batches', from: 'class default', detail: 'two, where shorter'} as const]

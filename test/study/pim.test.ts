@@ -26,7 +26,7 @@ const request: RunRequest = {
 const pim = {spec: 'DDR4_8GB_3200_pim', subBatches: false}
 const trace = `${root}/traces/chat.csv`
 const run = (...flags: string[]) =>
-  llmsim('simulate', trace, '--hardware', 'H100', '--limit', '20', '--no-save', ...flags)
+  llmsim('simulate', trace, '--hardware', 'A6000', '--limit', '20', '--no-save', ...flags)
 
 describe('KV in memory that computes', () => {
   it('fills its channels, whatever the device has left', async () => {
@@ -77,6 +77,7 @@ describe('KV in memory that computes', () => {
       expect(terms.get('attention of decodes')!.detail).contain(`64 channels of ${name}`)
       expect(terms.has('attention of chunks')).equal(true)
       expect(terms.has('attention')).equal(false)
+      expect(terms.has('attention of mixed steps')).equal(false)
       expect(terms.has('sub-batches')).equal(true)
       // Nobody has measured it.
       expect(config.expected_error_percent).equal(null)
