@@ -8,6 +8,7 @@ import {dirname, join} from 'node:path'
 import {parseArgs} from 'node:util'
 import {workloads} from './cases.js'
 import {deployment, poisson, run} from './engine.js'
+import {fleet} from './fleet.js'
 import {growth} from './growth.js'
 import {mainCase} from './main.js'
 import {portBench} from './port.js'
@@ -33,6 +34,7 @@ const sections = {
   traces: {title: 'Known traces', measure: traces},
   start: {title: 'Start-up', measure: startUp},
   cases: {title: 'Other workloads', measure: () => workloads({requests: 50_000})},
+  fleet: {title: 'A fleet', measure: () => fleet({requests: Number(values.requests)})},
   reference: {title: 'Beside the plain engine', measure: reference},
   port: {title: 'The port', measure: async () => portRows(await portBench())},
   growth: {title: 'Growth', measure: () => growth({sizes: values.sizes.split(',').map(Number)})},
