@@ -13,7 +13,7 @@ const on = (engine, layout = {}) =>
 const cases = [
   {
     name: 'plain',
-    stresses: 'joins and leaves: two steps a request',
+    stresses: 'joins and leaves',
     async build(requests) {
       const deployment = await on({})
       return {
