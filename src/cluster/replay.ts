@@ -188,9 +188,14 @@ export class Replayer implements RequestSink {
   cancelled(slot: number, now: Ns, produced: number): void {
     const row = this.#requests.row[slot]!
     const part = this.#parts.of(row)
-    part.outcomes.status[row - part.base] = status.cancelled
-    part.outcomes.producedTokens[row - part.base] = produced
+    const at = row - part.base
+    part.outcomes.status[at] = status.cancelled
+    part.outcomes.finishedAt[at] = now
+    part.outcomes.producedTokens[at] = produced
+    this.#lastFinish = Math.max(this.#lastFinish, now)
     this.#leave(part, slot, now)
+    // A token that was still on its way when the client hung up.
+    if (part.outcomes.firstTokenAt[at]! > now) part.outcomes.firstTokenAt[at] = Number.NaN
   }
 
   settle(now: Ns): void {

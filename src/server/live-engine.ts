@@ -71,8 +71,11 @@ export class LiveEngine implements Backend {
       {
         finished: (slot, now) => this.#finish(slot, now),
         rejected: (slot, now, reason) => this.#reject(slot, now, reason),
-        cancelled: (slot, _now, produced) => {
-          this.#live[slot]!.cancelled = this.#timesOf(slot, Number.NaN, produced)
+        cancelled: (slot, now, produced) => {
+          const times = this.#timesOf(slot, Number.NaN, produced)
+          // A token that was still on its way did not come.
+          const firstTokenAt = times.firstTokenAt > now ? Number.NaN : times.firstTokenAt
+          this.#live[slot]!.cancelled = {...times, firstTokenAt}
         },
       },
     )

@@ -15,6 +15,7 @@ export interface Outcomes {
   /** When its first tokens were first scheduled. */
   readonly scheduledAt: Float64Array
   readonly firstTokenAt: Float64Array
+  /** When the last token came, or its client hung up; NaN: it was turned away. */
   readonly finishedAt: Float64Array
   /** Output tokens produced (all of them unless cancelled). */
   readonly producedTokens: Int32Array

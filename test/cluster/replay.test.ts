@@ -126,8 +126,8 @@ describe('replay: order at equal times', () => {
       'completed',
     ])
     expect(timesOf(run).slice(1, 4)).deep.equal([
-      [10, never, never, never],
-      [10, never, never, never],
+      [10, never, never, 10],
+      [10, never, never, 10],
       [10, 10, 20, 20],
     ])
     expect(run.steps.map(({shape}) => shape.tokens)).deep.equal([8, 5, 1])
@@ -201,7 +201,7 @@ describe('replay: sessions', () => {
     // The batch that held the cancelled turn goes on to 25.
     expect(timesOf(run)).deep.equal([
       [0, never, never, never],
-      [5, 5, 15, never],
+      [5, 5, 15, 23],
       [28, 28, 38, 38],
       [38, never, never, never],
       [38, 38, 48, 48],
@@ -256,7 +256,7 @@ describe('replay: clients that leave', () => {
     for (const leaves of [0, 9, 10]) {
       const run = leaving(leaves)
       expect(statusesOf(run)).deep.equal(['cancelled'])
-      expect(timesOf(run)).deep.equal([[10, never, never, never]])
+      expect(timesOf(run)).deep.equal([[10, never, never, 10]])
       expect(run.steps).deep.equal([])
     }
   })
@@ -285,7 +285,7 @@ describe('replay: clients that leave', () => {
       ],
       engine: {maxNumSeqs: 1},
     })
-    expect(timesOf(run)[1]).deep.equal([0, never, never, never])
+    expect(timesOf(run)[1]).deep.equal([0, never, never, 20])
   })
 
   it('in flight keep what they got, and lose what they did not', () => {

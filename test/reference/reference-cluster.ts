@@ -261,8 +261,8 @@ class ReferenceCluster {
     const {prefill, decode, stage} = journey
     this.#corners.add(`cancelled in ${stage}`)
     if (stage === 'prefill') decode.expected -= 1
-    if (stage === 'prefill') prefill!.engine.cancel(row)
-    else decode.engine.cancel(row)
+    if (stage === 'prefill') prefill!.engine.cancel(row, now)
+    else decode.engine.cancel(row, now)
     if (stage === 'queue' || stage === 'transfer') prefill!.engine.release(row)
     this.#transfers = this.#transfers.filter((transfer) => transfer.journey !== journey)
     this.#leave(journey, now, 'cancelled')
@@ -279,6 +279,7 @@ class ReferenceCluster {
       status,
       instance: decode.instance,
       isRejected: status === 'rejected',
+      finishedAt: status === 'cancelled' ? now : own.finishedAt,
       scheduledAt: prompt?.scheduledAt ?? own.scheduledAt,
       cachedTokens: prompt?.cachedTokens ?? own.cachedTokens,
       preemptions: own.preemptions + (prompt?.preemptions ?? 0),

@@ -159,7 +159,7 @@ export class ReferenceEngine {
     this.waiting.push(request)
   }
 
-  cancel(row: number): void {
+  cancel(row: number, now: number): void {
     const request = this.requests.get(row)
     if (request?.result.status !== 'pending') return
     const place = this.waiting.includes(request)
@@ -171,6 +171,7 @@ export class ReferenceEngine {
         : 'running'
     this.visit(`cancelled: ${place}`)
     request.result.status = 'cancelled'
+    request.result.finishedAt = now
     this.#remove(request)
     this.waiting = this.waiting.filter((other) => other !== request)
   }

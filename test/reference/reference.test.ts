@@ -376,7 +376,7 @@ describe('reference engine: cancels', () => {
     ])
     expect(column(run, 'freeBlocks').slice(0, 3)).to.deep.equal([98, 96, 98])
     expect(run.requests[1]).to.deep.include({status: 'cancelled', producedTokens: 1, gaps: []})
-    expect(run.requests[1]?.finishedAt).to.be.NaN
+    expect(run.requests[1]?.finishedAt).to.equal(30)
     expect(run.requests[0]?.gaps).to.deep.equal([20, 10, 10, 10])
   })
 

@@ -11,7 +11,7 @@ export interface RequestResult {
   /** When the plan was made that first admitted it. */
   scheduledAt: number
   firstTokenAt: number
-  /** Completed requests only. */
+  /** Last token, or when the client hung up. */
   finishedAt: number
   producedTokens: number
   cachedTokens: number

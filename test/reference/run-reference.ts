@@ -82,7 +82,7 @@ export const runReference = (
     const now = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY))
     if (now === Number.POSITIVE_INFINITY) break
     while (arrivals[0]?.time === now) engine.enqueue(arrivals.shift()!.row)
-    while (cancels[0]?.time === now) engine.cancel(cancels.shift()!.row)
+    while (cancels[0]?.time === now) engine.cancel(cancels.shift()!.row, now)
     const ended = batches[0]?.end === now
     if (ended) engine.complete(batches.shift()!.picks, now)
     if (ended || batches.length === 0) plan(now)

@@ -229,7 +229,7 @@ describe('the live engine', () => {
             arrivedAt: outcomes.arrivedAt[row]!,
             scheduledAt: outcomes.scheduledAt[row]!,
             firstTokenAt: outcomes.firstTokenAt[row]!,
-            finishedAt: outcomes.finishedAt[row]!,
+            finishedAt: outcome === 'cancelled' ? Number.NaN : outcomes.finishedAt[row]!,
             producedTokens: outcomes.producedTokens[row]!,
             cachedTokens: outcomes.cachedTokens[row]!,
             preemptions: outcomes.preemptions[row]!,

@@ -87,7 +87,8 @@ describe('live = simulated', () => {
       }
       expect(ns('predicted_queue_ms')).deep.equal(outcomes.scheduledAt[row]!)
       expect(ns('predicted_ttft_ms')).deep.equal(outcomes.firstTokenAt[row]!)
-      expect(ns('predicted_e2e_ms')).deep.equal(outcomes.finishedAt[row]!)
+      if (status === 'completed') expect(ns('predicted_e2e_ms')).equal(outcomes.finishedAt[row]!)
+      else expect(extra('predicted_e2e_ms', row)).equal('')
       expect(Number(extra('cached_tokens', row))).equal(outcomes.cachedTokens[row]!)
       expect(Number(extra('produced_tokens', row))).equal(outcomes.producedTokens[row]!)
       if (status === 'completed') served.completed++
