@@ -42,8 +42,7 @@ export class HttpSink implements AnswerSink {
   open(ttft: number): void {
     this.#isOpen = true
     this.#setTtft(ttft)
-    // What a client waits for most does not wait for the pieces of others.
-    process.nextTick(this.flush)
+    this.#flusher.add(this)
   }
 
   #setTtft(ttft: number): void {
@@ -51,13 +50,17 @@ export class HttpSink implements AnswerSink {
   }
 
   push(text: string): void {
-    if (this.#buffer === '') this.#flusher.add(this)
+    const isFirst = !this.#reply.raw.headersSent
+    if (this.#buffer === '' && !isFirst) this.#flusher.add(this)
     this.#buffer += text
+    // What a client waits for most does not wait for the pieces of others.
+    if (isFirst) this.flush()
   }
 
   end(text: string): void {
     this.#isEnding = true
-    this.push(text)
+    this.#buffer += text
+    this.flush()
   }
 
   /** Writes what has come together. */

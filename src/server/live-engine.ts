@@ -34,6 +34,8 @@ export interface LiveEngineParts {
   /** Made with what routers may ask about the requests. */
   readonly simulation: (live: LivePrefixes) => ModelledCluster
   readonly clock: ModelClock
+  /** How long tokens are on their way from here to a client: events happen so much before their time. Default: 0. */
+  readonly leadNs?: Ns | undefined
   /** Told of gaps between tokens, now and then: `count` of `ns`. */
   readonly onGaps?: ((ns: Ns, count: number) => void) | undefined
 }
@@ -41,6 +43,7 @@ export interface LiveEngineParts {
 export class LiveEngine implements Backend {
   readonly cluster: Cluster
   readonly #clock: ModelClock
+  readonly #leadNs: Ns
   readonly #prefixes = new LivePrefixes()
   readonly #streams: TokenStreams[] = []
   readonly #live: (Live | undefined)[] = []
@@ -48,6 +51,8 @@ export class LiveEngine implements Backend {
   #past: Ns = -1
   /** What clients have later than the engine (`afterNs` of the front end), in order. */
   readonly #due: {readonly at: Ns; readonly run: () => void}[] = []
+  /** Behind a front end arrivals have an order of their own. */
+  #lastArrival: Ns = -1
   readonly #onGaps: LiveEngineParts['onGaps']
   /** Requests so far. */
   #arrivals = 0
@@ -55,8 +60,9 @@ export class LiveEngine implements Backend {
   /** Of requests that ended; all other tokens are counted by the engines. */
   #firstTokens = 0
 
-  constructor({simulation, clock, onGaps}: LiveEngineParts) {
+  constructor({simulation, clock, leadNs = 0, onGaps}: LiveEngineParts) {
     this.#clock = clock
+    this.#leadNs = leadNs
     this.#onGaps = onGaps
     this.cluster = buildSimulation(
       {
@@ -114,7 +120,7 @@ export class LiveEngine implements Backend {
   }
 
   submit(request: LiveRequest, observer: LiveObserver, receivedAt: Ns): Ticket {
-    const now = this.#enter(receivedAt)
+    const now = this.#arrive(receivedAt)
     const {requests} = this.cluster
     const slot = requests.take()
     // As in its recording: draws that belong to a row are the same in a replay.
@@ -146,6 +152,17 @@ export class LiveEngine implements Backend {
     for (const streams of this.#streams) streams.add(slot, reader)
   }
 
+  /**
+   * The time of an arrival. While it is in the front end no engine can tell whether it came before or after what has
+   * happened, so it keeps the time at which it came.
+   */
+  #arrive(receivedAt: Ns): Ns {
+    if (!this.cluster.takesAhead) return this.#enter(receivedAt)
+    const {delayNs} = this.cluster.replicas[0]!.frontEnd
+    this.#lastArrival = Math.max(receivedAt, this.#lastArrival + 1, this.#past - delayNs + 1)
+    return this.#lastArrival
+  }
+
   /** The time of an input: after all that has happened, and everything before it happens now. */
   #enter(at: Ns): Ns {
     const now = Math.max(at, this.#past + 1)
@@ -165,9 +182,9 @@ export class LiveEngine implements Backend {
     return {at, times: live.cancelled!}
   }
 
-  /** Everything up to now happens. */
+  /** Everything that clients will have seen by the time it is due happens. */
   readonly #wake = (): void => {
-    const now = Math.max(this.#clock.now(), this.#past)
+    const now = Math.max(this.#clock.now() + this.#leadNs, this.#past)
     this.cluster.advanceTo(now)
     this.#past = now
     this.#sleep()
@@ -180,7 +197,7 @@ export class LiveEngine implements Backend {
     while (done < this.#due.length && this.#due[done]!.at <= now) this.#due[done++]!.run()
     if (done > 0) this.#due.splice(0, done)
     const next = Math.min(this.cluster.nextEventAt(), this.#due[0]?.at ?? Number.POSITIVE_INFINITY)
-    this.#clock.wakeAt(next, this.#wake)
+    this.#clock.wakeAt(next - this.#leadNs, this.#wake)
   }
 
   /** Calls `run` with the time at which a client sees what an engine did at `at`. */

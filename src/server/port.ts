@@ -129,6 +129,12 @@ function newSalt(): number {
   return (bytes.readUInt32LE(0) % 2 ** 21) * 2 ** 32 + bytes.readUInt32LE(4)
 }
 
+/**
+ * What this port itself takes of a request's time, both ways together, on loopback (docs/listen.md, "Timing"). The
+ * front end of the model has it already: that was measured by clients.
+ */
+const ownWayMs = 1
+
 function backendOf(
   options: PortOptions,
   queue: FairQueue,
@@ -136,7 +142,8 @@ function backendOf(
 ): Backend {
   const clock = new WallClock(options.speed)
   if (options.respond === 'instant') return new InstantBackend(clock, queue)
-  return new LiveEngine({simulation: options.simulation, clock, onGaps})
+  const leadNs = Math.round(ownWayMs * 1e6 * options.speed)
+  return new LiveEngine({simulation: options.simulation, clock, leadNs, onGaps})
 }
 
 const proxyTo = (url: URL) => ({
