@@ -60,6 +60,7 @@ export class Recorder {
   #journal: OpenJournal
   #pending: Pending[] = []
   #flushing: NodeJS.Immediate | undefined
+  #isEnding = false
   #retry: NodeJS.Timeout | undefined
   #partSince = performance.now()
 
@@ -91,10 +92,18 @@ export class Recorder {
     this.#soon()
   }
 
-  /** A request has ended. `fate` is called soon, in a later turn of the event loop. */
+  /** A request has ended. `fate` is called soon, when what runs now is done. */
   end(row: RecordedRow, fate?: RowFate): void {
     this.#pending.push({row, fate})
-    this.#soon()
+    if (this.#isEnding) return
+    // All that end at one event together, and before other streams are written to.
+    this.#isEnding = true
+    process.nextTick(this.#flushEnded)
+  }
+
+  readonly #flushEnded = (): void => {
+    this.#isEnding = false
+    if (this.#pending.length > 0) this.flush()
   }
 
   #soon(): void {
