@@ -130,10 +130,10 @@ function newSalt(): number {
 }
 
 /**
- * What this port itself takes of a request's time, both ways together, on loopback (docs/listen.md, "Timing"). The
+ * What this port itself takes of a request's time, both ways together: the median on loopback (docs/listen.md). The
  * front end of the model has it already: that was measured by clients.
  */
-const ownWayMs = 1
+const ownWayMs = 1.5
 
 function backendOf(
   options: PortOptions,
