@@ -38,6 +38,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'kernel-samples.ts',
     'kernel-tables.ts',
     'layer-tables.ts',
+    'memory-devices.ts',
     'memory.ts',
     'model-arithmetic.ts',
     'model-shape.ts',

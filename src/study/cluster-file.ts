@@ -5,6 +5,7 @@ import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
+import {memoryKeys, memorySchema} from './memory-schema.js'
 import {all2allBackends} from './run-request.js'
 
 const size = z.int().min(1)
@@ -109,6 +110,7 @@ const schema = z
       .strictObject({bandwidth_gb_s: positive, latency_us: z.number().min(0).default(10)})
       .optional(),
     topology: z.array(dimension).min(1).optional(),
+    memory: memorySchema.optional(),
     admission: z.array(admission).min(1).optional(),
   })
   .superRefine((file, context) => {
@@ -204,6 +206,8 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   if (last === 'topology') return Object.keys(dimension.shape)
   if (last === 'admission') return Object.keys(admission.shape)
   if (last === 'hand_off') return ['stream', 'stay_below']
+  if (last === 'memory') return Object.keys(memorySchema.shape)
+  if (last !== undefined && last in memorySchema.shape) return memoryKeys
   if (last === 'network') return ['bandwidth_gb_s', 'latency_us']
   return Object.keys(schema.shape)
 }

@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
+import {memoriesOf} from '#llmsim/study/memory-schema.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
 
@@ -31,6 +32,7 @@ decode_router: {name: weighted, weights: {prefix: 1, queue: 2, kv: 3}}
 router_view_age_ms: 100
 hand_off: {stream: by layer, stay_below: 64}
 network: {bandwidth_gb_s: 25}
+memory: {cpu: {capacity_gb: 512}, cxl: {capacity_gb: 256, bandwidth_gb_s: 28, devices: 4}}
 admission:
   - {name: urgent, up_to_priority: 0, requests_per_s: 100}
   - {name: others, up_to_priority: 9, max_waiting: 50}
@@ -52,6 +54,10 @@ describe('a cluster file of ours', () => {
     ])
     expect(file.network).deep.equal({bandwidth_gb_s: 25, latency_us: 10})
     expect(file.router).deep.equal({name: 'prefix-affinity', weights: undefined})
+    expect(memoriesOf(file.memory)).deep.equal({
+      cpu: {capacityBytes: 512e9, gbPerS: undefined, latencyNs: 1000, devices: undefined},
+      cxl: {capacityBytes: 256e9, gbPerS: 28, latencyNs: 1000, devices: 4},
+    })
   })
 
   const faults: readonly (readonly [change: string, to: string, says: string])[] = [
@@ -75,10 +81,14 @@ describe('a cluster file of ours', () => {
       '14:20: hand_off.stream must be one of at the end, by layer.',
     ],
     ['bandwidth_gb_s: 25', 'bandwidth_gb_s: 0', '15:27: network.bandwidth_gb_s must be above 0.'],
+    ['cpu: {', 'ram: {', '16:10: memory.ram is not a known key.'],
+    ['capacity_gb: 512', 'capacity: 512', '16:16: memory.cpu.capacity is not a known key.'],
+    ['capacity_gb: 512', 'capacity_gb: 0', '16:29: memory.cpu.capacity_gb must be above 0.'],
+    ['capacity_gb: 256, ', '', '16:40: memory.cxl.capacity_gb is missing; it must be a number.'],
     [
       'requests_per_s: 100',
       'burst: 5',
-      '17:46: admission[0].burst needs requests_per_s or tokens_per_s.',
+      '18:46: admission[0].burst needs requests_per_s or tokens_per_s.',
     ],
     [
       'hardware: H100\n',

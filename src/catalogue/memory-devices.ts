@@ -1,0 +1,24 @@
+/** Memories beside the accelerators: of the host, behind CXL, on NVMe. What they hold and how fast they give it. */
+
+export const memoryKinds = ['cpu', 'cxl', 'nvme'] as const
+export type MemoryKind = (typeof memoryKinds)[number]
+
+/** One memory, and the accelerators that share it. */
+export interface MemoryDevice {
+  /** Undefined: nobody checks it. */
+  readonly capacityBytes: number | undefined
+  /** 10^9 bytes per second for all who share it; undefined: the link of each accelerator is the limit. */
+  readonly gbPerS: number | undefined
+  /** Until the first byte of a transfer. */
+  readonly latencyNs: number
+  /** Accelerators in the order of the cluster file that share one such memory; undefined: all of them share one. */
+  readonly devices: number | undefined
+}
+
+export type MemoryDevices = {readonly [Kind in MemoryKind]?: MemoryDevice | undefined}
+
+/**
+ * µs until the first byte, where nobody says: orders of magnitude, as inference-sim (BLIS) has them for host memory over
+ * PCIe (1 µs) and a PCIe 4 drive (80 µs); CXL memory is reached over the same PCIe.
+ */
+export const defaultLatencyUs: Readonly<Record<MemoryKind, number>> = {cpu: 1, cxl: 1, nvme: 80}

@@ -1,0 +1,49 @@
+/** The section `memory` of a cluster file. docs/cluster.md. */
+import {z} from 'zod'
+import {
+  defaultLatencyUs,
+  type MemoryDevice,
+  type MemoryDevices,
+  type MemoryKind,
+  memoryKinds,
+} from '../catalogue/memory-devices.js'
+
+const positive = z.number().positive()
+
+const memoryOf = (kind: MemoryKind) => ({
+  latency_us: z.number().min(0).default(defaultLatencyUs[kind]),
+  devices: z.int().min(1).optional(),
+})
+
+/** Host memory is there anyway; others are what the file says of them. */
+const host = z.strictObject({
+  capacity_gb: positive.optional(),
+  bandwidth_gb_s: positive.optional(),
+  ...memoryOf('cpu'),
+})
+const added = (kind: MemoryKind) =>
+  z.strictObject({capacity_gb: positive, bandwidth_gb_s: positive, ...memoryOf(kind)})
+
+export const memorySchema = z.strictObject({
+  cpu: host.optional(),
+  cxl: added('cxl').optional(),
+  nvme: added('nvme').optional(),
+})
+
+export const memoryKeys = Object.keys(host.shape)
+
+/** The memories that a file describes. */
+export function memoriesOf(given: z.infer<typeof memorySchema> | undefined): MemoryDevices {
+  const found: {[Kind in MemoryKind]?: MemoryDevice} = {}
+  for (const kind of memoryKinds) {
+    const memory = given?.[kind]
+    if (memory === undefined) continue
+    found[kind] = {
+      capacityBytes: memory.capacity_gb === undefined ? undefined : memory.capacity_gb * 1e9,
+      gbPerS: memory.bandwidth_gb_s,
+      latencyNs: memory.latency_us * 1000,
+      devices: memory.devices,
+    }
+  }
+  return found
+}
