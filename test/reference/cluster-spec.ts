@@ -21,6 +21,7 @@ import {
 } from './case-spec.js'
 import type {ReferenceClusterCase, ReferenceMember} from './reference-cluster.js'
 import type {ReferenceConfig} from './reference-engine.js'
+import type {PoolOf, ReferenceTiersCase, TierOf} from './reference-tiers.js'
 
 interface MemberSpec {
   readonly config: Omit<ReferenceConfig, 'policy'>
@@ -52,6 +53,29 @@ export interface ClusterSpec {
   readonly firstToken: ReferenceClusterCase['firstToken']
   readonly stayBelow: number
   readonly link: {readonly latency: number; readonly perToken: number}
+  readonly tiers?: TiersSpec
+}
+
+interface TierSpec extends PoolOf {
+  readonly maxPending: number
+}
+
+interface TimeSpec {
+  readonly latency: number
+  readonly perBlock: number
+}
+
+interface TiersSpec {
+  /** The nearest first. */
+  readonly tiers: readonly TierSpec[]
+  /** From this place on all members share the pools. */
+  readonly sharedFrom: number
+  /** Of each member: whether it has tiers at all, and blocks of its pools more than the specs say. */
+  readonly members: readonly {readonly has: boolean; readonly more: number}[]
+  /** Most tokens that a device may hold, so that blocks are soon taken for others. */
+  readonly deviceTokens: number
+  readonly read: TimeSpec
+  readonly write: TimeSpec
 }
 
 const members: fc.Arbitrary<MemberSpec> = fc.record({
@@ -69,23 +93,101 @@ const clients: fc.Arbitrary<ClientSpec> = fc.record({
   leaves: mostly(6, fc.constant(-1), fc.nat(400), fc.nat(40)),
 })
 
-export const clusterSpecs: fc.Arbitrary<ClusterSpec> = fc.record({
-  clients: fc.array(clients, {minLength: 1, maxLength: 30, size: 'max'}),
-  spanTokens: fc.constantFrom(2, 4, 8),
-  members: fc.array(members, {minLength: 2, maxLength: 5, size: 'max'}),
-  topology: fc.constantFrom(
-    'alike',
-    'prefill and decode',
-    'prefill and decode',
-    'ranks',
-    'ranks and others',
-  ),
-  prefills: fc.integer({min: 1, max: 4}),
-  router: fc.constantFrom('round-robin', 'least-requests'),
-  firstToken: mostly(3, fc.constant('decode' as const), fc.constant('prefill' as const)),
-  stayBelow: mostly(2, fc.constant(0), fc.integer({min: 1, max: 20})),
-  link: fc.record({latency: fc.constantFrom(1, 10, 50), perToken: fc.constantFrom(0, 1, 10)}),
+interface Size {
+  readonly clients: {readonly minLength: number; readonly maxLength: number}
+  readonly members: {readonly minLength: number; readonly maxLength: number}
+}
+
+const specsOf = (size: Size): fc.Arbitrary<ClusterSpec> =>
+  fc.record({
+    clients: fc.array(clients, {...size.clients, size: 'max'}),
+    spanTokens: fc.constantFrom(2, 4, 8),
+    members: fc.array(members, {...size.members, size: 'max'}),
+    topology: fc.constantFrom(
+      'alike',
+      'prefill and decode',
+      'prefill and decode',
+      'ranks',
+      'ranks and others',
+    ),
+    prefills: fc.integer({min: 1, max: 4}),
+    router: fc.constantFrom('round-robin', 'least-requests'),
+    firstToken: mostly(3, fc.constant('decode' as const), fc.constant('prefill' as const)),
+    stayBelow: mostly(2, fc.constant(0), fc.integer({min: 1, max: 20})),
+    link: fc.record({latency: fc.constantFrom(1, 10, 50), perToken: fc.constantFrom(0, 1, 10)}),
+  })
+
+export const clusterSpecs = specsOf({
+  clients: {minLength: 1, maxLength: 30},
+  members: {minLength: 2, maxLength: 5},
 })
+
+const tierTimes: fc.Arbitrary<TimeSpec> = fc.record({
+  latency: fc.oneof(fc.integer({min: 1, max: 8}), fc.integer({min: 1, max: 60})),
+  perBlock: fc.integer({min: 0, max: 5}),
+})
+
+const tiers: fc.Arbitrary<TiersSpec> = fc.record({
+  tiers: fc.array(
+    fc.record({
+      blocks: mostly(2, fc.integer({min: 10, max: 40}), fc.integer({min: 1, max: 9})),
+      write: fc.constantFrom('through', 'on eviction'),
+      maxPending: mostly(2, fc.integer({min: 8, max: 20}), fc.integer({min: 1, max: 7})),
+    }),
+    {minLength: 1, maxLength: 3, size: 'max'},
+  ),
+  sharedFrom: fc.integer({min: 0, max: 3}),
+  members: fc.array(
+    fc.record({
+      has: mostly(7, fc.constant(true), fc.constant(false)),
+      more: fc.constantFrom(0, 0, 3),
+    }),
+    {minLength: 3, maxLength: 3},
+  ),
+  deviceTokens: fc.constantFrom(28, 36, 48, 64, 100),
+  read: tierTimes,
+  write: tierTimes,
+})
+
+/** Clusters with memory below their devices; on their own, so that the others stay what they are. */
+export const tieredClusterSpecs: fc.Arbitrary<ClusterSpec> = fc
+  .record({
+    spec: specsOf({
+      clients: {minLength: 8, maxLength: 40},
+      members: {minLength: 2, maxLength: 3},
+    }),
+    tiers,
+  })
+  .map(({spec, tiers: below}) => ({
+    ...spec,
+    clients: spec.clients.map(comingAgain),
+    members: spec.members.map(above(spec, below)),
+    tiers: below,
+  }))
+
+/** Most prompts were seen before, so that tiers are of use. */
+const comingAgain = (client: ClientSpec, row: number): ClientSpec => {
+  const {content, known} = client.request
+  const request: RequestSpec = {
+    ...client.request,
+    content: content.kind === 'fresh' && row % 3 > 0 ? {kind: 'identical', of: row * 5} : content,
+    known: known === 'none' && row % 4 > 0 ? 'prompt' : known,
+  }
+  return {...client, request}
+}
+
+/** What members need for their tiers: prefix caching, small blocks, of one size where they share pools. */
+const above =
+  (spec: ClusterSpec, below: TiersSpec) =>
+  (member: MemberSpec, i: number): MemberSpec => {
+    const {config} = member
+    const isShared = below.sharedFrom < below.tiers.length
+    const blockSize = Math.min(4, isShared ? spec.members[0]!.config.blockSize : config.blockSize)
+    const tokens = Math.min(config.blocks * config.blockSize, below.deviceTokens)
+    const blocks = Math.ceil(tokens / blockSize)
+    const enablePrefixCaching = config.enablePrefixCaching || below.members[i]!.has
+    return {...member, config: {...config, blockSize, blocks, enablePrefixCaching}}
+  }
 
 export const buildCluster = (spec: ClusterSpec): ReferenceClusterCase => {
   const {topology, link, router, firstToken} = spec
@@ -98,6 +200,30 @@ export const buildCluster = (spec: ClusterSpec): ReferenceClusterCase => {
     firstToken: isShared ? firstToken : 'decode',
     stayBelow: isShared && firstToken === 'decode' ? spec.stayBelow : 0,
     transfer: (tokens) => link.latency + link.perToken * tokens,
+    ...(spec.tiers && {tiers: tiersOf(spec, spec.tiers)}),
+  }
+}
+
+const tiersOf = (spec: ClusterSpec, below: TiersSpec): ReferenceTiersCase => {
+  const pools: PoolOf[] = []
+  const addPool = ({blocks, write}: TierSpec, more: number) =>
+    pools.push({blocks: blocks + more, write}) - 1
+  const shared = below.tiers.map((tier, i) => (i < below.sharedFrom ? -1 : addPool(tier, 0)))
+  const of = spec.members.map((_, member): TierOf[] => {
+    const {has, more} = below.members[member]!
+    if (!has) return []
+    return below.tiers.map((tier, i) => ({
+      pool: i < below.sharedFrom ? addPool(tier, more) : shared[i]!,
+      maxPending: tier.maxPending,
+    }))
+  })
+  return {
+    of,
+    pools,
+    transfer: ({direction, tier, blocks}) => {
+      const {latency, perBlock} = direction === 'read' ? below.read : below.write
+      return latency + (perBlock + tier) * blocks
+    },
   }
 }
 

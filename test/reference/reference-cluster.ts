@@ -4,7 +4,14 @@
  */
 import type {BatchShape, StepTime} from '#llmsim/latency/step-time.js'
 import type {Trace} from '#llmsim/trace/trace.js'
-import {type Pick, type ReferenceConfig, ReferenceEngine, shapeOf} from './reference-engine.js'
+import {
+  type Entered,
+  type Pick,
+  type ReferenceConfig,
+  ReferenceEngine,
+  shapeOf,
+} from './reference-engine.js'
+import {ReferenceTiers, type ReferenceTiersCase} from './reference-tiers.js'
 import type {RequestResult} from './result.js'
 
 export interface ReferenceMember {
@@ -24,7 +31,16 @@ export interface ReferenceClusterCase {
   readonly stayBelow: number
   /** ns of a transfer of so many tokens. */
   readonly transfer: (tokens: number) => number
+  /** Memory below the devices. */
+  readonly tiers?: ReferenceTiersCase
 }
+
+/** Called after every instant at which something happened, for tests that look inside. */
+export type ClusterObserver = (
+  now: number,
+  tiers: ReferenceTiers,
+  engines: readonly ReferenceEngine[],
+) => void
 
 export interface ClusterRow extends Omit<RequestResult, 'reason'> {
   instance: number
@@ -35,11 +51,18 @@ export interface ReferenceClusterResult {
   readonly rows: readonly ClusterRow[]
   readonly freeBlocksAtEnd: readonly number[]
   readonly steps: readonly number[]
+  /** Per instance and tier. */
+  readonly tierHitTokens: readonly (readonly number[])[]
+  /** What is in each pool at the end, the oldest first. */
+  readonly pools: readonly (readonly string[])[]
+  /** Blocks that a writer had no room for, per instance and tier. */
+  readonly dropped: readonly (readonly number[])[]
   readonly corners: ReadonlySet<string>
 }
 
 interface Running {
   readonly picks: readonly Pick[]
+  readonly entered: readonly Entered[]
   readonly shape: BatchShape
   end: number
 }
@@ -73,6 +96,8 @@ interface Transfer {
 
 const never = Number.POSITIVE_INFINITY
 
+const noTiers: ReferenceTiersCase = {of: [], pools: [], transfer: () => 1}
+
 class ReferenceCluster {
   readonly #given: ReferenceClusterCase
   readonly #members: readonly Member[]
@@ -82,15 +107,19 @@ class ReferenceCluster {
   readonly #cancels: {time: number; row: number}[] = []
   #transfers: Transfer[] = []
   #transferCount = 0
+  readonly #tiers: ReferenceTiers
+  readonly #observe: ClusterObserver
   readonly #starts = {entrance: 0, decode: 0}
   readonly #corners = new Set<string>()
 
-  constructor(given: ReferenceClusterCase) {
+  constructor(given: ReferenceClusterCase, observe: ClusterObserver) {
     this.#given = given
+    this.#observe = observe
+    this.#tiers = new ReferenceTiers(given.tiers ?? noTiers)
     this.#members = given.members.map((member, instance) => ({
       ...member,
       instance,
-      engine: new ReferenceEngine(given.trace, member.config),
+      engine: new ReferenceEngine(given.trace, member.config, this.#tiers.of(instance)),
       batches: [],
       freeAt: (member.pipeline?.stages ?? [member.stepTime]).map(() => 0),
       expected: 0,
@@ -103,17 +132,27 @@ class ReferenceCluster {
   }
 
   run(): ReferenceClusterResult {
+    const engines = this.#members.map(({engine}) => engine)
     for (let instants = 0; ; instants++) {
       const now = this.#next()
       if (now === never) break
       if (instants > 200_000) throw new Error('the run does not end')
       this.#happen(now)
+      this.#observe(now, this.#tiers, engines)
     }
+    for (const corner of [
+      ...this.#tiers.corners,
+      ...engines.flatMap(({corners}) => [...corners.keys()]),
+    ])
+      this.#corners.add(corner)
     const rows = Array.from({length: this.#given.trace.length}, (_, row) => this.#left.get(row)!)
     return {
       rows,
-      freeBlocksAtEnd: this.#members.map(({engine}) => engine.pool.free.length),
+      freeBlocksAtEnd: engines.map(({pool}) => pool.free.length),
       steps: this.#members.map(({steps}) => steps),
+      tierHitTokens: engines.map(({tierHitTokens}) => tierHitTokens),
+      pools: this.#tiers.pools.map(({identities}) => identities),
+      dropped: this.#tiers.writers.map((writers) => writers.map(({dropped}) => dropped)),
       corners: this.#corners,
     }
   }
@@ -123,6 +162,7 @@ class ReferenceCluster {
       ...this.#arrivals.map(({time}) => time),
       ...this.#cancels.map(({time}) => time),
       ...this.#transfers.map(({end}) => end),
+      this.#tiers.next(),
       ...this.#members.map(({batches}) => batches[0]?.end ?? never),
       ...this.#members.flatMap(({idles}) => idles),
       ...this.#groups().map((ranks) =>
@@ -143,8 +183,8 @@ class ReferenceCluster {
       }
       if (member.batches[0]?.end !== now) continue
       ended.add(member)
-      const {picks} = member.batches.shift()!
-      member.engine.complete(picks, now)
+      const {picks, entered} = member.batches.shift()!
+      member.engine.complete(picks, now, entered)
       if (picks.some(({drafts}) => drafts > 0)) {
         if (member.role === 'decode') this.#corners.add('drafts behind KV from elsewhere')
         if (member.group !== undefined) this.#corners.add('drafts of tied ranks')
@@ -162,6 +202,8 @@ class ReferenceCluster {
     for (const journey of prefilled)
       if (this.#journeys.has(journey.row)) this.#handOver(journey, now)
     this.#endTransfers(now)
+    for (const {instance, row} of this.#tiers.end(now)) this.#members[instance]!.engine.loaded(row)
+    this.#tiers.startWriters(now)
     for (const member of this.#members) {
       // Who computes nothing in a pass of its group looks for work as a pass ends.
       const isFree = member.batches.length === 0 && member.idles.length === 0
@@ -175,6 +217,10 @@ class ReferenceCluster {
         this.#corners.add('transfer')
         if (cached > 0) this.#corners.add('transfer of a part')
       }
+      const {instance} = member
+      for (const {request, blocks} of member.engine.loads.splice(0))
+        this.#tiers.startLoad({instance, row: request.row, blocks}, now)
+      this.#tiers.startWriters(now, instance)
     }
     for (const ranks of this.#groups()) this.#startPass(ranks, now)
   }
@@ -261,8 +307,9 @@ class ReferenceCluster {
     const {prefill, decode, stage} = journey
     this.#corners.add(`cancelled in ${stage}`)
     if (stage === 'prefill') decode.expected -= 1
-    if (stage === 'prefill') prefill!.engine.cancel(row, now)
-    else decode.engine.cancel(row, now)
+    const {engine, instance} = stage === 'prefill' ? prefill! : decode
+    engine.cancel(row, now)
+    this.#tiers.dropLoad(instance, row)
     if (stage === 'queue' || stage === 'transfer') prefill!.engine.release(row)
     this.#transfers = this.#transfers.filter((transfer) => transfer.journey !== journey)
     this.#leave(journey, now, 'cancelled')
@@ -324,7 +371,7 @@ class ReferenceCluster {
       }
       const shape = shapeOf(made.picks)
       const end = member.group === undefined ? this.#timed(member, shape, now) : never
-      batches.push({picks: made.picks, shape, end})
+      batches.push({picks: made.picks, entered: made.entered, shape, end})
       member.steps += 1
     }
   }
@@ -404,5 +451,7 @@ const nothing: BatchShape = {
   paddedTokens: 1,
 }
 
-export const runReferenceCluster = (given: ReferenceClusterCase): ReferenceClusterResult =>
-  new ReferenceCluster(given).run()
+export const runReferenceCluster = (
+  given: ReferenceClusterCase,
+  observe: ClusterObserver = () => {},
+): ReferenceClusterResult => new ReferenceCluster(given, observe).run()

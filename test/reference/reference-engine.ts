@@ -7,6 +7,7 @@ import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {type Block, BlockPool} from './block-pool.js'
 import {blockIdentity} from './identity.js'
+import type {EngineTiers, Found} from './reference-tiers.js'
 import {freshResult, type Rejection, type RequestResult} from './result.js'
 
 /** What a policy may see of a request. */
@@ -63,14 +64,14 @@ export interface Request {
   hasDrafts: boolean
   /** Whether a batch in flight holds a token of it. */
   awaitsToken: boolean
-  /** Where the KV of its prompt comes from, until it has its first seat. */
+  /** Where the KV that it waits with or for comes from, until it has a seat. */
   origin: Origin
   /** Whether its blocks stay when it finishes. */
   keeps: boolean
   readonly result: RequestResult
 }
 
-export type Origin = 'here' | 'elsewhere' | 'arrived'
+export type Origin = 'here' | 'elsewhere' | 'arrived' | 'loaded'
 
 /** How a request comes to an engine that shares the work with others. */
 export interface Coming {
@@ -93,6 +94,15 @@ export interface Pick {
 export interface Plan {
   readonly picks: readonly Pick[]
   readonly preempted: number
+  /** What this plan entered in the index, and those before it that became no batch. */
+  readonly entered: readonly Entered[]
+}
+
+/** Block k of a request, as it was entered in the index. */
+export interface Entered {
+  readonly request: Request
+  readonly k: number
+  readonly identity: string
 }
 
 const policies = {
@@ -113,15 +123,21 @@ export class ReferenceEngine {
   readonly requests = new Map<number, Request>()
   readonly results: RequestResult[]
   lookedUpTokens = 0
+  /** Of the device. */
   hitTokens = 0
+  readonly tierHitTokens: number[]
   /** Which corners of the rules were visited, how often: tells whether random cases are any good. */
   readonly corners = new Map<string, number>()
   readonly #trace: Trace
   readonly #config: ReferenceConfig
   readonly #policy: ReferencePolicy
+  readonly #tiers: EngineTiers | undefined
   #preemptions = 0
+  #entered: Entered[] = []
 
-  constructor(trace: Trace, config: ReferenceConfig) {
+  constructor(trace: Trace, config: ReferenceConfig, tiers?: EngineTiers) {
+    this.#tiers = tiers
+    this.tierHitTokens = Array.from({length: tiers?.count ?? 0}, () => 0)
     this.#trace = trace
     this.#config = config
     this.#policy = typeof config.policy === 'string' ? policies[config.policy] : config.policy
@@ -131,6 +147,11 @@ export class ReferenceEngine {
 
   /** Requests whose blocks were taken for KV that is elsewhere, with the tokens that were here already. */
   readonly pulls: {request: Request; cached: number}[] = []
+
+  /** Loads that plans began and nobody has taken away yet. */
+  readonly loads: {request: Request; blocks: readonly Found[]}[] = []
+  /** Requests whose blocks are on their way from a tier, with the tokens that will be there. */
+  #loading: {request: Request; cached: number}[] = []
 
   enqueue(row: number, coming: Coming = {}): void {
     const trace = this.#trace
@@ -162,18 +183,22 @@ export class ReferenceEngine {
   cancel(row: number, now: number): void {
     const request = this.requests.get(row)
     if (request?.result.status !== 'pending') return
-    const place = this.waiting.includes(request)
-      ? request.preempted > 0
-        ? 'preempted'
-        : 'fresh'
-      : isDraining(request)
-        ? 'draining'
-        : 'running'
+    const isLoading = this.#loading.some((load) => load.request === request)
+    const place = isLoading
+      ? 'loading'
+      : this.waiting.includes(request)
+        ? request.preempted > 0
+          ? 'preempted'
+          : 'fresh'
+        : isDraining(request)
+          ? 'draining'
+          : 'running'
     this.visit(`cancelled: ${place}`)
     request.result.status = 'cancelled'
     request.result.finishedAt = now
     this.#remove(request)
     this.waiting = this.waiting.filter((other) => other !== request)
+    this.#loading = this.#loading.filter((load) => load.request !== request)
   }
 
   plan(now: number): Plan {
@@ -182,11 +207,13 @@ export class ReferenceEngine {
     if (preempted === 0) this.#admitWaiting(picks, now)
     else if (this.waiting.some((request) => request.preempted === 0))
       this.visit('admission skipped')
-    return {picks, preempted}
+    // What was entered for nothing goes with the next batch.
+    return {picks, preempted, entered: picks.length === 0 ? [] : this.#entered.splice(0)}
   }
 
-  /** The tokens of a batch that ended are delivered. */
-  complete(picks: readonly Pick[], now: number): void {
+  /** The tokens of a batch that ended are delivered; `entered` is what its plan entered. */
+  complete(picks: readonly Pick[], now: number, entered: readonly Entered[] = []): void {
+    this.#offerShared(entered)
     for (const {request, produces, drafts} of picks) {
       const {result} = request
       if (!produces) continue
@@ -200,6 +227,8 @@ export class ReferenceEngine {
       if (request.input + result.producedTokens < request.total) continue
       result.status = 'completed'
       result.finishedAt = now
+      const full = Math.floor((request.total - 1) / this.#config.blockSize)
+      if (this.running.includes(request)) this.#offerOwn(request, full)
       if (request.keeps && this.running.includes(request)) {
         this.running = this.running.filter((other) => other !== request)
         continue
@@ -293,7 +322,16 @@ export class ReferenceEngine {
         this.#pick(request, 1, picks)
         continue
       }
+      if (request.origin === 'loaded') {
+        if (!this.#seatLoaded(request, picks, now)) return
+        continue
+      }
       const hits = this.#hits(request)
+      const found = this.#foundBelow(request, hits)
+      if (found.length > 0) {
+        if (!this.#load(request, hits, found)) return
+        continue
+      }
       const computed = hits.length * this.#config.blockSize
       const wanted = this.#cutLong(request.reached - computed)
       const tokens = Math.min(wanted, this.#budget(picks))
@@ -313,11 +351,7 @@ export class ReferenceEngine {
     const hits = this.#hits(request)
     if (this.#blocksFor(request, request.reached, hits) > this.pool.free.length) return false
     this.waiting.shift()
-    for (const block of hits) this.pool.hold(block)
-    request.blocks = [...hits]
-    request.entered = hits.length
-    while (request.blocks.length * this.#config.blockSize < request.reached)
-      request.blocks.push(this.pool.take())
+    this.#takeAll(request, hits)
     this.pulls.push({request, cached: hits.length * this.#config.blockSize})
     return true
   }
@@ -327,8 +361,118 @@ export class ReferenceEngine {
     const request = this.requests.get(row)!
     request.origin = 'arrived'
     request.computed = request.reached - 1
+    const entered = this.#enterFull(request)
+    this.#tiers?.offerComputed(entered.reverse().map(({identity}) => identity))
+    this.waiting.push(request)
+  }
+
+  /** Hits, and blocks for all tokens that exist. */
+  #takeAll(request: Request, hits: readonly Block[]): void {
+    for (const block of hits) this.pool.hold(block)
+    request.blocks = [...hits]
+    request.entered = hits.length
+    while (request.blocks.length * this.#config.blockSize < request.reached)
+      request.blocks.push(this.#take())
+  }
+
+  /** Its blocks behind those that the device has, each in the nearest tier that has it. */
+  #foundBelow(request: Request, hits: readonly Block[]): Found[] {
+    const found: Found[] = []
+    const full = Math.floor((request.reached - 1) / this.#config.blockSize)
+    for (let k = hits.length; k < full; k += 1) {
+      const identity = this.#identity(request, k)
+      const tier = identity === undefined ? undefined : this.#tiers?.find(identity)
+      if (tier === undefined) break
+      found.push({k, identity: identity!, tier})
+    }
+    return found
+  }
+
+  /** Takes the blocks for what comes from the tiers and for the rest. False: it cannot be now. */
+  #load(request: Request, hits: readonly Block[], found: readonly Found[]): boolean {
+    if (this.running.length >= this.#config.maxNumSeqs || this.#mustWait(request)) return false
+    if (this.#blocksFor(request, request.reached, hits) > this.pool.free.length) {
+      this.visit('load blocked by blocks')
+      return false
+    }
+    this.waiting.shift()
+    this.#use(request, hits.length + found.length)
+    this.#takeAll(request, hits)
+    this.#count(request, hits, found)
+    const cached = (hits.length + found.length) * this.#config.blockSize
+    this.#loading.push({request, cached})
+    this.loads.push({request, blocks: found})
+    if (hits.length > 0) this.visit('hit in device and tier')
+    if (request.preempted > 0) this.visit('load of a preempted request')
+    if (request.keeps) this.visit('load of a kept prompt')
+    if (found.some(({identity}) => identity.startsWith('own'))) this.visit('load of own blocks')
+    return true
+  }
+
+  /** All blocks that a request loads are there. */
+  loaded(row: number): void {
+    const request = this.requests.get(row)!
+    const load = this.#loading.find((one) => one.request === request)!
+    this.#loading = this.#loading.filter((one) => one !== load)
+    request.origin = 'loaded'
+    request.computed = load.cached
     this.#enterFull(request)
     this.waiting.push(request)
+    this.visit('loaded')
+  }
+
+  /** A seat for a request that has its blocks. False: there is none, or no room for the whole rest. */
+  #seatLoaded(request: Request, picks: Pick[], now: number): boolean {
+    const {maxNumSeqs, enableChunkedPrefill} = this.#config
+    if (this.running.length >= maxNumSeqs) {
+      this.visit('loaded, but seats full')
+      return false
+    }
+    const wanted = this.#cutLong(request.reached - request.computed)
+    const tokens = Math.min(wanted, this.#budget(picks))
+    if (!enableChunkedPrefill && tokens < wanted) {
+      this.visit('loaded, but no room for the whole rest')
+      return false
+    }
+    this.waiting.shift()
+    this.running.push(request)
+    request.origin = 'here'
+    if (Number.isNaN(request.result.scheduledAt)) request.result.scheduledAt = now
+    this.#pick(request, tokens, picks)
+    return true
+  }
+
+  /** The pools of its tiers use the first blocks of a request, the last of them first. */
+  #use(request: Request, count: number): void {
+    const names = Array.from({length: count}, (_, k) => this.#identity(request, k)!)
+    this.#tiers?.use(names.reverse())
+  }
+
+  /** A block for new tokens. */
+  #take(): Block {
+    const {identity} = this.pool.free[0]!
+    if (identity !== undefined && this.pool.index.get(identity) === this.pool.free[0])
+      this.#tiers?.offerEvicted(identity)
+    return this.pool.take()
+  }
+
+  /** What a plan entered and others may share, by request in the order in which they came, the last block first. */
+  #offerShared(entered: readonly Entered[]): void {
+    const shared = entered
+      .filter(({request}) => request.result.status !== 'cancelled')
+      .filter(({identity}) => !identity.startsWith('own'))
+      .sort((a, b) => a.request.arrival - b.request.arrival || b.k - a.k)
+    this.#tiers?.offerComputed(shared.map(({identity}) => identity))
+  }
+
+  /** Those of its first blocks that only the request itself can find, the last first. */
+  #offerOwn(request: Request, full: number): void {
+    const own: string[] = []
+    for (let k = full - 1; k >= 0; k -= 1) {
+      const identity = this.#identity(request, k)
+      if (identity?.startsWith('own')) own.push(identity)
+    }
+    this.#tiers?.offerComputed(own)
   }
 
   /** Blocks that a finished request kept go back. */
@@ -364,9 +508,9 @@ export class ReferenceEngine {
   }
 
   #admit(request: Request, hits: readonly Block[], now: number): void {
-    const cached = hits.length * this.#config.blockSize
     this.waiting.shift()
     this.running.push(request)
+    this.#use(request, hits.length)
     for (const block of hits) {
       this.visit(block.holders === 0 ? 'hit: free block' : 'hit: held block')
       if (block.identity?.startsWith('own')) this.visit('hit: own block')
@@ -374,14 +518,20 @@ export class ReferenceEngine {
     }
     request.blocks = [...hits]
     request.entered = hits.length
-    request.computed = cached
+    request.computed = hits.length * this.#config.blockSize
     if (request.preempted > 0) this.visit('resumed')
-    if (!Number.isNaN(request.result.scheduledAt)) return
-    request.result.scheduledAt = now
-    if (!this.#config.enablePrefixCaching) return
-    request.result.cachedTokens = cached
+    this.#count(request, hits, [])
+    if (Number.isNaN(request.result.scheduledAt)) request.result.scheduledAt = now
+  }
+
+  /** Counts what was found for a request that had no seat before. */
+  #count(request: Request, hits: readonly Block[], found: readonly Found[]): void {
+    const {enablePrefixCaching, blockSize} = this.#config
+    if (!Number.isNaN(request.result.scheduledAt) || !enablePrefixCaching) return
+    request.result.cachedTokens = (hits.length + found.length) * blockSize
     this.lookedUpTokens += request.input
-    this.hitTokens += cached
+    this.hitTokens += hits.length * blockSize
+    for (const {tier} of found) this.tierHitTokens[tier]! += blockSize
   }
 
   /** Plans `tokens` for a request whose blocks are there: takes them, names the full ones. */
@@ -390,9 +540,9 @@ export class ReferenceEngine {
     request.computed += tokens
     while (request.blocks.length * this.#config.blockSize < request.computed) {
       if (this.pool.free[0]?.identity !== undefined) this.visit('evicted')
-      request.blocks.push(this.pool.take())
+      request.blocks.push(this.#take())
     }
-    this.#enterFull(request)
+    this.#entered.push(...this.#enterFull(request))
     const produces = request.computed >= request.reached
     const drafts = produces ? request.computed - request.reached : 0
     if (produces) {
@@ -402,17 +552,20 @@ export class ReferenceEngine {
     picks.push({request, tokens, context, produces, drafts})
   }
 
-  #enterFull(request: Request): void {
-    if (!this.#config.enablePrefixCaching) return
+  #enterFull(request: Request): Entered[] {
+    const entered: Entered[] = []
+    if (!this.#config.enablePrefixCaching) return entered
     const known = Math.min(request.computed, request.reached)
     while ((request.entered + 1) * this.#config.blockSize <= known) {
       const identity = this.#identity(request, request.entered)
       if (identity !== undefined) {
         if (this.pool.index.has(identity)) this.visit('identity replaced')
         this.pool.enter(request.blocks[request.entered]!, identity)
+        entered.push({request, k: request.entered, identity})
       }
       request.entered += 1
     }
+    return entered
   }
 
   #preempt(victim: Request, picks: Pick[]): void {
@@ -425,6 +578,7 @@ export class ReferenceEngine {
       }
       this.visit('pick undone')
     }
+    this.#offerOwn(victim, victim.entered)
     this.#remove(victim)
     victim.result.preemptions += 1
     if (isDraining(victim)) {
@@ -501,10 +655,13 @@ const keyView = (trace: Trace, row: number): KeyView => {
   }
 }
 
-/** Order of waiting: whose KV arrived, by arrival; key; preempted before fresh, the latest preemption first; arrival. */
+/** Its KV came from elsewhere or from a tier. */
+const holdsBlocks = ({origin}: Request): boolean => origin === 'arrived' || origin === 'loaded'
+
+/** Order of waiting: who holds blocks, by arrival; key; preempted before fresh, the latest preemption first; arrival. */
 const byTurn = (a: Request, b: Request): number =>
-  Number(b.origin === 'arrived') - Number(a.origin === 'arrived') ||
-  (a.origin === 'arrived' ? a.arrival - b.arrival : 0) ||
+  Number(holdsBlocks(b)) - Number(holdsBlocks(a)) ||
+  (holdsBlocks(a) ? a.arrival - b.arrival : 0) ||
   a.key - b.key ||
   b.preempted - a.preempted ||
   a.arrival - b.arrival
