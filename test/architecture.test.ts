@@ -176,7 +176,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'simulate.ts',
     'speculation.ts',
     'validate.ts',
-    'weight-offload.ts',
+    'outside-weights.ts',
+    'weight-rules.ts',
   ],
   trace: [
     'block-ids.ts',

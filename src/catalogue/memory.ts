@@ -31,11 +31,17 @@ export interface MemoryRequest {
   readonly blockSize?: number
   readonly kvDtype?: KvDtype
   readonly reserve: ReserveLaw
-  /** Weights of each accelerator that lie elsewhere. */
-  readonly offloadedBytes?: number
+  /** By pipeline stage; absent: all weights lie on the accelerators. */
+  readonly outside?: readonly OutsideBytes[] | undefined
 }
 
-/** Where the memory of the tightest rank goes: budget = weights + activation + runtime + kv (+ less than one block). */
+/** Weights of one accelerator that lie elsewhere, and what it keeps free to fetch them into. */
+export interface OutsideBytes {
+  readonly offloadedBytes: number
+  readonly bufferBytes: number
+}
+
+/** Where the memory of the tightest rank goes: budget = weights (less those outside) + buffer + activation + runtime + kv (+ less than one block). */
 export interface MemoryPlan {
   readonly memoryBytes: number
   /** memory × utilisation: all that vLLM may use. */
@@ -43,6 +49,8 @@ export interface MemoryPlan {
   readonly weights: WeightBytes
   /** Of these, what lies outside of the device; absent: nothing. */
   readonly offloadedBytes?: number
+  /** Kept free for them to be fetched into; absent: none. */
+  readonly bufferBytes?: number
   /** Peak of the profiling run: a full batch through the widest layer, or the sampler at all seats. */
   readonly activationBytes: number
   readonly runtimeBytes: number
@@ -112,14 +120,15 @@ const tightestStage = (request: MemoryRequest): MemoryPlan => {
   const perToken = stageKvBytesPerToken(model, {tp, pp, kvDtype})
   const plans = stageWeightBytes(model, parallelism).map((weights, stage) => {
     const blockBytes = perToken[stage]! * blockSize
-    const offloadedBytes = Math.min(weights.total, request.offloadedBytes ?? 0)
-    const room = budgetBytes - (weights.total - offloadedBytes) - activationBytes - runtimeBytes
+    const {offloadedBytes = 0, bufferBytes = 0} = request.outside?.[stage] ?? {}
+    const here = Math.max(0, weights.total - offloadedBytes) + bufferBytes
+    const room = budgetBytes - here - activationBytes - runtimeBytes
     const blocks = Math.floor(room / blockBytes)
     return {
       memoryBytes,
       budgetBytes,
       weights,
-      ...(offloadedBytes > 0 && {offloadedBytes}),
+      ...(offloadedBytes > 0 && {offloadedBytes, bufferBytes}),
       activationBytes,
       runtimeBytes,
       kvBytes: blocks * blockBytes,
@@ -153,9 +162,13 @@ const layerPeak = (model: ModelShape, index: number, parallelism: Parallelism): 
     ),
   )
 
+/** Bytes of weights on the accelerator, and of the buffer into which others are fetched. */
+export const weightsHere = ({weights, offloadedBytes = 0, bufferBytes = 0}: MemoryPlan): number =>
+  weights.total - offloadedBytes + bufferBytes
+
 const tooLarge = (request: MemoryRequest, plan: MemoryPlan): Problem => {
   const {model, parallelism} = request
-  const here = plan.weights.total - (plan.offloadedBytes ?? 0)
+  const here = weightsHere(plan)
   const needed = here + plan.activationBytes + plan.runtimeBytes + plan.blockBytes
   const missing = needed - plan.budgetBytes
   const fitting = allowedTensorDegrees(model, 64, parallelism.ep).filter(

@@ -87,6 +87,25 @@ export const stageWeightBytes = (
   })
 }
 
+/** Weight bytes of one block on one rank, by part; the average of the model where its blocks differ. */
+export const blockWeightBytes = (
+  model: ModelShape,
+  parallelism: Parallelism = oneRank,
+): Readonly<Record<BlockPart, number>> => {
+  const all = layerBytes(model, parallelism)
+  const layers = layerCount(model)
+  return {
+    attention: all.attention / layers,
+    mlp: all.denseMlp / layers,
+    experts: all.experts / layers,
+    other: all.other / layers,
+  }
+}
+
+/** `mlp`: the dense one, or the shared experts; `other`: router and normalisation. */
+export const blockParts = ['attention', 'mlp', 'experts', 'other'] as const
+export type BlockPart = (typeof blockParts)[number]
+
 /** Weight bytes of the heaviest rank. */
 export const weightBytesPerRank = (
   model: ModelShape,

@@ -1,43 +1,72 @@
 /** Flags of what lies outside of the device's memory. */
 import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
-import type {WeightOffloadRequest} from '../study/weight-offload.js'
+import type {WeightRequest} from '../study/outside-weights.js'
+import {ruleOfText} from '../study/weight-rules.js'
 
 const helpGroup = 'ENGINE'
 
 export const memoryFlags = {
+  weights: Flags.string({
+    helpGroup,
+    helpValue: 'RULE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: "Weights elsewhere: 'blocks 16-31:cpu', 'experts:cpu', 'lm_head:cpu'.",
+  }),
   'cpu-offload-gb': Flags.string({
     helpGroup,
     helpValue: 'GIB',
-    summary: 'Weights of each device that lie in host memory.',
+    summary: 'The same of the first blocks: GiB of each device that lie in host memory.',
   }),
   'weight-bandwidth': Flags.string({
     helpGroup,
     helpValue: 'GB/S',
     summary: 'Rate at which they come (default: the PCIe link).',
   }),
-  'weight-prefetch': Flags.boolean({
+  'weight-prefetch': Flags.string({
     helpGroup,
-    summary: 'Fetch them ahead, instead of reading them in place.',
+    helpValue: 'N|in-place',
+    summary: 'Blocks fetched ahead (default: 1; with --cpu-offload-gb they are read in place).',
   }),
 }
 
 export interface MemoryFlagValues {
+  readonly weights?: string[] | undefined
   readonly 'cpu-offload-gb'?: string | undefined
   readonly 'weight-bandwidth'?: string | undefined
-  readonly 'weight-prefetch'?: boolean | undefined
+  readonly 'weight-prefetch'?: string | undefined
 }
 
-/** Undefined without --cpu-offload-gb. @throws Problem FLAG_BAD_VALUE, FLAG_CONFLICT */
-export function weightOffloadOf(flags: MemoryFlagValues): WeightOffloadRequest | undefined {
+/** Undefined without --weights and --cpu-offload-gb. @throws Problem FLAG_BAD_VALUE, FLAG_CONFLICT */
+export function weightsOf(flags: MemoryFlagValues): WeightRequest | undefined {
   const gib = positive('cpu-offload-gb', flags['cpu-offload-gb'])
   const gbPerS = positive('weight-bandwidth', flags['weight-bandwidth'])
-  if (gib !== undefined) return {gib, gbPerS, mode: flags['weight-prefetch'] ? 'prefetch' : 'read'}
+  const prefetch = prefetchOf(flags['weight-prefetch'])
+  const rules = flags.weights?.map(ruleOfText)
+  if (gib !== undefined && rules !== undefined) {
+    throw new Problem('FLAG_CONFLICT', '--weights and --cpu-offload-gb: both place weights.', {
+      suggestions: ['Leave one of the two out.'],
+    })
+  }
+  if (gib !== undefined) return {place: {gib}, gbPerS, prefetch: prefetch ?? 'in place'}
+  if (rules !== undefined) return {place: {rules}, gbPerS, prefetch: prefetch ?? 1}
   const lonely = gbPerS !== undefined ? 'weight-bandwidth' : 'weight-prefetch'
-  if (gbPerS === undefined && !flags['weight-prefetch']) return undefined
-  throw new Problem('FLAG_CONFLICT', `--${lonely} without --cpu-offload-gb.`, {
-    suggestions: ['--cpu-offload-gb 10', `Leave --${lonely} out.`],
+  if (gbPerS === undefined && prefetch === undefined) return undefined
+  throw new Problem('FLAG_CONFLICT', `--${lonely} without --weights or --cpu-offload-gb.`, {
+    suggestions: ["--weights 'blocks 16-31:cpu'", `Leave --${lonely} out.`],
   })
+}
+
+function prefetchOf(text: string | undefined): WeightRequest['prefetch'] | undefined {
+  if (text === undefined) return undefined
+  if (text === 'in-place') return 'in place'
+  if (/^\d{1,6}$/.test(text)) return Number(text)
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--weight-prefetch ${text}: it must be a number of blocks, or in-place.`,
+    {suggestions: ['--weight-prefetch 1', '--weight-prefetch in-place']},
+  )
 }
 
 function positive(flag: keyof MemoryFlagValues, text: string | undefined): number | undefined {

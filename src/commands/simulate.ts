@@ -2,7 +2,7 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
-import {memoryFlags, weightOffloadOf} from '../command-flags/memory-flags.js'
+import {memoryFlags, weightsOf} from '../command-flags/memory-flags.js'
 import {pimFlags, pimOf} from '../command-flags/pim-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
@@ -109,7 +109,7 @@ export default class Simulate extends BaseCommand {
       requests: devices.map((device) => ({
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
-        offload: weightOffloadOf(flags),
+        weights: weightsOf(flags),
         pim: pimOf(flags),
         lora: loraOf(flags),
         autoscale: autoscaleOf(flags),

@@ -27,7 +27,7 @@ import {type HostTerms, samplerNs} from './host.js'
 import {type ExpertShare, expertsNs} from './moe.js'
 import {type ModelPart, peak16FlopsPerNs, precisionOf} from './precision.js'
 import {rooflineNotes, rooflineProvenance} from './roofline-account.js'
-import type {BatchShape, Ns, StepTimeModel} from './step-time.js'
+import type {BatchShape, Ns, StepTime, StepTimeModel} from './step-time.js'
 
 export interface RooflineRequest {
   readonly model: ModelShape
@@ -64,6 +64,7 @@ export interface StepParts {
 }
 
 export interface RooflineModel extends StepTimeModel {
+  readonly outsideLayers: StepTime
   /** Where the time of a step goes; the sum is its step time before rounding. Not for hot loops. */
   readonly partsOf: (shape: BatchShape) => StepParts
 }

@@ -41,6 +41,8 @@ export type StepTime = (shape: BatchShape) => Ns
 export interface PipelineTime {
   readonly stages: readonly StepTime[]
   readonly hop: StepTime
+  /** Of each stage, what is outside of its layers; not rounded. */
+  readonly outsideLayers?: readonly StepTime[]
   /**
    * Absent: batches are planned ahead and a stage is free when it has sent. `polled`: a stage is busy until its hop
    * has arrived, and a batch is planned when the first stage is free (LLMServingSim).

@@ -10,8 +10,9 @@ import type {EngineTotals} from '../stats/outcomes.js'
 export interface EnginePower {
   readonly devices: number
   readonly device: DevicePower
-  /** Bytes over its links for one token through the model, and what a byte costs. */
+  /** Bytes over its links for one token through the model, and for one step, and what a byte costs. */
   readonly linkBytesPerToken: number
+  readonly linkBytesPerStep: number
   readonly linkJoulesPerByte: number
   /** What its host draws more while the engine is busy, W. */
   readonly hostBusyW: number
@@ -126,7 +127,7 @@ class Account {
 
   add(engine: EnginePower, {busy, totals, on}: Activity): void {
     const {devices, device} = engine
-    const {prefillTokens, decodeTokens} = totals
+    const {prefillTokens, decodeTokens, steps} = totals
     const there = on ? this.#clip(on) : this.#whole()
     const active = this.#clip(busy)
     const rest = afterwards(busy, device.standbySeconds * 1e9)
@@ -138,8 +139,9 @@ class Account {
     this.#joules.standby += devices * device.standbyW * standby.seconds
     this.#spread('devices', devices * (device.standbyW - device.idleW), standby)
     this.#addPart('hosts', engine.hostBusyW, active)
-    const moved =
-      (prefillTokens + decodeTokens) * engine.linkBytesPerToken * engine.linkJoulesPerByte
+    const bytes =
+      (prefillTokens + decodeTokens) * engine.linkBytesPerToken + steps * engine.linkBytesPerStep
+    const moved = bytes * engine.linkJoulesPerByte
     // Bytes move while steps run; when exactly inside of a step is not known.
     if (active.seconds > 0) this.#addPart('links', moved / active.seconds, active)
   }

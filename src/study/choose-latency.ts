@@ -89,16 +89,21 @@ export async function chooseLatency(
       exchange: settings.all2allBackend === 'deepep_high_throughput' ? 'all-to-all' : 'gather',
     })
   if (instance.pp === 1) return of(undefined)
-  return {...of(undefined), ...inStages(instance, (stage) => of(stage).stepTime)}
+  return {...of(undefined), ...inStages(instance, of)}
+}
+
+interface StageTime {
+  readonly stepTime: StepTime
+  readonly outsideLayers: StepTime
 }
 
 /** The stages of a pipeline, and what joins them. Stages that are alike share their remembered figures. */
 function inStages(
   {model, link, tp, pp, ep, wired}: Instance,
-  timeOf: (stage: StageCut) => StepTime,
+  timeOf: (stage: StageCut) => StageTime,
 ): {stepTime: StepTime; pipeline: PipelineTime} {
   checkParallelism(model, {tp, pp, ep})
-  const made = new Map<string, StepTime>()
+  const made = new Map<string, StageTime>()
   const stages = stageCuts(model, pp).map((stage) => {
     const name = JSON.stringify(stage)
     const time = made.get(name) ?? timeOf(stage)
@@ -110,7 +115,14 @@ function inStages(
     tp,
     pp,
   })
-  return {stepTime: stages[0]!, pipeline: {stages, hop}}
+  return {
+    stepTime: stages[0]!.stepTime,
+    pipeline: {
+      stages: stages.map(({stepTime}) => stepTime),
+      outsideLayers: stages.map(({outsideLayers}) => outsideLayers),
+      hop,
+    },
+  }
 }
 
 /** Stages that do not all fit into one group are told apart by the network; within a group hops would be faster. */
@@ -222,11 +234,9 @@ function stepOfProfile(instance: Instance, request: RunRequest, timesOf: TimesOf
   }
   const use = useOf(instance, request)
   const host = hostBesideProfile(instance.profile, instance.sampling, device, use)
-  const stepOf = (times: ProfileTimes) => (shape: BatchShape) =>
-    times.at(shape) + host(shape.sequences)
   return instance.pp === 1
     ? oneStage(timesOf(), host)
-    : inStages(instance, (stage) => stepOf(timesOf(stage)))
+    : inStages(instance, (stage) => oneStage(timesOf(stage), host))
 }
 
 const oneStage = (times: ProfileTimes, host: (sequences: number) => number) => ({

@@ -5,8 +5,10 @@ import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
+import type {Problem} from '../errors.js'
 import {memoryKeys, memorySchema} from './memory-schema.js'
 import {all2allBackends} from './run-request.js'
+import {namedParts, outerLayers, weightPlaces} from './weight-rules.js'
 
 const size = z.int().min(1)
 const share = z.number().gt(0).max(1)
@@ -48,6 +50,14 @@ const pim = z.strictObject({
   sub_batches: z.boolean().default(false),
 })
 
+/** Where some of the weights lie. */
+const weights = z.strictObject({
+  blocks: z.union([z.int().min(0).transform(String), z.string()]).optional(),
+  parts: z.array(z.enum(namedParts)).min(1).optional(),
+  layers: z.array(z.enum(outerLayers)).min(1).optional(),
+  on: z.enum(weightPlaces),
+})
+
 const instance = z.strictObject({
   ...kind,
   count: size.default(1),
@@ -57,6 +67,8 @@ const instance = z.strictObject({
   dp: size.default(1),
   ep: size.optional(),
   pim: pim.optional(),
+  weights: z.array(weights).min(1).optional(),
+  weight_prefetch: z.union([z.int().min(0), z.literal('in place')]).optional(),
 })
 
 const routerName = z.enum(Object.keys(routers) as [string, ...string[]])
@@ -124,6 +136,8 @@ const schema = z
     for (const [i, instance] of file.instances.entries()) {
       if (instance.hardware === undefined && file.hardware === undefined)
         fault(['instances', i], 'lacks the key hardware, here or at the top of the file')
+      if (instance.weight_prefetch !== undefined && instance.weights === undefined)
+        fault(['instances', i, 'weight_prefetch'], 'needs weights, which it fetches')
     }
     for (const [i, {requests_per_s, tokens_per_s, burst}] of (file.admission ?? []).entries()) {
       const rates = [requests_per_s, tokens_per_s].filter((rate) => rate !== undefined).length
@@ -148,6 +162,11 @@ export async function readClusterYaml(path: string): Promise<ClusterYaml> {
   throw await file.problem(faultOf(issue, file.value))
 }
 
+/** A fault that shows only with the models and devices that the file names, told like others. */
+export async function clusterProblem(path: string, fault: SchemaFault): Promise<Problem> {
+  return (await readYamlFile(path, 'CLUSTER_BAD_FILE')).problem(fault)
+}
+
 type Issue = z.core.$ZodIssue
 
 /** zod's finding in the words of this program. */
@@ -167,6 +186,8 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
     case 'invalid_value':
       return plain(`must be one of ${issue.values.map(String).join(', ')}`)
     case 'invalid_union': {
+      const either = path.at(-1) === 'blocks' ? blocksRule : prefetchRule
+      if (path.at(-1) === 'blocks' || path.at(-1) === 'weight_prefetch') return plain(either)
       const names = Object.keys(routers).join(', ')
       return new SchemaFault(path, 'must be the name of a router, or a map with its name', {
         suggestions: [`Routers: ${names}`],
@@ -180,6 +201,9 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
       return plain(issue.message)
   }
 }
+
+const blocksRule = 'must be numbers and ranges, as 0-3,8'
+const prefetchRule = 'must be a number of blocks, or in place'
 
 const valueAt = (given: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], given)
@@ -202,6 +226,7 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   const last = path.filter((key) => typeof key === 'string').at(-1)
   if (last === 'engine') return Object.keys(engine.shape)
   if (last === 'instances') return Object.keys(instance.shape)
+  if (path[0] === 'instances' && last === 'weights') return Object.keys(weights.shape)
   if (last === 'pim') return Object.keys(pim.shape)
   if (last === 'topology') return Object.keys(dimension.shape)
   if (last === 'admission') return Object.keys(admission.shape)

@@ -24,13 +24,15 @@ import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
 import {settleTraffic, type Traffic} from './traffic.js'
-import {offloadedLatency, weightStreamOf} from './weight-offload.js'
+import {placedLatency, type WeightPlacement, weightPlacementOf} from './weight-placement.js'
 
 export interface DeployedEngine {
   readonly instance: Instance
   readonly settled: SettledEngine
   readonly latency: ChosenLatency
   readonly adapters: AdapterConfig | undefined
+  /** Absent: all weights lie on the devices. */
+  readonly weights: WeightPlacement | undefined
 }
 
 export interface Deployment {
@@ -84,7 +86,10 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     price: priceOf(engines, request.pricePerHour),
     power: planPower(
       instances.map(({instance}) => instance),
-      (instance) => pimMemoryOf(instance, request),
+      {
+        pimOf: (instance) => pimMemoryOf(instance, request),
+        weightsOf: (instance) => made.get(instance)?.weights,
+      },
     ),
     speculator,
     notes: [
@@ -123,12 +128,12 @@ async function engineOf(
   // Who only runs prompts has nothing to draft.
   const speculator = instance.role === 'prefill' ? undefined : common.speculator
   // The order matters for messages: a cut that does not divide comes before a model that does not fit.
-  const stream = request.offload && weightStreamOf(instance, request.offload)
+  const weights = weightPlacementOf(instance, request)
   const pim = pimMemoryOf(instance, request)
-  const settled = settleEngine(instance, request, policy)
+  const settled = settleEngine(instance, request, policy, weights?.memory)
   const resident = await chooseLatency(instance, request)
   const attending = pim ? pimLatency(resident, pim, instance) : resident
-  const latency = stream ? offloadedLatency(attending, stream) : attending
+  const latency = weights ? placedLatency(attending, weights) : attending
   const {lora} = request
   const drafted = speculator ? settleSpeculation(settled, speculator, instance) : settled
   return {
@@ -136,6 +141,7 @@ async function engineOf(
     settled: lora ? settleLora(drafted, lora, instance) : drafted,
     latency: speculator ? draftedLatency(latency, speculator, instance) : latency,
     adapters: lora && adaptersOf(instance, lora),
+    weights,
   }
 }
 

@@ -138,6 +138,7 @@ function memoryLine({settled}: DeployedEngine): string {
   if (memory === undefined) return `memory: ${blocks} (${blocksFrom})`
   const parts = [
     `weights ${gigabytes(memory.weights.total - (memory.offloadedBytes ?? 0))}`,
+    ...(memory.bufferBytes ? [`buffer ${gigabytes(memory.bufferBytes)}`] : []),
     `activations ${gigabytes(memory.activationBytes)}`,
     `runtime ${gigabytes(memory.runtimeBytes)}`,
   ]
@@ -195,7 +196,10 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
     memory_bytes: memory && {
       device: memory.memoryBytes,
       weights: memory.weights.total,
-      ...(memory.offloadedBytes !== undefined && {weights_elsewhere: memory.offloadedBytes}),
+      ...(memory.offloadedBytes !== undefined && {
+        weights_elsewhere: memory.offloadedBytes,
+        weight_buffer: memory.bufferBytes,
+      }),
       activation: memory.activationBytes,
       runtime: memory.runtimeBytes,
       kv: memory.kvBytes,

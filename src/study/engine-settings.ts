@@ -1,5 +1,5 @@
 /** Engine settings made whole: instance field, flag or default, and the checks of vLLM's own configuration. */
-import {type MemoryPlan, planMemory} from '../catalogue/memory.js'
+import {type MemoryPlan, type OutsideBytes, planMemory} from '../catalogue/memory.js'
 import {defaults as compatDefaults} from '../compat/llmservingsim.js'
 import {compatMemory} from '../compat/memory.js'
 import type {EngineConfig} from '../engine/engine-config.js'
@@ -33,6 +33,7 @@ export function settleEngine(
   instance: Instance,
   request: RunRequest,
   policy: SchedulingPolicy,
+  outside?: readonly OutsideBytes[],
 ): SettledEngine {
   const {settings, model} = instance
   const {defaults} = instance.profile
@@ -47,7 +48,7 @@ export function settleEngine(
     : asked
   const blockSize = settings.blockSize ?? defaults.blockSize
   const gpuMemoryUtilization = settings.gpuMemoryUtilization ?? defaults.gpuMemoryUtilization
-  const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization}
+  const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization, outside}
   const blocks = countBlocks(instance, request, sizes)
   const notes: string[] = []
   const maxModelLen = isCompat
@@ -100,6 +101,7 @@ interface Sizes {
   readonly maxNumBatchedTokens: number
   readonly blockSize: number
   readonly gpuMemoryUtilization: number
+  readonly outside: readonly OutsideBytes[] | undefined
 }
 
 function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
@@ -130,7 +132,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
     gpuMemoryUtilization: sizes.gpuMemoryUtilization,
     blockSize: sizes.blockSize,
     kvDtype: settings.kvCacheDtype ?? 'auto',
-    offloadedBytes: (request.offload?.gib ?? 0) * 2 ** 30,
+    outside: sizes.outside,
     reserve: instance.profile.memory,
   })
   const pim = pimMemoryOf(instance, request)

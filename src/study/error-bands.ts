@@ -22,11 +22,11 @@ function bands(): readonly ErrorBand[] {
 
 /**
  * The widest band of the run's engines; undefined where another simulator is repeated, which is exact or wrong, and with
- * memory that computes, which nobody has measured.
+ * memory that computes or weights on their way, which nobody has measured.
  */
 export function errorBand({request, engines}: Deployment): ErrorBand | undefined {
   if (request.compat !== undefined) return undefined
-  if (engines.some(({instance}) => instance.pim !== undefined)) return undefined
+  if (engines.some(({instance, weights}) => instance.pim ?? weights)) return undefined
   const own = engines.map((engine) => bands().find(({kind}) => kind === kindOf(engine)))
   return own.reduce((widest, band) =>
     band && (widest === undefined || band.tpot > widest.tpot) ? band : widest,

@@ -13,6 +13,8 @@ import {Problem} from '../errors.js'
 import {scaled} from '../latency/scaled-hardware.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import {type Layout, resolveLayout} from './layout.js'
+import type {MemoryShares} from './memory-shares.js'
+import type {WeightRequest} from './outside-weights.js'
 import type {PimRequest} from './pim.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
@@ -39,6 +41,10 @@ export interface Instance {
   readonly machine: Machine | undefined
   /** Where its KV lies in memory that computes. */
   readonly pim?: PimRequest | undefined
+  /** Which of its weights lie outside of its devices. */
+  readonly weights?: WeightRequest | undefined
+  /** By stage, how they come; absent: over the links of its devices alone. */
+  readonly memoryShares?: readonly MemoryShares[] | undefined
   /** Where a topology says how its ranks are joined; absent: its link does. */
   readonly wired?: Wired | undefined
 }
@@ -91,6 +97,7 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     ep: expertDegree(model, {...layout, ep: request.layout.ep}),
     settings: request.engine,
     pim: request.pim,
+    weights: request.weights,
     profile: engine.profile,
     sampling: samplingChoice(request, found),
     machine: undefined,
@@ -194,6 +201,7 @@ async function instanceOf(
     ep: instance.ep ?? (hasExperts(model) ? instance.tp : 1),
     settings,
     pim: request.pim ?? pimOfFile(request, file, instance),
+    weights: request.weights,
     profile: (await engineChoice(request)).profile,
     sampling: samplingChoice(request, found),
     machine: {file, instance, isCoupled: false},

@@ -48,15 +48,18 @@ export function pimMemoryOf(instance: Instance, request: RunRequest): PimMemory 
   }
 }
 
-function conflictOf({pp, role, settings}: Instance, request: RunRequest): string | undefined {
+function conflictOf(
+  {pp, role, settings, weights}: Instance,
+  request: RunRequest,
+): string | undefined {
   if (request.compat !== undefined) return `--compat ${request.compat}: its clock has its own PIM`
   if (pp > 1) return `--pp ${pp}: stages that attend in memory are not modelled`
   if (role === 'prefill') return 'a prefill instance: it decodes nothing'
   if (settings.kvCacheDtype === 'fp8') return '--kv-cache-dtype fp8: its MAC units take 16 bit'
   if (request.speculation !== undefined)
     return '--num-speculative-tokens: a decode with drafts is not one vector'
-  if (request.offload !== undefined)
-    return '--cpu-offload-gb: both would use the same link, which is not modelled'
+  if (weights !== undefined)
+    return 'weights outside of the device: both would use the same link, which is not modelled'
   return undefined
 }
 

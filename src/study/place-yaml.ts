@@ -1,13 +1,21 @@
 /** From a cluster file of ours to the engines that it places. */
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
 import {loadModel} from '../catalogue/models.js'
+import {SchemaFault} from '../catalogue/schema-section.js'
 import {Problem} from '../errors.js'
 import type {TopologyDimension} from '../latency/collective.js'
 import {scaled} from '../latency/scaled-hardware.js'
-import {type ClusterYaml, type InstanceYaml, readClusterYaml} from './cluster-file.js'
+import {
+  type ClusterYaml,
+  clusterProblem,
+  type InstanceYaml,
+  readClusterYaml,
+} from './cluster-file.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
+import {memoriesOf} from './memory-schema.js'
 import type {PimRequest} from './pim.js'
+import {checkRules, sharingMemories, weightsOfYaml} from './place-weights.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 import {defaultNetwork} from './traffic.js'
@@ -16,6 +24,15 @@ import {topologyOf, wire} from './wiring.js'
 /** The engines and the traffic that a file describes. */
 export async function placeYaml(request: RunRequest, path: string): Promise<Placement> {
   const file = await readClusterYaml(path)
+  try {
+    return await placeFile(request, path, file)
+  } catch (error) {
+    throw error instanceof SchemaFault ? await clusterProblem(path, error) : error
+  }
+}
+
+async function placeFile(request: RunRequest, path: string, file: ClusterYaml): Promise<Placement> {
+  const memories = memoriesOf(file.memory)
   const instances: Placed[] = []
   const notes = new Set<string>()
   let group = 0
@@ -28,6 +45,7 @@ export async function placeYaml(request: RunRequest, path: string): Promise<Plac
       throw new Problem(code, `${path}: instances[${i}]: ${message}`, {cause: error, suggestions})
     }
     const {instance, dp} = await yamlInstance(request, file, given).catch(blame)
+    if (given.weights) checkRules(instance, i, memories)
     for (const note of instance.found.notes) notes.add(note)
     const alike = new Map<string, Instance>()
     for (let copy = 0; copy < given.count; copy++) {
@@ -41,7 +59,7 @@ export async function placeYaml(request: RunRequest, path: string): Promise<Plac
   }
   const {tp, pp, ep} = instances[0]!.instance
   return {
-    instances,
+    instances: sharingMemories(instances, memories),
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     traffic: trafficOf(file),
     notes: [...notes],
@@ -89,7 +107,8 @@ async function yamlInstance(
   const {profile} = await engineChoice(request)
   const sampling = samplingChoice(request, found)
   const pim = pimOf(given) ?? request.pim
-  return {instance: {...instance, profile, sampling, pim, machine: undefined}, dp}
+  const weights = weightsOfYaml(given) ?? request.weights
+  return {instance: {...instance, profile, sampling, pim, weights, machine: undefined}, dp}
 }
 
 const pimOf = ({pim}: InstanceYaml): PimRequest | undefined =>

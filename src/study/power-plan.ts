@@ -9,6 +9,7 @@ import {
 import type {PimMemory} from '../latency/pim.js'
 import type {EnginePower, PowerPlan} from '../report/energy.js'
 import type {Instance} from './instance.js'
+import {streamedBytes, type WeightPlacement} from './weight-placement.js'
 
 /** Engines that share hosts. */
 interface Room {
@@ -20,10 +21,16 @@ interface Room {
   readonly source: string
 }
 
+/** What else an engine has beside its devices. */
+interface Beside {
+  readonly pimOf?: (instance: Instance) => PimMemory | undefined
+  readonly weightsOf?: (instance: Instance) => WeightPlacement | undefined
+}
+
 /** Undefined where a device is in no catalogue and no file says what it draws. */
 export function planPower(
   instances: readonly Instance[],
-  pimOf: (instance: Instance) => PimMemory | undefined = () => undefined,
+  {pimOf, weightsOf}: Beside = {},
 ): PowerPlan | undefined {
   const rooms = roomsOf(instances)
   if (rooms === undefined) return undefined
@@ -31,8 +38,10 @@ export function planPower(
   const sum = (of: (room: Room) => number) => rooms.reduce((all, room) => all + of(room), 0)
   return {
     engines: instances.map((instance) => {
-      const engine = engineOf(instance, roomOf.get(instance)!)
-      const pim = pimOf(instance)
+      const plain = engineOf(instance, roomOf.get(instance)!)
+      const weights = weightsOf?.(instance)
+      const engine = weights ? besideWeights(plain, weights, instance) : plain
+      const pim = pimOf?.(instance)
       return pim ? {...engine, device: besidePim(engine.device, pim)} : engine
     }),
     hostsW: sum((room) => hostsIn(room) * restingW(room.host)),
@@ -100,9 +109,17 @@ function engineOf(instance: Instance, room: Room): EnginePower {
     devices: devicesOf(instance),
     device: room.deviceOf(instance),
     linkBytesPerToken: bytesPerToken(instance),
+    linkBytesPerStep: 0,
     linkJoulesPerByte: link.pjPerBit * 8 * 1e-12,
     hostBusyW: hostsIn(room) * Math.max(0, busyW) * (devicesOf(instance) / devicesIn(room)),
   }
+}
+
+/** An engine whose weights cross its links in every step. */
+function besideWeights(engine: EnginePower, weights: WeightPlacement, {tp}: Instance): EnginePower {
+  const {perStep, perToken} = streamedBytes(weights, tp)
+  const linkBytesPerToken = engine.linkBytesPerToken + perToken
+  return {...engine, linkBytesPerToken, linkBytesPerStep: perStep}
 }
 
 /** A device with its PIM channels: these draw their peak while a step runs, which is the most that they may. */

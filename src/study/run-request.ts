@@ -9,9 +9,9 @@ import type {ScoreWeights} from '../cluster/router.js'
 import type {ExpertLoad} from '../latency/expert-load.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
+import type {WeightRequest} from './outside-weights.js'
 import type {PimRequest} from './pim.js'
 import type {SpeculationRequest} from './speculation.js'
-import type {WeightOffloadRequest} from './weight-offload.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
 export type LatencySource = (typeof latencySources)[number]
@@ -72,8 +72,8 @@ export interface RunRequest {
   readonly autoscale?: AutoscaleConfig | undefined
   readonly lora?: LoraRequest | undefined
   readonly speculation?: SpeculationRequest | undefined
-  /** Weights outside of the devices. */
-  readonly offload?: WeightOffloadRequest | undefined
+  /** Weights outside of the devices, of every instance that places none of its own. */
+  readonly weights?: WeightRequest | undefined
   /** KV in memory that computes, of every instance that names none of its own. */
   readonly pim?: PimRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */

@@ -1,4 +1,5 @@
 /** Speculative decoding on a settled engine: its memory, its step times, its words (docs/speculation.md). */
+import {weightsHere} from '../catalogue/memory.js'
 import {stageKvBytesPerToken, stageWeightBytes} from '../catalogue/model-arithmetic.js'
 import type {ModelShape} from '../catalogue/model-shape.js'
 import {loadModel} from '../catalogue/models.js'
@@ -89,7 +90,7 @@ function blocksBeside(draft: ModelShape, settled: SettledEngine, instance: Insta
   const weights = stageWeightBytes(draft, {tp, ep: 1})[0]!.total
   const perToken = stageKvBytesPerToken(draft, {tp, kvDtype: settings.kvCacheDtype ?? 'auto'})[0]!
   const {budgetBytes, activationBytes, runtimeBytes, blockBytes} = memory
-  const room = budgetBytes - memory.weights.total - activationBytes - runtimeBytes - weights
+  const room = budgetBytes - weightsHere(memory) - activationBytes - runtimeBytes - weights
   const blocks = Math.floor(room / (blockBytes + perToken * config.blockSize))
   if (blocks >= 1) return blocks
   throw new Problem(

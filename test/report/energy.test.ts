@@ -21,7 +21,16 @@ const spans = (...pairs: readonly (readonly [number, number])[]): Spans => ({
 const device = {idleW: 10, standbyW: 50, activeW: 100, standbySeconds: 2}
 
 const plan = {
-  engines: [{devices: 2, device, linkBytesPerToken: 1000, linkJoulesPerByte: 0.001, hostBusyW: 7}],
+  engines: [
+    {
+      devices: 2,
+      device,
+      linkBytesPerToken: 1000,
+      linkBytesPerStep: 0,
+      linkJoulesPerByte: 0.001,
+      hostBusyW: 7,
+    },
+  ],
   hostsW: 30,
   linksW: 4,
   sources: [],

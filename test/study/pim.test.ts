@@ -120,7 +120,11 @@ describe('what PIM does not go with', () => {
     ['stages', {layout: {pp: 2}}, /--pim and --pp 2/],
     ['prefill instances', {layout: {prefill: 1, decode: 1}}, /--pim and a prefill instance/],
     ['fp8 KV', {engine: {kvCacheDtype: 'fp8'}}, /--pim and --kv-cache-dtype fp8/],
-    ['weights elsewhere', {offload: {gib: 1, mode: 'read'}}, /--pim and --cpu-offload-gb/],
+    [
+      'weights elsewhere',
+      {weights: {place: {gib: 1}, prefetch: 'in place'}},
+      /--pim and weights outside/,
+    ],
     ['drafts', {speculation: {tokens: 2, rates: [0.5]}}, /--pim and --num-speculative-tokens/],
     ['another clock', {compat: 'llmservingsim'}, /--pim and --compat llmservingsim/],
     ['compressed KV', {model: 'deepseek-ai/DeepSeek-V2-Lite'}, /\(MLA\)/],

@@ -1,0 +1,129 @@
+/** How many bytes of a model's weights lie outside of one device of each stage, block by block. */
+import {
+  blockParts,
+  blockWeightBytes,
+  stageWeightBytes,
+  type WeightBytes,
+} from '../catalogue/model-arithmetic.js'
+import {layerCount} from '../catalogue/model-shape.js'
+import {checkParallelism, stageLayers} from '../catalogue/parallelism.js'
+import {Problem} from '../errors.js'
+import type {Instance} from './instance.js'
+import {type WeightMap, type WeightRule, weightMap} from './weight-rules.js'
+
+export interface WeightRequest {
+  /** GiB of each device, its first blocks first, as vLLM's --cpu-offload-gb takes them; or what rules say. */
+  readonly place: {readonly gib: number} | {readonly rules: readonly WeightRule[]}
+  /** Blocks that are fetched ahead of their use. */
+  readonly prefetch: number | 'in place'
+  /** GB/s between each device and the host; absent: its PCIe link. */
+  readonly gbPerS?: number | undefined
+}
+
+export const outsideKinds = ['cpu', 'cxl'] as const
+export type OutsideKind = (typeof outsideKinds)[number]
+
+/** Bytes of one device, by the memory that has them. */
+export type Away = Readonly<Record<OutsideKind, number>>
+
+export interface StageWeights {
+  readonly total: number
+  readonly blockBytes: number
+  readonly blocks: readonly Away[]
+  /** Its own bytes; of a tied table those of the table, which are then counted with the head alone. */
+  readonly head: Away
+  readonly embedding: Away
+  /** Of one token, when rows of the embedding are read where they lie. */
+  readonly rowBytes: number
+}
+
+const nothing: Away = {cpu: 0, cxl: 0}
+
+export const bytesAway = (away: Away): number => away.cpu + away.cxl
+
+/** All that lies outside of one device of the stage; a tied table once. */
+export const stageAway = ({blocks, head, embedding}: StageWeights): Away => {
+  const all = [...blocks, head, embedding]
+  const sum = (kind: OutsideKind) => all.reduce((bytes, away) => bytes + away[kind], 0)
+  return {cpu: sum('cpu'), cxl: sum('cxl')}
+}
+
+/** @throws SchemaFault for rules that the model cannot have, Problem FLAG_BAD_VALUE, PARALLELISM_INVALID */
+export function outsideWeights(
+  {model, tp, pp, ep}: Pick<Instance, 'model' | 'tp' | 'pp' | 'ep'>,
+  {place}: WeightRequest,
+): StageWeights[] {
+  const map = 'rules' in place ? weightMap(place.rules, model) : undefined
+  checkParallelism(model, {tp, pp, ep})
+  const parts = blockWeightBytes(model, {tp, ep})
+  const blockBytes = blockParts.reduce((sum, part) => sum + parts[part], 0)
+  const layers = stageLayers(layerCount(model), pp)
+  const stages = stageWeightBytes(model, {tp, pp, ep})
+  let first = 0
+  return layers.map((count, stage) => {
+    const weights = stages[stage]!
+    const common = {total: weights.total, blockBytes}
+    if (map === undefined) {
+      const {gib} = place as {gib: number}
+      checkGib(gib, blockBytes * Math.max(...layers))
+      const rows = {head: nothing, embedding: nothing, rowBytes: 0}
+      return {...common, ...rows, blocks: firstBlocks(gib * 2 ** 30, blockBytes, count)}
+    }
+    const blocks = map.blocks.slice(first, first + count).map((places) => {
+      const sum = (kind: OutsideKind) =>
+        blockParts.reduce((bytes, part) => bytes + (places[part] === kind ? parts[part] : 0), 0)
+      return {cpu: sum('cpu'), cxl: sum('cxl')}
+    })
+    first += count
+    const isTied = model.tiedEmbeddings && pp === 1
+    // A rank has its part of the rows, and each token meets one.
+    const rowBytes = map.layers.embedding === 'npu' ? 0 : weights.embedding / model.vocabSize
+    return {...common, blocks, ...outerBytes(map, weights, isTied), rowBytes}
+  })
+}
+
+function outerBytes({layers}: WeightMap, weights: WeightBytes, isTied: boolean) {
+  const at = (place: string, bytes: number): Away => ({
+    cpu: place === 'cpu' ? bytes : 0,
+    cxl: place === 'cxl' ? bytes : 0,
+  })
+  const table = at(layers.embedding, weights.embedding)
+  return isTied
+    ? {head: table, embedding: nothing}
+    : {head: at(layers.lm_head, weights.lmHead), embedding: table}
+}
+
+/** Whole blocks in order, and a part of the last. */
+function firstBlocks(bytes: number, blockBytes: number, count: number): Away[] {
+  return Array.from({length: count}, (_, at) => ({
+    cpu: Math.min(blockBytes, Math.max(0, bytes - at * blockBytes)),
+    cxl: 0,
+  }))
+}
+
+function checkGib(gib: number, most: number): void {
+  const has = most / 2 ** 30
+  if (gib <= has) return
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--cpu-offload-gb ${gib}: a device has only ${has.toFixed(1)} GiB of weights in its blocks.`,
+    {suggestions: [`--cpu-offload-gb ${Math.floor(has * 10) / 10}`]},
+  )
+}
+
+/**
+ * Bytes that the buffer takes: the most that units in a row have outside, over the end of a step too. Weights that are
+ * read where they lie need none.
+ */
+export function bufferBytes({blocks, head}: StageWeights, prefetch: WeightRequest['prefetch']) {
+  if (prefetch === 'in place') return 0
+  const units = [...blocks, head].map(bytesAway).filter((bytes) => bytes > 0)
+  const places = Math.min(prefetch + 1, units.length)
+  let most = 0
+  for (const first of units.keys()) {
+    let sum = 0
+    for (let at = 0; at < places; at++) sum += units[(first + at) % units.length]!
+    most = Math.max(most, sum)
+  }
+  return most
+}

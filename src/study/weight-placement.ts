@@ -1,0 +1,196 @@
+/** Weights outside of the devices: what that leaves for KV, and what it costs a step (docs/weight-placement.md). */
+import type {OutsideBytes} from '../catalogue/memory.js'
+import {SchemaFault} from '../catalogue/schema-section.js'
+import {Problem} from '../errors.js'
+import type {StepTimeModel} from '../latency/step-time.js'
+import {streamLaw, streamNs, type WeightStream, withWeightStream} from '../latency/weight-stream.js'
+import type {Instance} from './instance.js'
+import {type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
+import {
+  type Away,
+  bufferBytes,
+  bytesAway,
+  outsideKinds,
+  outsideWeights,
+  type StageWeights,
+  stageAway,
+  type WeightRequest,
+} from './outside-weights.js'
+import type {RunRequest} from './run-request.js'
+
+/** What an engine has outside, settled. */
+export interface WeightPlacement {
+  /** Of one device of each stage. */
+  readonly stages: readonly StageWeights[]
+  readonly streams: readonly WeightStream[]
+  readonly memory: readonly OutsideBytes[]
+  /** By stage. */
+  readonly shares: readonly MemoryShares[]
+}
+
+/** Undefined where all lies on the devices. @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE, FLAG_MISSING */
+export function weightPlacementOf(
+  instance: Instance,
+  {compat}: RunRequest,
+): WeightPlacement | undefined {
+  const {weights: request, hardware, machine} = instance
+  if (request === undefined) return undefined
+  const other =
+    compat !== undefined
+      ? `--compat ${compat}`
+      : machine !== undefined || hardware === undefined
+        ? "LLMServingSim's cluster files"
+        : undefined
+  if (other !== undefined) {
+    throw new Problem('FLAG_CONFLICT', `${flagOf(request)} and ${other}: not built together.`, {
+      suggestions: ['Leave one of the two out.'],
+    })
+  }
+  const stages = placedStages(instance, request)
+  if (stages.every((stage) => bytesAway(stageAway(stage)) === 0)) return undefined
+  // Without a file there are the links of the devices alone.
+  const streamers = stages.map((stage) => streamerOf(instance, stage))
+  const shares = instance.memoryShares ?? sharesOf(streamers, {})
+  for (const [at, stage] of stages.entries()) checkReached(instance, stageAway(stage), shares[at]!)
+  const gbPerS = hardware!.bandwidthGbS
+  return {
+    stages,
+    shares,
+    streams: stages.map((stage, at) => streamOf(stage, {request, shares: shares[at]!, gbPerS})),
+    memory: stages.map((stage) => ({
+      offloadedBytes: bytesAway(stageAway(stage)),
+      bufferBytes: bufferBytes(stage, request.prefetch),
+    })),
+  }
+}
+
+const flagOf = ({place}: WeightRequest): string => ('gib' in place ? '--cpu-offload-gb' : 'weights')
+
+/** Rules of a cluster file were checked where they stand; those of flags are checked here. @throws Problem */
+export function placedStages(instance: Instance, request: WeightRequest): StageWeights[] {
+  try {
+    return outsideWeights(instance, request)
+  } catch (error) {
+    if (!(error instanceof SchemaFault)) throw error
+    const [, key = 'rule'] = error.path
+    throw new Problem('FLAG_BAD_VALUE', `--weights: ${String(key)} ${error.message}.`, {
+      cause: error,
+      suggestions: error.suggestions,
+    })
+  }
+}
+
+/** One device of a stage, as those see it with which it shares memories. */
+export const streamerOf = (
+  {hardware, weights}: Instance,
+  stage: StageWeights | undefined,
+): Streamer => ({
+  away: stage ? stageAway(stage) : {cpu: 0, cxl: 0},
+  linkGbPerS: weights?.gbPerS ?? hardware?.links.find(({kind}) => kind === 'pcie')?.gbPerS,
+})
+
+function checkReached({hardwareName}: Instance, away: Away, shares: MemoryShares): void {
+  const kind = outsideKinds.find((kind) => away[kind] > 0 && !Number.isFinite(shares[kind]?.gbPerS))
+  if (kind === undefined) return
+  throw new Problem(
+    'FLAG_MISSING',
+    `Missing --weight-bandwidth GB/S: the file of ${hardwareName} has no PCIe link.`,
+    {
+      suggestions: [
+        '--weight-bandwidth 64',
+        'memory: {cpu: {bandwidth_gb_s: 64}} in a cluster file',
+      ],
+    },
+  )
+}
+
+interface Reach {
+  readonly request: WeightRequest
+  readonly shares: MemoryShares
+  /** Of the device's own memory. */
+  readonly gbPerS: number
+}
+
+function streamOf(stage: StageWeights, {request, shares, gbPerS}: Reach): WeightStream {
+  const loadNs = (away: Away): number =>
+    outsideKinds.reduce((ns, kind) => {
+      const share = shares[kind]
+      return away[kind] > 0 && share ? ns + share.latencyNs + away[kind] / share.gbPerS : ns
+    }, 0)
+  const {blocks, blockBytes, head, rowBytes} = stage
+  // A tied table is counted with the head, and its rows are read all the same.
+  const rowsAt = bytesAway(stage.embedding) > 0 ? stage.embedding : head
+  const rows = rowBytes > 0 ? shares[rowsAt.cpu > 0 ? 'cpu' : 'cxl'] : undefined
+  return {
+    blocks: blocks.map((away) => ({loadNs: loadNs(away), share: bytesAway(away) / blockBytes})),
+    head: {loadNs: loadNs(head), ownNs: bytesAway(head) / gbPerS},
+    embedding: rows
+      ? {latencyNs: rows.latencyNs, nsPerToken: rowBytes / rows.gbPerS}
+      : {latencyNs: 0, nsPerToken: 0},
+    prefetch: request.prefetch,
+  }
+}
+
+/** Step times with the weights on their way. @throws Problem FLAG_CONFLICT */
+export function placedLatency<Model extends StepTimeModel>(
+  latency: Model,
+  {streams, stages, shares}: WeightPlacement,
+): Model {
+  const {stepTime, outsideLayers, pipeline} = latency
+  const streamed = (at: number, time = stepTime, outside = outsideLayers) =>
+    withWeightStream({time, outside: outside ?? (() => 0)}, streams[at]!)
+  const timed = pipeline && {
+    ...pipeline,
+    stages: pipeline.stages.map((time, at) => streamed(at, time, pipeline.outsideLayers?.[at])),
+  }
+  const stage = slowestStage(streams)
+  return {
+    ...latency,
+    stepTime: timed ? timed.stages[0]! : streamed(0),
+    ...(timed ? {pipeline: timed} : {}),
+    provenance: [
+      ...latency.provenance,
+      {term: 'weights outside', from: 'class default', detail: rateText(shares[stage]!)},
+    ],
+    notes: [...latency.notes, noteOf(stages[stage]!, streams[stage]!)],
+  }
+}
+
+const slowestStage = (streams: readonly WeightStream[]): number => {
+  const times = streams.map(streamNs)
+  return times.indexOf(Math.max(...times))
+}
+
+const rateText = (shares: MemoryShares): string =>
+  Object.entries(shares)
+    .map(
+      ([kind, {gbPerS, latencyNs}]) =>
+        `${kind} at ${Number(gbPerS.toPrecision(4))} GB/s a device, ${latencyNs / 1000} µs; datasheet figures`,
+    )
+    .join(', ')
+
+function noteOf(stage: StageWeights, stream: WeightStream): string {
+  const {prefetch} = stream
+  const how =
+    prefetch === 'in place'
+      ? 'are read in place'
+      : `are fetched ${prefetch === 0 ? 'when their turn comes' : `${prefetch} ${prefetch === 1 ? 'block' : 'blocks'} ahead`}`
+  const gib = (bytesAway(stageAway(stage)) / 2 ** 30).toFixed(1)
+  const {hiddenBlockNs} = streamLaw(stream)
+  const bound = Number.isFinite(hiddenBlockNs)
+    ? `and may wait for them while its blocks take less than ${milliseconds(hiddenBlockNs)} each`
+    : 'and always waits for some'
+  return `${gib} GiB of the weights of each device lie outside of it and ${how}: a step takes at least ${milliseconds(streamNs(stream))}, ${bound}.`
+}
+
+const milliseconds = (ns: number): string => `${Number((ns / 1e6).toPrecision(3))} ms`
+
+/** What all devices of an engine move over their links: in a step, and for a token of it. */
+export function streamedBytes({stages}: WeightPlacement, tp: number) {
+  const sum = (of: (stage: StageWeights) => number) =>
+    tp * stages.reduce((bytes, stage) => bytes + of(stage), 0)
+  return {
+    perStep: sum((stage) => bytesAway(stageAway(stage)) - bytesAway(stage.embedding)),
+    perToken: sum(({rowBytes}) => rowBytes),
+  }
+}
