@@ -4,18 +4,25 @@
  * A member's context grows by one in every step, so `offset = context − step` stands still and the sums over
  * members follow from sums over offsets. Who needs a new block, fills one, or makes its last token in a step
  * is known when it joins: blocks by offset mod block size, ends by step number.
+ *
+ * Members have seats, numbered from 0 and used again: what is kept of them lies together, and not scattered over
+ * columns by slot, which engines share. Of many engines only such memory stays in the caches.
  */
 import type {Batch} from './batch.js'
 import {asDouble, empty, enlarged} from './columns.js'
-import {SlotHeap} from './heap.js'
+import {Tournament} from './tournament.js'
 
 const none = -1
-/**
- * Ends lie in buckets by step number; one further away than this shares a bucket with earlier ones, and is walked
- * past once in as many steps.
- */
-const endBuckets = 4096
-const bucketOf = (step: number): number => step & (endBuckets - 1)
+/** A row of a seat: slot (of an empty one: the next empty one), offset, stamp. */
+const offsetOf = 1
+const stampOf = 2
+const rowLength = 4
+const rowOf = (seat: number): number => rowLength * seat
+
+/** The seat of a slot, in a column that all cohorts share: a slot is in one at a time. */
+export interface SeatColumn {
+  readonly seat: Int32Array
+}
 
 export class Cohort {
   /** Members. */
@@ -29,86 +36,99 @@ export class Cohort {
   readonly lane: number
   work = 0
   readonly #blockSize: number
+  readonly #column: SeatColumn
   /** step mod block size. */
   #stepPhase = 0
   #offsetSum = asDouble
   /** Members by offset mod block size. */
   readonly #inPhase: Int32Array
-  /** Members by phase that still fill blocks with a shared identity (lazily cleaned). */
-  readonly #fillers: {slot: number; stamp: number}[][]
-  /** Offset, its phase, and the step of the last token, by slot. */
-  #offset = new Int32Array(64)
-  #phase = new Int32Array(64)
-  #lastStep = new Int32Array(64)
-  /** Neighbours in the bucket of the last step. */
-  #previous = new Int32Array(64)
-  #next = new Int32Array(64)
-  readonly #bucket = new Int32Array(endBuckets).fill(none)
+  /** By phase: seats of members that still fill blocks with a shared identity, each with its stamp (lazily cleaned). */
+  readonly #fillers: number[][]
+  /** Rows by seat; a stamp moves on when somebody joins or leaves: what fillers remember is stale then. */
+  #rows = new Int32Array(64 * rowLength)
+  /** Seats that were used, and the first that is empty among them. */
+  #seats = 0
+  #vacant = none
   readonly #ended: number[] = []
-  /** Moves on when a slot joins or leaves: what fillers remember of it is stale then. */
-  #stamp = new Int32Array(64)
-  readonly #smallest = new SlotHeap()
-  readonly #largest = new SlotHeap()
+  /** By offset, by −offset, and by the step of the last token. */
+  readonly #smallest = new Tournament()
+  readonly #largest = new Tournament()
+  readonly #ends = new Tournament()
 
-  constructor(blockSize: number, lane = 0) {
+  constructor(blockSize: number, column: SeatColumn, lane = 0) {
     this.lane = lane
     this.#blockSize = blockSize
+    this.#column = column
     this.#offsetSum = 0
     this.lastEnd = 0
     this.#inPhase = new Int32Array(blockSize)
     this.#fillers = Array.from({length: blockSize}, () => [])
   }
 
-  get #fillersNow(): {slot: number; stamp: number}[] {
+  get #fillersNow(): number[] {
     return this.#fillers[this.#blockSize - 1 - this.#stepPhase]!
   }
 
   get operations(): number {
-    return this.work + this.#smallest.work + this.#largest.work
+    return this.work + this.#smallest.work + this.#largest.work + this.#ends.work
   }
 
   /** A member whose context is `context` at step `step`, and whose last token comes out of step `lastStep`. */
   join(slot: number, context: number, step: number, lastStep: number): void {
-    if (slot >= this.#offset.length) this.#grow(slot)
+    const seat = this.#takeSeat(slot)
     const offset = context - step
-    const rest = offset % this.#blockSize
-    const phase = rest < 0 ? rest + this.#blockSize : rest
-    this.#stamp[slot]!++
-    this.#offset[slot] = offset
-    this.#phase[slot] = phase
+    this.#rows[rowOf(seat) + offsetOf] = offset
     this.size++
     this.#offsetSum += offset
-    this.#inPhase[phase]!++
-    this.#smallest.push(slot, offset)
-    this.#largest.push(slot, -offset)
-    this.#lastStep[slot] = lastStep
-    const bucket = bucketOf(lastStep)
-    const first = this.#bucket[bucket]!
-    this.#previous[slot] = none
-    this.#next[slot] = first
-    if (first !== none) this.#previous[first] = slot
-    this.#bucket[bucket] = slot
+    this.#inPhase[this.#phaseOf(offset)]!++
+    this.#smallest.take(seat, offset)
+    this.#largest.take(seat, -offset)
+    this.#ends.take(seat, lastStep)
     this.work++
+  }
+
+  #takeSeat(slot: number): number {
+    let seat = this.#vacant
+    if (seat === none) {
+      seat = this.#seats++
+      if (rowOf(seat) === this.#rows.length) this.#rows = enlarged(this.#rows, 2 * rowOf(seat))
+    } else this.#vacant = this.#rows[rowOf(seat)]!
+    this.#rows[rowOf(seat)] = slot
+    this.#rows[rowOf(seat) + stampOf]!++
+    this.#column.seat[slot] = seat
+    return seat
+  }
+
+  #phaseOf(offset: number): number {
+    const rest = offset % this.#blockSize
+    return rest < 0 ? rest + this.#blockSize : rest
   }
 
   /** The member will fill blocks that others may find. */
   fills(slot: number): void {
-    this.#fillers[this.#phase[slot]!]!.push({slot, stamp: this.#stamp[slot]!})
+    const seat = this.#column.seat[slot]!
+    const row = rowOf(seat)
+    const list = this.#fillers[this.#phaseOf(this.#rows[row + offsetOf]!)]!
+    list.push(seat, this.#rows[row + stampOf]!)
   }
 
   leave(slot: number): void {
-    const offset = this.#offset[slot]!
+    this.#leaveSeat(this.#column.seat[slot]!)
+  }
+
+  #leaveSeat(seat: number): void {
+    const rows = this.#rows
+    const row = rowOf(seat)
+    const offset = rows[row + offsetOf]!
     this.size--
     this.#offsetSum -= offset
-    this.#inPhase[this.#phase[slot]!]!--
-    this.#stamp[slot]!++
-    this.#smallest.remove(slot)
-    this.#largest.remove(slot)
-    const previous = this.#previous[slot]!
-    const next = this.#next[slot]!
-    if (next !== none) this.#previous[next] = previous
-    if (previous !== none) this.#next[previous] = next
-    else this.#bucket[bucketOf(this.#lastStep[slot]!)] = next
+    this.#inPhase[this.#phaseOf(offset)]!--
+    this.#smallest.leave(seat)
+    this.#largest.leave(seat)
+    this.#ends.leave(seat)
+    rows[row + stampOf]!++
+    rows[row] = this.#vacant
+    this.#vacant = seat
     this.work++
   }
 
@@ -120,7 +140,7 @@ export class Cohort {
 
   /** Context of a member at the next step. */
   context(slot: number): number {
-    return this.#offset[slot]! + this.step
+    return this.#rows[rowOf(this.#column.seat[slot]!) + offsetOf]! + this.step
   }
 
   /** Σ, smallest and largest context of the members at the next step. */
@@ -150,10 +170,14 @@ export class Cohort {
   forEachFiller(visit: (slot: number) => 'more' | 'last'): void {
     const list = this.#fillersNow
     let kept = 0
-    for (const filler of list) {
+    for (let at = 0; at < list.length; at += 2) {
+      const seat = list[at]!
+      const stamp = list[at + 1]!
       this.work++
-      if (this.#stamp[filler.slot] !== filler.stamp) continue
-      if (visit(filler.slot) === 'more') list[kept++] = filler
+      if (this.#rows[rowOf(seat) + stampOf] !== stamp) continue
+      if (visit(this.#rows[rowOf(seat)]!) === 'last') continue
+      list[kept++] = seat
+      list[kept++] = stamp
     }
     list.length = kept
   }
@@ -165,38 +189,19 @@ export class Cohort {
 
   /** Whether the last token of a member comes out of the next step. */
   hasEnding(): boolean {
-    let slot = this.#bucket[bucketOf(this.step)]!
-    while (slot !== none && this.#lastStep[slot] !== this.step) {
-      this.work++
-      slot = this.#next[slot]!
-    }
-    return slot !== none
+    return this.#ends.top === this.step
   }
 
   /** Takes out the members whose last token comes out of the next step. The list is reused. */
   takeEnding(): readonly number[] {
     const ended = this.#ended
     empty(ended)
-    let slot = this.#bucket[bucketOf(this.step)]!
-    while (slot !== none) {
-      const next = this.#next[slot]!
+    while (this.#ends.top === this.step) {
+      const seat = this.#ends.first()
       this.work++
-      if (this.#lastStep[slot] === this.step) {
-        this.leave(slot)
-        ended.push(slot)
-      }
-      slot = next
+      ended.push(this.#rows[rowOf(seat)]!)
+      this.#leaveSeat(seat)
     }
     return ended
-  }
-
-  #grow(slot: number): void {
-    const length = Math.max(slot + 1, this.#offset.length * 2)
-    this.#offset = enlarged(this.#offset, length)
-    this.#phase = enlarged(this.#phase, length)
-    this.#lastStep = enlarged(this.#lastStep, length)
-    this.#previous = enlarged(this.#previous, length)
-    this.#next = enlarged(this.#next, length)
-    this.#stamp = enlarged(this.#stamp, length)
   }
 }

@@ -4,7 +4,7 @@
  */
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
-import {Cohort} from './cohort.js'
+import {Cohort, type SeatColumn} from './cohort.js'
 
 /** Moves a member that was left out of its batch to another cohort. */
 export type Move = (from: Cohort, to: Cohort) => void
@@ -15,9 +15,9 @@ export class Lanes {
   readonly #cohorts: readonly Cohort[]
   readonly #spare: Cohort[]
 
-  constructor(blockSize: number, stages: number) {
+  constructor(blockSize: number, stages: number, column: SeatColumn) {
     const count = stages > 1 ? stages + 1 : 1
-    this.#cohorts = Array.from({length: count}, (_, lane) => new Cohort(blockSize, lane))
+    this.#cohorts = Array.from({length: count}, (_, lane) => new Cohort(blockSize, column, lane))
     this.open = this.#cohorts[0]!
     this.#spare = this.#cohorts.slice(1).reverse()
   }

@@ -89,6 +89,8 @@ export class RequestPool {
   /** Cohort that it decodes in, and the batch whose end it must wait for before it can come back to a pipeline. */
   lane = new Int32Array(0)
   awaits = new Float64Array(0)
+  /** Its place in its cohort (see Cohort), while it decodes. */
+  seat = new Int32Array(0)
 
   #free: number[] = []
   #capacity = 0

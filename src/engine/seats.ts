@@ -43,7 +43,7 @@ export class Seats {
     this.#pipeline = pipeline
     this.#listener = listener
     this.list = new RunningList(requests)
-    this.lanes = new Lanes(config.blockSize, config.stages ?? 1)
+    this.lanes = new Lanes(config.blockSize, config.stages ?? 1, requests)
   }
 
   /** The decodes that can be planned now. */

@@ -9,7 +9,7 @@ interface Member {
   fills: boolean
 }
 
-/** Steps to the last token: mostly near, and some that share a bucket of ends with near ones. */
+/** Steps to the last token: mostly near. */
 const remaining = fc.oneof(
   {weight: 4, arbitrary: fc.integer({min: 0, max: 12})},
   {weight: 1, arbitrary: fc.integer({min: 4094, max: 4102})},
@@ -23,6 +23,8 @@ const action = fc.record({
   fills: fc.boolean(),
   does: fc.constantFrom('join', 'join', 'step', 'leave', 'last fill'),
 })
+
+const cohortOf = (blockSize: number): Cohort => new Cohort(blockSize, {seat: new Int32Array(2000)})
 
 /** Slots that get their last token in the next step; they leave. */
 const takeEnding = (cohort: Cohort): number[] => [...cohort.takeEnding()]
@@ -38,7 +40,7 @@ const fillers = (cohort: Cohort, answer: 'more' | 'last' = 'more'): number[] => 
 
 describe('Cohort', () => {
   it('without members has sums of nothing', () => {
-    const cohort = new Cohort(4)
+    const cohort = cohortOf(4)
     expect([
       cohort.size,
       cohort.contextSum(),
@@ -49,7 +51,7 @@ describe('Cohort', () => {
   })
 
   it('lets a member need a block when its context ends with one, and fill one a step before', () => {
-    const cohort = new Cohort(4)
+    const cohort = cohortOf(4)
     cohort.join(0, 6, 0, 99)
     cohort.fills(0)
     const needs: number[] = []
@@ -64,14 +66,14 @@ describe('Cohort', () => {
   })
 
   it('joined for a later step, it counts from there', () => {
-    const cohort = new Cohort(4)
+    const cohort = cohortOf(4)
     cohort.join(0, 10, 1, 5)
     cohort.advance()
     expect([cohort.contextSum(), cohort.context(0)]).deep.equal([10, 10])
   })
 
   it('forgets what a slot filled once it left, though it joins again', () => {
-    const cohort = new Cohort(4)
+    const cohort = cohortOf(4)
     cohort.join(0, 3, 0, 99)
     cohort.fills(0)
     cohort.leave(0)
@@ -82,9 +84,9 @@ describe('Cohort', () => {
     expect(fillers(cohort)).deep.equal([])
   })
 
-  it('ends each member in its step, though others share its bucket', () => {
-    const cohort = new Cohort(16)
-    const lastSteps = [2, 2 + 4096, 2, 2 + 8192, 3, 2 + 4096]
+  it('ends each member in its step', () => {
+    const cohort = cohortOf(16)
+    const lastSteps = [2, 4098, 2, 8194, 3, 4098]
     for (const [slot, lastStep] of lastSteps.entries()) cohort.join(slot, 1, 0, lastStep)
     const ends: Record<number, number[]> = {}
     for (; cohort.size > 0 && cohort.step < 10_000; cohort.advance()) {
@@ -96,17 +98,16 @@ describe('Cohort', () => {
     expect(ends).deep.equal({2: [0, 2], 3: [4], 4098: [1, 5], 8194: [3]})
   })
 
-  it('walks past those that end later once, not once for each that ends now', () => {
-    const cohort = new Cohort(16)
+  it('pays a logarithm for each that ends, and nothing for those that stay', () => {
+    const cohort = cohortOf(16)
     const count = 1000
-    // Those that joined last are met first.
     for (let slot = 0; slot < count; slot++) cohort.join(slot, 1, 0, 1)
-    for (let slot = count; slot < 2 * count; slot++) cohort.join(slot, 1, 0, 1 + 4096)
+    for (let slot = count; slot < 2 * count; slot++) cohort.join(slot, 1, 0, 4097)
     cohort.advance()
     const before = cohort.operations
     expect(takeEnding(cohort)).lengthOf(count)
-    // Each also leaves two heaps.
-    expect(cohort.operations - before).lessThan(count * (3 + 2 * Math.log2(2 * count)))
+    // Each also leaves three tournaments.
+    expect(cohort.operations - before).lessThan(count * (2 + 3 * Math.log2(2 * count)))
   })
 
   it('knows sums, extremes, blocks and ends as a list of members does', () => {
@@ -115,7 +116,7 @@ describe('Cohort', () => {
         fc.constantFrom(1, 4, 16),
         fc.array(action, {maxLength: 200, size: 'max'}),
         (block, actions) => {
-          const cohort = new Cohort(block)
+          const cohort = cohortOf(block)
           let members: Member[] = []
           const step = () => {
             const ending = members.filter((one) => one.lastStep === cohort.step)

@@ -26,6 +26,7 @@ const admission = 'engine/admission.js'
 const walk = 'engine/walk.js'
 const seats = 'engine/seats.js'
 const cohort = 'engine/cohort.js'
+const tournament = 'engine/tournament.js'
 
 const mutants: Readonly<Record<string, Mutant>> = {
   'block edge: a decode takes its block one step late': {
@@ -43,18 +44,24 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'this.#stepPhase + 1 === this.#blockSize ?',
     to: 'this.#stepPhase === this.#blockSize ?',
   },
-  'ends that are a round of the buckets away come at once': {
+  'of two that end with one step one stays': {
     file: cohort,
-    from: 'if (this.#lastStep[slot] === this.step)',
-    to: 'if (true)',
-    given: {
-      rows: [5, 5 + 4096].map((output) => ({at: 0, input: 3, output})),
-      config: {blocks: 1100},
-    },
+    from: 'while (this.#ends.top === this.step)',
+    to: 'if (this.#ends.top === this.step)',
   },
-  'a slot that joins anew still fills what it filled before': {
+  'a seat that is taken anew still fills what was filled from it before': {
     file: cohort,
-    from: 'if (this.#stamp[filler.slot] !== filler.stamp)',
+    from: 'if (this.#rows[rowOf(seat) + stampOf] !== stamp)',
+    to: 'if (false)',
+  },
+  'extremes: who comes is not seen at the root': {
+    file: tournament,
+    from: 'while (at > 0 && ',
+    to: 'while (at > 1 && ',
+  },
+  'extremes: nobody is left when the smallest leaves': {
+    file: tournament,
+    from: 'if (other < smallest)',
     to: 'if (false)',
   },
   'victim order: among equal keys the first to arrive gives way': {
