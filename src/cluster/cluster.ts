@@ -58,7 +58,6 @@ export class Cluster {
     this.replicas = config.replicas.map((replica, instance) => this.#build(replica, instance))
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
     this.#isDue = new Uint8Array(this.replicas.length)
-    this.#views = new Views(this.replicas, config.viewAgeNs ?? 0)
     const all = config.replicas.map((_, instance) => instance)
     this.#entrances = all.filter((instance) => config.replicas[instance]!.role !== 'decode')
     this.#decoders = all.filter((instance) => config.replicas[instance]!.role === 'decode')
@@ -69,6 +68,9 @@ export class Cluster {
     this.#groups = this.#makeGroups()
     const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
     this.#isTied = isCoupled || this.#handOffs !== undefined
+    // Replicas that advance together are seen in the middle of an instant; a lone one is not chosen.
+    const news = this.#isTied || this.replicas.length === 1 ? 'untold' : 'told'
+    this.#views = new Views(this.replicas, config.viewAgeNs ?? 0, news)
     this.autoscaler = config.autoscale && new Autoscaler(config.autoscale, this.replicas)
     this.#router = this.autoscaler?.routing(config.router) ?? config.router
   }
@@ -208,6 +210,7 @@ export class Cluster {
 
   #look(instance: number): void {
     this.replicas[instance]!.tellNextAt(this.#nextAt)
+    this.#views.changed(instance)
   }
 
   readonly #touched = (instance: number): void => this.#look(instance)

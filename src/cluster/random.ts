@@ -9,9 +9,18 @@ function mix(value: number): number {
 
 /** A number below 2^32 for a key (any safe integer) and an index. */
 export function mixed(key: number, index: number): number {
+  return mixedWith(mixedKey(key), index)
+}
+
+/** What `mixed` makes of the key alone, where one key meets many indices. */
+export function mixedKey(key: number): number {
   const low = key >>> 0
   const high = Math.floor(key / 0x1_0000_0000) >>> 0
-  return mix(mix(low ^ mix(high)) + Math.imul(index + 1, 0x9e3779b9))
+  return mix(low ^ mix(high))
+}
+
+export function mixedWith(ofKey: number, index: number): number {
+  return mix(ofKey + Math.imul(index + 1, 0x9e3779b9))
 }
 
 export class Random {

@@ -1,6 +1,6 @@
 /** Which engine an arriving request goes to. A new router is one entry of `routers`. */
 import type {EngineView} from '../engine/engine-config.js'
-import {mixed, Random} from './random.js'
+import {mixedKey, mixedWith, Random} from './random.js'
 
 /** What a router may know of a request. */
 export interface RequestView {
@@ -89,11 +89,12 @@ function byKey(keyOf: (request: RequestView) => number | undefined): Pick<Router
         sum += loads[at]!
       }
       const most = Math.ceil((boundedLoad * sum) / engines.length)
+      const ofKey = mixedKey(key)
       let best = -1
       let highest = -1
       for (let at = 0; at < engines.length; at++) {
         if (loads[at]! >= most) continue
-        const rank = mixed(key, at)
+        const rank = mixedWith(ofKey, at)
         if (rank <= highest) continue
         highest = rank
         best = at

@@ -1,18 +1,26 @@
-/** What routers see of the replicas: the present, or what was true at the last multiple of an age. */
+/**
+ * What routers see of the replicas: the present, or what was true at the last multiple of an age. Asking each of many
+ * replicas for its parts, at each arrival, costs more than routing: where whoever changes a replica says so, the present
+ * is kept in a few fields as well.
+ */
 import type {EngineView} from '../engine/engine-config.js'
 import type {Ns} from '../latency/step-time.js'
 
 const never = Number.POSITIVE_INFINITY
 
-/** A replica as it was. What its cache holds is looked up as it is now: nobody keeps a copy of an index. */
+/** A replica as it was when it was looked at. What its cache holds is looked up as it is now: nobody keeps a copy of an index. */
 class Snapshot implements EngineView {
   running = 0
   waiting = 0
   freeBlocks = 0
+  readonly totalBlocks: number
+  readonly maxNumSeqs: number
   readonly #engine: EngineView
 
   constructor(engine: EngineView) {
     this.#engine = engine
+    this.totalBlocks = engine.totalBlocks
+    this.maxNumSeqs = engine.maxNumSeqs
     this.take()
   }
 
@@ -23,14 +31,6 @@ class Snapshot implements EngineView {
     this.freeBlocks = freeBlocks
   }
 
-  get totalBlocks(): number {
-    return this.#engine.totalBlocks
-  }
-
-  get maxNumSeqs(): number {
-    return this.#engine.maxNumSeqs
-  }
-
   cachedTokens(row: number, inputTokens: number): number {
     return this.#engine.cachedTokens(row, inputTokens)
   }
@@ -38,15 +38,25 @@ class Snapshot implements EngineView {
 
 export class Views {
   readonly #ageNs: Ns
+  /** Whether snapshots follow what is told. */
+  readonly #follows: boolean
   readonly #snapshots: readonly Snapshot[]
   readonly #shown: readonly EngineView[]
   readonly #subsets = new Map<readonly number[], readonly EngineView[]>()
   #takenAt: Ns = 0
 
-  constructor(engines: readonly EngineView[], ageNs: Ns) {
+  /** `told`: every change of an engine is said (`changed`). `untold`: the present must be asked for. */
+  constructor(engines: readonly EngineView[], ageNs: Ns, news: 'told' | 'untold') {
     this.#ageNs = ageNs
-    this.#snapshots = ageNs > 0 ? engines.map((engine) => new Snapshot(engine)) : []
-    this.#shown = ageNs > 0 ? this.#snapshots : engines
+    this.#follows = ageNs === 0 && news === 'told'
+    const isKept = ageNs > 0 || this.#follows
+    this.#snapshots = isKept ? engines.map((engine) => new Snapshot(engine)) : []
+    this.#shown = isKept ? this.#snapshots : engines
+  }
+
+  /** Engine `instance` may have changed. */
+  changed(instance: number): void {
+    if (this.#follows) this.#snapshots[instance]!.take()
   }
 
   /** Views of some replicas; `among` is kept by its identity. */
