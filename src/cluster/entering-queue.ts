@@ -12,6 +12,13 @@ export class EnteringQueue {
     return this.size > 0 ? this.#times[this.#first]! : Number.POSITIVE_INFINITY
   }
 
+  /** `times[at]` becomes the time of the first one, where that is earlier: a number that a call returns is an object. */
+  lower(times: Float64Array, at: number): void {
+    if (this.size === 0) return
+    const first = this.#times[this.#first]!
+    if (first < times[at]!) times[at] = first
+  }
+
   /** It leaves at `at`, after all before it. */
   push(slot: number, at: Ns): void {
     if (this.size === this.#slots.length) this.#grow()

@@ -9,7 +9,7 @@ function mix(value: number): number {
 
 /** A number below 2^32 for a key (any safe integer) and an index. */
 export function mixed(key: number, index: number): number {
-  return mixedWith(mixedKey(key), index)
+  return mix(mixedKey(key) + Math.imul(index + 1, 0x9e3779b9))
 }
 
 /** What `mixed` makes of the key alone, where one key meets many indices. */
@@ -19,8 +19,9 @@ export function mixedKey(key: number): number {
   return mix(low ^ mix(high))
 }
 
+/** The rest of `mixed` for an index, less 2^31: whole numbers of 32 bits that are compared in a loop are no objects. */
 export function mixedWith(ofKey: number, index: number): number {
-  return mix(ofKey + Math.imul(index + 1, 0x9e3779b9))
+  return mix(ofKey + Math.imul(index + 1, 0x9e3779b9)) ^ 0x80000000
 }
 
 export class Random {

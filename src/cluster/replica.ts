@@ -168,8 +168,11 @@ export class Replica implements EngineView {
 
   /** Writes `nextAt` to its place among those of all: a number that a call returns is an object each time. */
   tellNextAt(all: Float64Array): void {
-    const held = this.#dummyEnds[0]
-    all[this.instance] = Math.min(this.#end, held ?? this.#planAt, this.#entersAt)
+    const {instance, engine, adapters} = this
+    const waits = this.#dummyEnds.length > 0 ? this.#dummyEnds[0]! : this.#planAt
+    all[instance] = engine.inFlight > 0 ? Math.min(engine.oldest.end, waits) : waits
+    this.#entering.lower(all, instance)
+    if (adapters) all[instance] = Math.min(all[instance]!, adapters.nextAt())
   }
 
   /** When the next request reaches the engine: out of the front end, or as its adapter is loaded. */
@@ -387,6 +390,7 @@ export class Replica implements EngineView {
   /** Runs decode steps that nobody else can observe, up to and including `until`. */
   skip(until: Ns): void {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
+    if (this.engine.oldest.end > until) return
     if (this.#passes === 'together' || this.#polled || this.#onNews) return
     this.engine.runDecodes(Math.min(until, this.#entersAt - 1), this.#stages)
   }

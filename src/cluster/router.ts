@@ -76,12 +76,12 @@ const boundedLoad = 1.25
  */
 function byKey(keyOf: (request: RequestView) => number | undefined): Pick<Router, 'pick'> {
   const otherwise = least(load)
-  let loads = new Float64Array(0)
+  let loads = new Int32Array(0)
   return {
     pick(request, engines) {
       const key = keyOf(request)
       if (key === undefined) return otherwise.pick(request, engines)
-      if (loads.length < engines.length) loads = new Float64Array(engines.length)
+      if (loads.length < engines.length) loads = new Int32Array(engines.length)
       let sum = 1
       for (let at = 0; at < engines.length; at++) {
         const {waiting, running} = engines[at]!
@@ -91,11 +91,11 @@ function byKey(keyOf: (request: RequestView) => number | undefined): Pick<Router
       const most = Math.ceil((boundedLoad * sum) / engines.length)
       const ofKey = mixedKey(key)
       let best = -1
-      let highest = -1
+      let highest = 0
       for (let at = 0; at < engines.length; at++) {
         if (loads[at]! >= most) continue
         const rank = mixedWith(ofKey, at)
-        if (rank <= highest) continue
+        if (best >= 0 && rank <= highest) continue
         highest = rank
         best = at
       }

@@ -1,5 +1,6 @@
 /** The blocks of requests: which they need, fill, share, and give back. */
 import type {BlockPool} from './block-pool.js'
+import {empty} from './columns.js'
 import type {PrefixIdentity} from './prefix-identity.js'
 import type {RequestPool} from './request-pool.js'
 
@@ -121,7 +122,7 @@ export class RequestBlocks {
     if (!this.#mayHit(slot)) return noMatch
     const match = this.#match
     if (this.#matched === slot && !this.#pool.index.isDirty) return match
-    match.pieces.length = 0
+    empty(match.pieces)
     match.shared = 0
     match.own = 0
     match.unheld = 0

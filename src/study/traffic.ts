@@ -108,7 +108,12 @@ export class RoutingFacts {
   }
 
   #partOf(row: number): PartFacts | undefined {
-    return this.#parts.findLast(({from, to}) => row >= from && row < to)
+    // Mostly the latest part; asked at every arrival, so without a closure.
+    for (let at = this.#parts.length - 1; at >= 0; at--) {
+      const part = this.#parts[at]!
+      if (row >= part.from && row < part.to) return part
+    }
+    return undefined
   }
 }
 
