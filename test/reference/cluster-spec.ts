@@ -86,21 +86,24 @@ const members: fc.Arbitrary<MemberSpec> = fc.record({
   speculation: mostly(3, fc.constant(undefined), speculations),
 })
 
-const clients: fc.Arbitrary<ClientSpec> = fc.record({
-  request: request(false),
-  session: mostly(2, fc.constant(-1), fc.integer({min: 0, max: 3})),
-  think: fc.constantFrom(-1, 0, 0, 5, 60, 400),
-  leaves: mostly(6, fc.constant(-1), fc.nat(400), fc.nat(40)),
-})
+/** `patient` to two stay and leave. */
+const clients = (patient: number): fc.Arbitrary<ClientSpec> =>
+  fc.record({
+    request: request(false),
+    session: mostly(2, fc.constant(-1), fc.integer({min: 0, max: 3})),
+    think: fc.constantFrom(-1, 0, 0, 5, 60, 400),
+    leaves: mostly(patient, fc.constant(-1), fc.nat(400), fc.nat(40)),
+  })
 
 interface Size {
   readonly clients: {readonly minLength: number; readonly maxLength: number}
+  readonly patient: number
   readonly members: {readonly minLength: number; readonly maxLength: number}
 }
 
 const specsOf = (size: Size): fc.Arbitrary<ClusterSpec> =>
   fc.record({
-    clients: fc.array(clients, {...size.clients, size: 'max'}),
+    clients: fc.array(clients(size.patient), {...size.clients, size: 'max'}),
     spanTokens: fc.constantFrom(2, 4, 8),
     members: fc.array(members, {...size.members, size: 'max'}),
     topology: fc.constantFrom(
@@ -119,6 +122,7 @@ const specsOf = (size: Size): fc.Arbitrary<ClusterSpec> =>
 
 export const clusterSpecs = specsOf({
   clients: {minLength: 1, maxLength: 30},
+  patient: 6,
   members: {minLength: 2, maxLength: 5},
 })
 
@@ -154,6 +158,7 @@ export const tieredClusterSpecs: fc.Arbitrary<ClusterSpec> = fc
   .record({
     spec: specsOf({
       clients: {minLength: 8, maxLength: 40},
+      patient: 4,
       members: {minLength: 2, maxLength: 3},
     }),
     tiers,

@@ -205,6 +205,8 @@ class ReferenceCluster {
     for (const {instance, row} of this.#tiers.end(now)) this.#members[instance]!.engine.loaded(row)
     this.#tiers.startWriters(now)
     for (const member of this.#members) {
+      // Who has nothing in flight looks at its queue whenever anything happens. It finds something new only where
+      // something happened to it, or where what one of its pools holds changed: its head has more or less to load.
       // Who computes nothing in a pass of its group looks for work as a pass ends.
       const isFree = member.batches.length === 0 && member.idles.length === 0
       if (ended.has(member) || isFree) this.#plan(member, now)
