@@ -109,6 +109,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'fit/moe-fit.ts',
     'fit/skew-fit.ts',
     'host.ts',
+    'moe.ts',
     'pim.ts',
     'point-to-point.ts',
     'precision.ts',

@@ -23,7 +23,13 @@ export interface ExpertShare {
 
 /** Expected number of experts of this rank that at least one of the tokens picks, under even routing. */
 export const distinctExperts = (tokens: number, share: ExpertShare): number =>
-  (share.count / share.expertRanks) * (1 - (1 - share.perToken / share.count) ** tokens)
+  (share.count / share.expertRanks) * pickedExperts(tokens, share)
+
+/** The same as a share of all experts. */
+export const pickedExperts = (
+  tokens: number,
+  {count, perToken}: Pick<ExpertShare, 'count' | 'perToken'>,
+): number => 1 - (1 - perToken / count) ** tokens
 
 /** Time in ns for `tokens` tokens, counted over all ranks that the experts are spread over. */
 export const expertsNs = (

@@ -4,7 +4,7 @@
  */
 import {UpperEnvelope} from './envelope.js'
 import {type LoadUnit, loadCycles} from './load-cycles.js'
-import type {BatchShape, StepTime} from './step-time.js'
+import {type BatchShape, emptyShape, type StepTime} from './step-time.js'
 
 /** What crosses the link for one block, or for the head. */
 export interface Outside {
@@ -12,6 +12,8 @@ export interface Outside {
   readonly loadNs: number
   /** Part of its weights, and so of its time on the device. */
   readonly share: number
+  /** Of `loadNs`, for routed experts: read in place, only those that some token picks. Absent: none. */
+  readonly expertNs?: number
 }
 
 /** What one stage has outside. */
@@ -22,17 +24,24 @@ export interface WeightStream {
   readonly head: {readonly loadNs: number; readonly ownNs: number}
   /** Rows of an embedding outside are read where they lie. */
   readonly embedding: {readonly latencyNs: number; readonly nsPerToken: number}
+  /** Share of the experts of a block that a step picks. Absent: all. */
+  readonly pickedShare?: ((shape: BatchShape) => number) | undefined
   /** Blocks that are fetched ahead. `in place`: kernels read over the link (vLLM's --cpu-offload-gb). */
   readonly prefetch: number | 'in place'
 }
 
-/** ns in which all that is outside crosses the link once. */
-export const streamNs = ({blocks, head}: WeightStream): number =>
-  blocks.reduce((sum, {loadNs}) => sum + loadNs, head.loadNs)
+/** ns in which all that is outside crosses the link once; of experts read in place, those that one token picks. */
+export const streamNs = (stream: WeightStream): number => {
+  const {blocks, head, pickedShare, prefetch} = stream
+  const left = prefetch === 'in place' && pickedShare ? 1 - pickedShare(oneToken) : 0
+  return blocks.reduce((sum, {loadNs, expertNs = 0}) => sum + loadNs - left * expertNs, head.loadNs)
+}
 
-/** A step in ns, of the ns of a block and of what is outside of blocks. */
+const oneToken: BatchShape = {...emptyShape(), tokens: 1, paddedTokens: 1, sequences: 1}
+
+/** A step in ns, of the ns of a block, of what is outside of blocks, and of the share of experts that it picks. */
 export interface StreamLaw {
-  readonly at: (blockNs: number, outsideNs: number) => number
+  readonly at: (blockNs: number, outsideNs: number, picked?: number) => number
   /** ns of a block from which on a step waits for no load; infinite: each step waits. */
   readonly hiddenBlockNs: number
 }
@@ -48,33 +57,37 @@ export function withWeightStream(
   const law = streamLaw(stream)
   const blocks = stream.blocks.length
   const {latencyNs, nsPerToken} = stream.embedding
+  const {pickedShare} = stream
   return (shape) => {
     const own = time(shape)
     const around = Math.min(own, outside(shape))
-    const ns = law.at((own - around) / blocks, around) + latencyNs + nsPerToken * shape.tokens
-    return Math.max(own, Math.round(ns))
+    const picked = pickedShare ? pickedShare(shape) : 1
+    const ns = law.at((own - around) / blocks, around, picked)
+    return Math.max(own, Math.round(ns + latencyNs + nsPerToken * shape.tokens))
   }
 }
 
 /**
  * A block of c ns whose share s of weights needs l ns on the link: (1 − s)·c + max(s·c, l), one after the other. A step is
- * the sum; alike blocks are counted.
+ * the sum; blocks that are alike are counted.
  */
 function inPlaceLaw({blocks, head}: WeightStream): StreamLaw {
-  const kinds = new Map<string, {loadNs: number; share: number; count: number}>()
-  for (const {loadNs, share} of blocks) {
-    const key = `${loadNs} ${share}`
-    const kind = kinds.get(key) ?? {loadNs, share, count: 0}
+  const kinds = new Map<string, Required<Outside> & {count: number}>()
+  for (const {loadNs, share, expertNs = 0} of blocks) {
+    const key = `${loadNs} ${share} ${expertNs}`
+    const kind = kinds.get(key) ?? {loadNs, share, expertNs, count: 0}
     kind.count++
     kinds.set(key, kind)
   }
   const all = [...kinds.values()]
   const headNs = Math.max(0, head.loadNs - head.ownNs)
   return {
-    at(blockNs, outsideNs) {
+    at(blockNs, outsideNs, picked = 1) {
       let ns = outsideNs + headNs
-      for (const {loadNs, share, count} of all)
-        ns += count * (blockNs + Math.max(0, loadNs - share * blockNs))
+      for (const {loadNs, share, expertNs, count} of all) {
+        const onLink = loadNs - (1 - picked) * expertNs
+        ns += count * (blockNs + Math.max(0, onLink - share * blockNs))
+      }
       return ns
     },
     hiddenBlockNs:

@@ -1,5 +1,6 @@
 /** How many bytes of a model's weights lie outside of one device of each stage, block by block. */
 import {
+  type BlockPart,
   blockParts,
   blockWeightBytes,
   stageWeightBytes,
@@ -30,6 +31,8 @@ export interface StageWeights {
   readonly total: number
   readonly blockBytes: number
   readonly blocks: readonly Away[]
+  /** Of these bytes, the routed experts. */
+  readonly experts: readonly Away[]
   /** Its own bytes; of a tied table those of the table, which are then counted with the head alone. */
   readonly head: Away
   readonly embedding: Away
@@ -67,18 +70,23 @@ export function outsideWeights(
       const {gib} = place as {gib: number}
       checkGib(gib, blockBytes * Math.max(...layers))
       const rows = {head: nothing, embedding: nothing, rowBytes: 0}
-      return {...common, ...rows, blocks: firstBlocks(gib * 2 ** 30, blockBytes, count)}
+      const blocks = firstBlocks(gib * 2 ** 30, blockBytes, count)
+      const experts = blocks.map(({cpu}) => ({cpu: (cpu * parts.experts) / blockBytes, cxl: 0}))
+      return {...common, ...rows, blocks, experts}
     }
-    const blocks = map.blocks.slice(first, first + count).map((places) => {
-      const sum = (kind: OutsideKind) =>
-        blockParts.reduce((bytes, part) => bytes + (places[part] === kind ? parts[part] : 0), 0)
-      return {cpu: sum('cpu'), cxl: sum('cxl')}
-    })
+    const own = map.blocks.slice(first, first + count)
     first += count
+    const bytesOf = (named: readonly BlockPart[]) =>
+      own.map((places) => {
+        const sum = (kind: OutsideKind) =>
+          named.reduce((bytes, part) => bytes + (places[part] === kind ? parts[part] : 0), 0)
+        return {cpu: sum('cpu'), cxl: sum('cxl')}
+      })
+    const [blocks, experts] = [bytesOf(blockParts), bytesOf(['experts'])]
     const isTied = model.tiedEmbeddings && pp === 1
     // A rank has its part of the rows, and each token meets one.
     const rowBytes = map.layers.embedding === 'npu' ? 0 : weights.embedding / model.vocabSize
-    return {...common, blocks, ...outerBytes(map, weights, isTied), rowBytes}
+    return {...common, blocks, experts, ...outerBytes(map, weights, isTied), rowBytes}
   })
 }
 

@@ -2,7 +2,8 @@
 import type {OutsideBytes} from '../catalogue/memory.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
 import {Problem} from '../errors.js'
-import type {StepTimeModel} from '../latency/step-time.js'
+import {pickedExperts} from '../latency/moe.js'
+import type {BatchShape, StepTimeModel} from '../latency/step-time.js'
 import {streamLaw, streamNs, type WeightStream, withWeightStream} from '../latency/weight-stream.js'
 import type {Instance} from './instance.js'
 import {type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
@@ -56,7 +57,10 @@ export function weightPlacementOf(
   return {
     stages,
     shares,
-    streams: stages.map((stage, at) => streamOf(stage, {request, shares: shares[at]!, gbPerS})),
+    streams: stages.map((stage, at) => ({
+      ...streamOf(stage, {request, shares: shares[at]!, gbPerS}),
+      pickedShare: pickedShareOf(instance, request),
+    })),
     memory: stages.map((stage) => ({
       offloadedBytes: bytesAway(stageAway(stage)),
       bufferBytes: bufferBytes(stage, request.prefetch),
@@ -112,23 +116,38 @@ interface Reach {
 }
 
 function streamOf(stage: StageWeights, {request, shares, gbPerS}: Reach): WeightStream {
-  const loadNs = (away: Away): number =>
+  const onLink = (away: Away, latencies: 0 | 1): number =>
     outsideKinds.reduce((ns, kind) => {
       const share = shares[kind]
-      return away[kind] > 0 && share ? ns + share.latencyNs + away[kind] / share.gbPerS : ns
+      if (away[kind] === 0 || share === undefined) return ns
+      return ns + latencies * share.latencyNs + away[kind] / share.gbPerS
     }, 0)
-  const {blocks, blockBytes, head, rowBytes} = stage
+  const loadNs = (away: Away) => onLink(away, 1)
+  const {blocks, blockBytes, experts, head, rowBytes} = stage
   // A tied table is counted with the head, and its rows are read all the same.
   const rowsAt = bytesAway(stage.embedding) > 0 ? stage.embedding : head
   const rows = rowBytes > 0 ? shares[rowsAt.cpu > 0 ? 'cpu' : 'cxl'] : undefined
   return {
-    blocks: blocks.map((away) => ({loadNs: loadNs(away), share: bytesAway(away) / blockBytes})),
+    blocks: blocks.map((away, at) => ({
+      loadNs: loadNs(away),
+      share: bytesAway(away) / blockBytes,
+      expertNs: onLink(experts[at]!, 0),
+    })),
     head: {loadNs: loadNs(head), ownNs: bytesAway(head) / gbPerS},
     embedding: rows
       ? {latencyNs: rows.latencyNs, nsPerToken: rowBytes / rows.gbPerS}
       : {latencyNs: 0, nsPerToken: 0},
     prefetch: request.prefetch,
   }
+}
+
+/** Kernels that read over the link read the experts that tokens pick, those of tied ranks among them. */
+function pickedShareOf({model, tp, ep}: Instance, {prefetch}: WeightRequest) {
+  const experts = model.groups.find(({mlp}) => mlp.experts)?.mlp.experts
+  if (prefetch !== 'in place' || !experts) return undefined
+  const members = Math.max(1, ep / tp)
+  return ({tokens, paddedTokens}: BatchShape): number =>
+    pickedExperts(members * Math.max(tokens, paddedTokens), experts)
 }
 
 /** Step times with the weights on their way. @throws Problem FLAG_CONFLICT */
@@ -150,7 +169,7 @@ export function placedLatency<Model extends StepTimeModel>(
     ...(timed ? {pipeline: timed} : {}),
     provenance: [
       ...latency.provenance,
-      {term: 'weights outside', from: 'class default', detail: rateText(shares[stage]!)},
+      {term: 'weights outside', from: 'class default', detail: rateText(shares)},
     ],
     notes: [...latency.notes, noteOf(stages[stage]!, streams[stage]!)],
   }
@@ -161,13 +180,17 @@ const slowestStage = (streams: readonly WeightStream[]): number => {
   return times.indexOf(Math.max(...times))
 }
 
-const rateText = (shares: MemoryShares): string =>
-  Object.entries(shares)
-    .map(
-      ([kind, {gbPerS, latencyNs}]) =>
-        `${kind} at ${Number(gbPerS.toPrecision(4))} GB/s a device, ${latencyNs / 1000} µs; datasheet figures`,
-    )
-    .join(', ')
+/** Each memory at the rate of the stage that gets least. */
+const rateText = (shares: readonly MemoryShares[]): string =>
+  outsideKinds
+    .flatMap((kind) => {
+      const own = shares.flatMap((share) => share[kind] ?? [])
+      if (own.length === 0) return []
+      const gbPerS = Math.min(...own.map((share) => share.gbPerS))
+      const rate = `${Number(gbPerS.toPrecision(4))} GB/s a device`
+      return [`${kind} at ${rate}, ${own[0]!.latencyNs / 1000} µs; datasheet figures`]
+    })
+    .join('; ')
 
 function noteOf(stage: StageWeights, stream: WeightStream): string {
   const {prefetch} = stream

@@ -132,6 +132,22 @@ describe('placed weights', () => {
     expect(memoryOf(placed).offloadedBytes).equal((48 * 128 * 3 * 2048 * 768 * 2) / 2)
   })
 
+  it('are read in place for those experts alone that tokens pick', async () => {
+    const moe = {model: 'Qwen/Qwen3-30B-A3B', hardware: 'H100'}
+    const plain = await engineOf(undefined, moe)
+    const placed = await engineOf(rules(['experts:cpu'], 'in place'), moe)
+    const {offloadedBytes} = memoryOf(placed)
+    const around = plain.latency.outsideLayers!(decode(1))
+    const blocks = stepOf(plain, 1) - around
+    // One token picks 8 of 128; PCIe 5 is 64 GB/s. Of a block, the experts' part of its bytes hides behind the link.
+    const link = offloadedBytes! / 16 / 64 + 48_000
+    const share = placed.weights!.streams[0]!.blocks[0]!.share
+    expect(stepOf(placed, 1)).closeTo(around + (1 - share) * blocks + link, 2)
+    const all = offloadedBytes! / 64
+    expect(stepOf(placed, 4096)).above(all)
+    expect(stepOf(await engineOf(rules(['experts:cpu']), moe), 1)).above(all)
+  })
+
   it('may be the head, which is fetched again each time, and the embedding, of which rows are read', async () => {
     const head = await engineOf(rules(['lm_head:cpu']))
     // A place for the only unit: it saves nothing.
