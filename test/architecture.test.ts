@@ -150,6 +150,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'timeline-file.ts',
     'validation.ts',
     'warmup.ts',
+    'weight-traffic.ts',
   ],
   server: ['answering.ts', 'faults.ts', 'live-prefixes.ts', 'port.ts', 'proxy/upstream.ts'],
   stats: [

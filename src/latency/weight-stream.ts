@@ -37,7 +37,8 @@ export const streamNs = (stream: WeightStream): number => {
   return blocks.reduce((sum, {loadNs, expertNs = 0}) => sum + loadNs - left * expertNs, head.loadNs)
 }
 
-const oneToken: BatchShape = {...emptyShape(), tokens: 1, paddedTokens: 1, sequences: 1}
+/** The smallest step. */
+export const oneToken: BatchShape = {...emptyShape(), tokens: 1, paddedTokens: 1, sequences: 1}
 
 /** A step in ns, of the ns of a block, of what is outside of blocks, and of the share of experts that it picks. */
 export interface StreamLaw {

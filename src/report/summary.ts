@@ -19,6 +19,7 @@ import {
 import {RequestSample} from './request-sample.js'
 import type {Slo} from './slo.js'
 import {rowsAfter, showWarmup, type Warmup, WarmupFilter} from './warmup.js'
+import type {WeightTraffic} from './weight-traffic.js'
 
 export interface RunResult extends RequestResults {
   readonly engines: readonly EngineTotals[]
@@ -118,6 +119,8 @@ export interface Summary extends Measures {
   readonly warmup?: WarmupSummary
   readonly cost?: Cost
   readonly energy?: Energy
+  /** Absent where all weights lie on the devices. */
+  readonly weights?: WeightTraffic
   /** Absent without autoscaling. */
   readonly autoscaling?: FleetSummary
   /** Absent without LoRA adapters. */

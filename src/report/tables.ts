@@ -7,6 +7,7 @@ import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import type {AdapterUse, Cost, Drafting, Summary} from './summary.js'
+import type {WeightTraffic} from './weight-traffic.js'
 
 const latencies = [
   ['TTFT', 'ttft_ms'],
@@ -52,7 +53,8 @@ function labelled(name: string, text: string, style: Style): string[] {
 }
 
 function factsOf(summary: Summary): (readonly [string, string])[] {
-  const {throughput, warmup, goodput, cost, energy, speculation, lora, autoscaling} = summary
+  const {throughput, warmup, goodput, cost, energy, weights, speculation, lora, autoscaling} =
+    summary
   const rates = [
     `${figure(throughput.requests_per_s)} req/s`,
     `${figure(throughput.input_tokens_per_s)} tok/s in`,
@@ -74,6 +76,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ...(speculation ? [['drafts', draftsFact(speculation)] as const] : []),
     ...(cost ? [['cost', costFact(cost)] as const] : []),
     ...(energy ? [['energy', energyFact(energy)] as const] : []),
+    ...(weights ? [['weights', weightsFact(weights)] as const] : []),
     ...percentilesFact(summary),
     ...(warmup
       ? [
@@ -159,6 +162,11 @@ function energyFact(energy: Energy): string {
   const {total_j, mean_w, peak_w, j_per_request, j_per_output_token} = energy
   const watts = `${figure(mean_w)} W on average, at most ${figure(peak_w)} W`
   return `${figure(total_j / 3.6e6)} kWh, ${watts}; ${figure(j_per_request)} J per request, ${figure(j_per_output_token)} J per output token`
+}
+
+function weightsFact({bytes, bytes_per_step, link_busy}: WeightTraffic): string {
+  const each = `${figure(bytes_per_step / 1e9)} GB a step over links`
+  return `${each}, ${figure(bytes / 1e12)} TB in all; links busy ${figure(100 * link_busy)} % of the time of steps`
 }
 
 function warningsOf(summary: Summary): string[] {

@@ -16,6 +16,7 @@ import type {RequestResults} from '../report/measures.js'
 import type {Slo} from '../report/slo.js'
 import {costOf, type RunResult, type Summary, SummaryBuilder} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
+import {weightTraffic} from '../report/weight-traffic.js'
 import {type Outcomes, status} from '../stats/outcomes.js'
 import {Samples} from '../stats/samples.js'
 import type {Series} from '../stats/series.js'
@@ -26,6 +27,7 @@ import type {Deployment} from './deployment.js'
 import {together} from './listeners.js'
 import {Adapters} from './lora.js'
 import {RoutingFacts, trafficParts} from './traffic.js'
+import {stepTraffic} from './weight-placement.js'
 
 export type PartResults = FinishedPart & RequestResults & Pick<RunResult, 'isOpen'>
 
@@ -123,6 +125,10 @@ export class Simulator {
     const {power: plan} = this.#request.deployment
     const {served, window} = this.#served
     const on = fleet?.on
+    const weights = weightTraffic(this.#request.deployment.engines.map(stepTraffic), {
+      totals: engines,
+      busy,
+    })
     const account = plan && accountEnergy({plan, busy, totals: engines, served, window, on})
     return {
       facts: this.#facts.facts(),
@@ -130,6 +136,7 @@ export class Simulator {
         ...summary,
         ...(fleet && this.#scaled(summary, fleet)),
         ...(account && {energy: account.energy}),
+        ...(weights && {weights}),
       },
       engines,
       gaps,

@@ -4,7 +4,14 @@ import {SchemaFault} from '../catalogue/schema-section.js'
 import {Problem} from '../errors.js'
 import {pickedExperts} from '../latency/moe.js'
 import type {BatchShape, StepTimeModel} from '../latency/step-time.js'
-import {streamLaw, streamNs, type WeightStream, withWeightStream} from '../latency/weight-stream.js'
+import {
+  oneToken,
+  streamLaw,
+  streamNs,
+  type WeightStream,
+  withWeightStream,
+} from '../latency/weight-stream.js'
+import type {StepTraffic} from '../report/weight-traffic.js'
 import type {Instance} from './instance.js'
 import {type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
 import {
@@ -207,6 +214,25 @@ function noteOf(stage: StageWeights, stream: WeightStream): string {
 }
 
 const milliseconds = (ns: number): string => `${Number((ns / 1e6).toPrecision(3))} ms`
+
+/** What a step of an engine streams, at least; undefined where nothing lies outside. */
+export function stepTraffic({
+  weights,
+  instance: {tp},
+}: {
+  readonly weights: WeightPlacement | undefined
+  readonly instance: Instance
+}): StepTraffic | undefined {
+  if (weights === undefined) return undefined
+  const {stages, streams} = weights
+  const {perStep} = streamedBytes(weights, tp)
+  const unpicked = stages.reduce((bytes, {experts}, at) => {
+    const {pickedShare} = streams[at]!
+    const least = pickedShare ? pickedShare(oneToken) : 1
+    return bytes + experts.reduce((sum, away) => sum + (1 - least) * bytesAway(away), 0)
+  }, 0)
+  return {bytes: perStep - tp * unpicked, linkNs: Math.max(...streams.map(streamNs))}
+}
 
 /** What all devices of an engine move over their links: in a step, and for a token of it. */
 export function streamedBytes({stages}: WeightPlacement, tp: number) {

@@ -8,6 +8,7 @@ import {requestFields} from '#llmsim/report/request-files.js'
 import {parseSlo} from '#llmsim/report/slo.js'
 import {summarise} from '#llmsim/report/summary.js'
 import {parseWarmup} from '#llmsim/report/warmup.js'
+import {weightTraffic} from '#llmsim/report/weight-traffic.js'
 import {status} from '#llmsim/stats/outcomes.js'
 import {buildRun, engine, sixRequests} from './build-run.js'
 
@@ -55,7 +56,10 @@ describe('docs/results.md', () => {
   })!.energy
   const changes = [{at: 0, ready: 1, starting: 0, draining: 0}]
   const fleet = {changes, on: [], scaleOuts: 0, scaleIns: 0}
-  const summary = {...outcomes, energy, autoscaling: summariseFleet(fleet, 1)}
+  const busy = [{length: 1, starts: Float64Array.of(0), ends: Float64Array.of(10)}]
+  const streamed = {totals: [engine({steps: 2})], busy}
+  const weights = weightTraffic([{bytes: 8, linkNs: 4}], streamed)!
+  const summary = {...outcomes, energy, weights, autoscaling: summariseFleet(fleet, 1)}
   const fields = new Set(
     paths(summary, '').map((path) => path.replace(/^(\w+_ms|goodput\.slo)\.\w+$/, '$1.*')),
   )

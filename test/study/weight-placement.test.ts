@@ -402,6 +402,10 @@ describe('runs with weights outside', () => {
     expect(away).above(12e9)
     expect(buffer).within(1, away / 4)
     expect(placed.summary.itl_ms.p50).least(away / 32e6)
+    expect(placed.summary.weights.bytes_per_step).equal(away)
+    expect(placed.summary.weights.bytes).equal(away * placed.summary.steps)
+    // Few steps are so large that they hide it.
+    expect(placed.summary.weights.link_busy).within(0.95, 1)
   }).timeout(20_000)
 
   it('pay for the bytes that cross links', async () => {
