@@ -152,11 +152,24 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
   const instances = made.map((one) => ({...one, machine: {...one.machine!, isCoupled}}))
   const npu = instances.reduce((sum, {tp, pp}) => sum + tp * pp, 0)
   const {tp, pp, ep} = instances[0]!
+  const placed = instances.map((instance) => placedOf(instance, request, file))
   return {
-    instances: instances.map((instance) => placedOf(instance, request, file)),
+    instances: request.compat === undefined ? await withWeights(placed, file) : placed,
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     notes: [...notes],
   }
+}
+
+/** Weights where the file places them; a flag goes before it. */
+async function withWeights(placed: readonly Placed[], file: ClusterFile): Promise<Placed[]> {
+  const {sharingNodes, weightsOfPlacement} = await import('./json-placement.js')
+  const given = placed.map((one) => {
+    const {weights, machine, model} = one.instance
+    return weights
+      ? one
+      : {...one, instance: {...one.instance, weights: weightsOfPlacement(machine!.instance, model)}}
+  })
+  return sharingNodes(given, file)
 }
 
 /**

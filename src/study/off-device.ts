@@ -59,11 +59,14 @@ export function inPim(instance: Instance, times: ProfileTimes, copies: HostCopie
 }
 
 /** What is off the device has its own clock. @throws Problem NOT_BUILT with another one */
-export function checkOffDevice({machine, pim}: Instance, clock: 'its own' | 'another'): void {
+export function checkOffDevice(
+  {machine, pim, weights}: Instance,
+  clock: 'its own' | 'another',
+): void {
   if (machine === undefined || clock === 'its own') return
   const {placement, pim: asked, path} = machine.instance
-  if (placement !== undefined)
-    throw unknown(path, 'they are streamed with --compat llmservingsim and a profile only')
+  if (placement !== undefined && weights === undefined)
+    throw unknown(path, 'that clock streams them with a profile only')
   if (asked === undefined || pim !== undefined) return
   throw new Problem(
     'NOT_BUILT',
@@ -74,5 +77,5 @@ export function checkOffDevice({machine, pim}: Instance, clock: 'its own' | 'ano
 
 const unknown = (path: string, reason: string): Problem =>
   new Problem('NOT_BUILT', `${path}.placement: weights off the device: ${reason}.`, {
-    suggestions: ['Leave placement out.', '--cpu-offload-gb, with a device named by flags'],
+    suggestions: ['Leave placement out.', 'Leave --compat out.'],
   })

@@ -13,8 +13,11 @@ import type {Instance} from './instance.js'
 import {type WeightMap, type WeightRule, weightMap} from './weight-rules.js'
 
 export interface WeightRequest {
-  /** GiB of each device, its first blocks first, as vLLM's --cpu-offload-gb takes them; or what rules say. */
-  readonly place: {readonly gib: number} | {readonly rules: readonly WeightRule[]}
+  /** GiB of each device, its first blocks first, as vLLM's --cpu-offload-gb takes them; what rules say; or all of it. */
+  readonly place:
+    | {readonly gib: number}
+    | {readonly rules: readonly WeightRule[]}
+    | {readonly map: WeightMap}
   /** Blocks that are fetched ahead of their use. */
   readonly prefetch: number | 'in place'
   /** GB/s between each device and the host; absent: its PCIe link. */
@@ -56,7 +59,8 @@ export function outsideWeights(
   {model, tp, pp, ep}: Pick<Instance, 'model' | 'tp' | 'pp' | 'ep'>,
   {place}: WeightRequest,
 ): StageWeights[] {
-  const map = 'rules' in place ? weightMap(place.rules, model) : undefined
+  const given = 'map' in place ? place.map : undefined
+  const map = 'rules' in place ? weightMap(place.rules, model) : given
   checkParallelism(model, {tp, pp, ep})
   const parts = blockWeightBytes(model, {tp, ep})
   const blockBytes = blockParts.reduce((sum, part) => sum + parts[part], 0)

@@ -41,18 +41,12 @@ export function weightPlacementOf(
   instance: Instance,
   {compat}: RunRequest,
 ): WeightPlacement | undefined {
-  const {weights: request, hardware, machine} = instance
+  const {weights: request, hardware} = instance
   if (request === undefined) return undefined
-  const other =
-    compat !== undefined
-      ? `--compat ${compat}`
-      : machine !== undefined || hardware === undefined
-        ? "LLMServingSim's cluster files"
-        : undefined
-  if (other !== undefined) {
-    throw new Problem('FLAG_CONFLICT', `${flagOf(request)} and ${other}: not built together.`, {
-      suggestions: ['Leave one of the two out.'],
-    })
+  if (compat !== undefined) {
+    const flag = 'gib' in request.place ? '--cpu-offload-gb' : 'weights'
+    const message = `${flag} and --compat ${compat}: its clock streams as its cluster file says.`
+    throw new Problem('FLAG_CONFLICT', message, {suggestions: ['Leave one of the two out.']})
   }
   const stages = placedStages(instance, request)
   if (stages.every((stage) => bytesAway(stageAway(stage)) === 0)) return undefined
@@ -74,8 +68,6 @@ export function weightPlacementOf(
     })),
   }
 }
-
-const flagOf = ({place}: WeightRequest): string => ('gib' in place ? '--cpu-offload-gb' : 'weights')
 
 /** Rules of a cluster file were checked where they stand; those of flags are checked here. @throws Problem */
 export function placedStages(instance: Instance, request: WeightRequest): StageWeights[] {

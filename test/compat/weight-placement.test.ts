@@ -141,13 +141,40 @@ describe('a placement in a cluster file', () => {
     expect(message).contain('is cxl:0, but cxl_mem has 0 devices')
   })
 
-  it('is refused without its clock', async () => {
-    const given: RunRequest = {
-      ...{model: defaultModel, layout: {}, engine: {}, latency: 'roofline', policy: 'fcfs'},
-      ...{frontEnd: 'none', seed: 0, cluster: fileWith({default: {weights: 'cpu'}})},
-    }
-    const {code, message} = await problemOf(() => deploy(given))
+  const given = (placement: unknown): RunRequest => ({
+    ...{model: defaultModel, layout: {}, engine: {}, latency: 'roofline', policy: 'fcfs'},
+    ...{frontEnd: 'none', seed: 0, cluster: fileWith(placement)},
+  })
+
+  it('is refused under its clock without a profile', async () => {
+    const placed = {...given({default: {weights: 'cpu'}}), compat: 'llmservingsim' as const}
+    const {code, message} = await problemOf(() => deploy(placed))
     expect(code).equal('NOT_BUILT')
-    expect(message).match(/placement: weights off the device: .*--compat llmservingsim/)
+    expect(message).match(/placement: weights off the device: that clock .* a profile only/)
+  })
+
+  it('holds on our own clock, where weights are fetched ahead over the link of the device', async () => {
+    const blocks = [{blocks: '0-7, 40', weights: 'cpu'}]
+    const head = {lm_head: {weights: 'cxl:1'}}
+    const {weights, settled} = (await deploy(given({blocks, layers: head}))).engines[0]!
+    const blockBytes = 2 * (2 * h * h + h * 2048 + 3 * h * 14_336 + 2 * h)
+    const tableBytes = 2 * h * 128_256
+    expect(settled.memory!.offloadedBytes).equal(8 * blockBytes + tableBytes)
+    // PCIe 4 of the device is slower than both memories: 50 and 60 GB/s, 7 and 250 ns.
+    expect(weights!.shares).deep.equal([
+      {cpu: {gbPerS: 32, latencyNs: 7}, cxl: {gbPerS: 32, latencyNs: 250}},
+    ])
+    expect(weights!.streams[0]!.blocks.map(({loadNs}) => loadNs)).deep.equal([
+      ...Array.from({length: 8}, () => 7 + blockBytes / 32),
+      ...Array.from({length: 24}, () => 0),
+    ])
+    expect(weights!.streams[0]!.head.loadNs).equal(250 + tableBytes / 32)
+  })
+
+  it('that tears a part of a block apart is refused on our own clock', async () => {
+    const torn = {layers: {o_proj: {weights: 'cpu'}}}
+    const {code, message} = await problemOf(() => deploy(given(torn)))
+    expect(code).equal('NOT_BUILT')
+    expect(message).include('placement: qkv_proj and o_proj lie in different places')
   })
 })
