@@ -15,6 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ['report'],
   ['server'],
   ['cluster'],
+  ['tiers'],
   ['compat'],
   ['engine'],
   ['latency'],
@@ -61,12 +62,14 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'replica.ts',
     'router.ts',
     'shared-links.ts',
+    'shared-tier-links.ts',
     'token-timeline.ts',
     'workload.ts',
   ],
   'command-flags': [
     'engine-flags.ts',
     'extra-flags.ts',
+    'kv-offload-flag.ts',
     'listen-flags.ts',
     'measured-flags.ts',
     'memory-flags.ts',
@@ -88,8 +91,11 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   ],
   engine: [
     'batch.ts',
+    'columns.ts',
     'engine-config.ts',
     'engine.ts',
+    'free-list.ts',
+    'kv-below.ts',
     'parted-identity.ts',
     'policy.ts',
     'prefix-identity.ts',
@@ -168,6 +174,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'deployment.ts',
     'find-rate.ts',
     'job.ts',
+    'kv-tiers.ts',
     'listen.ts',
     'lora.ts',
     'measured-request.ts',
@@ -181,6 +188,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'outside-weights.ts',
     'weight-rules.ts',
   ],
+  tiers: ['engine-tiers.ts', 'tier-groups.ts', 'tier-links.ts', 'tier-pool.ts', 'tier-writer.ts'],
   trace: [
     'block-ids.ts',
     'cyclic.ts',
@@ -203,6 +211,7 @@ const longFiles: Readonly<Record<string, string>> = {}
 /** Folders and files that run on any clock, anywhere: nothing below the server asks the machine. */
 const pure = [
   'cluster',
+  'tiers',
   'compat',
   'engine',
   'latency',

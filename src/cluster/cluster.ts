@@ -6,12 +6,14 @@ import {Engine} from '../engine/engine.js'
 import {noPrefixes, type PrefixIdentity} from '../engine/prefix-identity.js'
 import {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
+import {TierGroups} from '../tiers/tier-groups.js'
 import {Autoscaler} from './autoscaler.js'
 import {DpGroup, type RankGroup} from './dp-group.js'
 import {HandOffs, type Legs} from './hand-offs.js'
+import {realClock, surroundingsOf} from './idle-clock.js'
 import type {Network} from './network.js'
 import {PolledRanks} from './polled-ranks.js'
-import {noFrontEnd, Replica, realClock, type Surroundings} from './replica.js'
+import {noFrontEnd, Replica} from './replica.js'
 import type {RequestView, Router} from './router.js'
 import {defaultPort, onePortEach, SharedLinks} from './shared-links.js'
 import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
@@ -47,6 +49,7 @@ export class Cluster {
   readonly #handOffs: HandOffs | undefined
   readonly #groups: readonly RankGroup[]
   readonly #isTied: boolean
+  readonly #tiers = new TierGroups()
   readonly #identities = new Map<number, PrefixIdentity>()
   /** Replicas of which something ends at the present instant; kept from one instant to the next. */
   readonly #isDue: Uint8Array
@@ -67,7 +70,7 @@ export class Cluster {
     }
     this.#groups = this.#makeGroups()
     const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
-    this.#isTied = isCoupled || this.#handOffs !== undefined
+    this.#isTied = isCoupled || this.#handOffs !== undefined || this.#tiers.isShared
     // Replicas that advance together are seen in the middle of an instant; a lone one is not chosen.
     const news = this.#isTied || this.replicas.length === 1 ? 'untold' : 'told'
     this.#views = new Views(this.replicas, config.viewAgeNs ?? 0, news)
@@ -77,9 +80,14 @@ export class Cluster {
 
   #build(replica: ReplicaConfig, instance: number): Replica {
     const {listener, clock = realClock, onStep} = this.#config
+    const {blockSize} = replica.engine
+    const identity = this.#identityAt(blockSize)
+    const {requests} = this
+    const tiers = this.#tiers.of(replica.tiers, {instance, requests, identity, blockSize})
     const seams = {
-      identity: this.#identityAt(replica.engine.blockSize),
+      identity,
       listener: listener?.(instance, this.requests) ?? {},
+      below: tiers,
     }
     return new Replica({
       instance,
@@ -89,11 +97,12 @@ export class Cluster {
       pipeline: replica.pipeline,
       passes: replica.group === undefined ? 'alone' : 'together',
       nodeEnds: replica.nodeEnds,
-      around: this.#around(instance),
+      around: surroundingsOf(instance, () => this.replicas),
       frontEnd: replica.frontEnd ?? noFrontEnd,
       clock,
       onStep,
       adapters: replica.adapters,
+      tiers,
       adapterOf: this.#config.adapterOf,
     })
   }
@@ -221,28 +230,12 @@ export class Cluster {
     const isPrefilling = this.#handOffs?.isPrefilling(slot) ?? false
     const prefill = this.#handOffs?.drop(slot, now)
     const produced = isPrefilling ? 0 : this.replicas[instance]!.cancel(slot, now)
-    if (this.#handOffs) this.replicas[instance]!.wake(now)
+    // Others may wait for its blocks although no batch runs.
+    if (this.#handOffs || this.replicas[instance]!.tiers) this.replicas[instance]!.wake(now)
     this.#look(instance)
     if (prefill !== undefined) this.#look(prefill)
     this.#sink.cancelled(slot, now, produced)
     this.requests.give(slot)
-  }
-
-  /** What an idle replica can see of the others. */
-  #around(instance: number): Surroundings {
-    return {
-      lastEventAt: () =>
-        this.replicas.reduce(
-          (last, {idleSince}) => (Number.isNaN(idleSince) || idleSince < last ? last : idleSince),
-          Number.NaN,
-        ),
-      nextNodeEnd: (at) =>
-        this.replicas.reduce(
-          (next, other) =>
-            other.instance === instance ? next : Math.min(next, other.nextNodeEnd(at)),
-          never,
-        ),
-    }
   }
 
   /** Time of the next event; +Infinity when all are idle. */
@@ -351,6 +344,8 @@ export class Cluster {
       this.#look(instance)
     }
     for (const group of this.#groups) if (group.start(now)) this.#lookAtAll()
+    // What one of them loads changes when the loads of others end.
+    if (this.#tiers.isShared) this.#lookAtAll()
   }
 
   #handOver(slot: number, now: Ns): void {
@@ -364,7 +359,8 @@ export class Cluster {
     replica.skip(Math.min(until, this.#views.nextEdge - 1))
     // Skipping stops where somebody is admitted, so what was pulled then sets out then.
     this.#handOffs?.pull(instance)
-    this.#look(instance)
+    if (this.#tiers.isShared) this.#lookAtAll()
+    else this.#look(instance)
     return this.#nextAt[instance]! > now
   }
 

@@ -150,7 +150,7 @@ export class HandOffs {
       const handOff = this.#byTransfer.get(transfer)
       if (handOff === undefined) continue
       const {client, decode, prefill} = handOff
-      replicas[decode]!.engine.arrived(client)
+      replicas[decode]!.engine.exchange.arrived(client, now)
       replicas[decode]!.wake(now)
       this.#letGo(handOff, now)
       touched(decode)
@@ -192,7 +192,7 @@ export class HandOffs {
 
   #letGo(handOff: HandOff, now: Ns): void {
     const replica = this.#parts.replicas[handOff.prefill]!
-    replica.engine.release(handOff.prompt)
+    replica.engine.exchange.release(handOff.prompt)
     replica.wake(now)
     this.#end(handOff)
   }

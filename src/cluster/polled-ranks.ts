@@ -7,7 +7,8 @@ import type {RankWork} from '../compat/rank-work.js'
 import type {Batch} from '../engine/batch.js'
 import type {BatchShape, Ns} from '../latency/step-time.js'
 import {dummy, type RankGroup} from './dp-group.js'
-import type {ClockHooks, Replica} from './replica.js'
+import type {ClockHooks} from './idle-clock.js'
+import type {Replica} from './replica.js'
 
 interface Member {
   readonly replica: Replica

@@ -262,9 +262,10 @@ export class Replayer implements RequestSink {
 }
 
 function totalsOf(cluster: Cluster): EngineTotals[] {
-  return cluster.replicas.map(({engine, instance, adapters}) => ({
+  return cluster.replicas.map(({engine, instance, adapters, tiers}) => ({
     ...engine.totals,
     adapters: adapters?.totals,
+    tiers: tiers && {loads: tiers.loads, tiers: tiers.totals},
     gaps: engine.totals.gaps.settled(),
     instance,
     blocks: engine.totalBlocks,

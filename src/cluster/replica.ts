@@ -8,8 +8,10 @@ import type {BatchClock, EngineView} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import {BusySpans} from '../stats/busy-spans.js'
+import type {EngineTiers} from '../tiers/engine-tiers.js'
 import {type AdapterConfig, AdapterSlots, withAdapters} from './adapter-slots.js'
 import {EnteringQueue} from './entering-queue.js'
+import type {ClockHooks, Surroundings} from './idle-clock.js'
 import {OneStage, StageClock} from './stage-clock.js'
 
 /** What a request passes before and after the engine. */
@@ -23,24 +25,6 @@ export interface FrontEnd {
 }
 
 export const noFrontEnd: FrontEnd = {delayNs: 0, perTokenNs: 0, afterNs: 0}
-
-/** When an idle engine looks for work; the default is at once. */
-export interface ClockHooks {
-  /** Time at which an engine notices, in a cluster that idles since `idleSince`, a request that arrives `at`. */
-  noticeAt(idleSince: Ns, at: Ns): Ns
-  /** Since when a cluster idles that never ran, given the first arrival. */
-  firstIdle(firstArrival: Ns): Ns
-}
-
-export const realClock: ClockHooks = {noticeAt: (_idleSince, at) => at, firstIdle: (first) => first}
-
-/** What an idle engine can see of the cluster around it. */
-export interface Surroundings {
-  /** When the last batch of any engine ended; NaN before the first. */
-  lastEventAt(): Ns
-  /** The first moment from `at` on at which something ends in a step of another engine; +Infinity: none shows. */
-  nextNodeEnd(at: Ns): Ns
-}
 
 /** One executed batch, as `--steps` shows it. Read it at once, the shape is reused. */
 export interface StepRecord {
@@ -68,6 +52,7 @@ export interface ReplicaParts {
   readonly frontEnd: FrontEnd
   readonly clock: ClockHooks
   readonly onStep: ((step: StepRecord) => void) | undefined
+  readonly tiers?: EngineTiers | undefined
   readonly adapters?: AdapterConfig | undefined
   /** Adapter of a row; below 0: none. */
   readonly adapterOf?: ((row: number) => number) | undefined
@@ -93,6 +78,8 @@ export class Replica implements EngineView {
   readonly #clock: ClockHooks
   readonly #onStep: ((step: StepRecord) => void) | undefined
   readonly adapters: AdapterSlots | undefined
+  /** Memory tiers for KV below its device. */
+  readonly tiers: EngineTiers | undefined
   readonly #adapterOf: (row: number) => number
   /** Requests that will come once another engine has run their prompts. */
   expected = 0
@@ -118,6 +105,7 @@ export class Replica implements EngineView {
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
     this.#passes = parts.passes ?? 'alone'
+    this.tiers = parts.tiers
     this.adapters = parts.adapters && new AdapterSlots(parts.adapters)
     this.#adapterOf = parts.adapterOf ?? (() => -1)
     const longer = withAdapters(parts, this.adapters)
@@ -129,8 +117,8 @@ export class Replica implements EngineView {
     this.#around = parts.around
     this.#clock = parts.clock
     this.#onStep = parts.onStep
-    this.#isPlain =
-      this.#passes === 'alone' && this.#polled === undefined && this.adapters === undefined
+    const hasMore = this.adapters !== undefined || this.tiers !== undefined
+    this.#isPlain = this.#passes === 'alone' && this.#polled === undefined && !hasMore
   }
 
   get running(): number {
@@ -168,17 +156,20 @@ export class Replica implements EngineView {
 
   /** Writes `nextAt` to its place among those of all: a number that a call returns is an object each time. */
   tellNextAt(all: Float64Array): void {
-    const {instance, engine, adapters} = this
+    const {instance, engine, adapters, tiers} = this
     const waits = this.#dummyEnds.length > 0 ? this.#dummyEnds[0]! : this.#planAt
     all[instance] = engine.inFlight > 0 ? Math.min(engine.oldest.end, waits) : waits
     this.#entering.lower(all, instance)
     if (adapters) all[instance] = Math.min(all[instance]!, adapters.nextAt())
+    if (tiers) all[instance] = Math.min(all[instance]!, tiers.nextLoadAt)
   }
 
-  /** When the next request reaches the engine: out of the front end, or as its adapter is loaded. */
+  /** When the next request reaches the engine: out of the front end, or as its adapter, or KV from a tier, is loaded. */
   get #entersAt(): Ns {
-    const entering = this.#entering.nextAt()
-    return this.adapters ? Math.min(entering, this.adapters.nextAt()) : entering
+    let at = this.#entering.nextAt()
+    if (this.adapters) at = Math.min(at, this.adapters.nextAt())
+    if (this.tiers) at = Math.min(at, this.tiers.nextLoadAt)
+    return at
   }
 
   /** Whether a request takes time from its arrival to the engine. */
@@ -292,7 +283,7 @@ export class Replica implements EngineView {
   cancel(slot: number, now: Ns): number {
     if (this.#entering.remove(slot) || this.adapters?.forget(slot)) return 0
     this.adapters?.leave(slot, now)
-    return this.engine.cancel(slot)
+    return this.engine.cancel(slot, now)
   }
 
   /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
@@ -342,6 +333,7 @@ export class Replica implements EngineView {
   /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */
   plan(now: Ns): void {
     if (this.#onNews) return
+    if (this.tiers) this.#takeLoaded(this.tiers, now)
     if (!this.#hasCompleted && (this.#planAt > now || this.#dummyEnds.length > 0)) return
     this.#hasCompleted = false
     this.#planAt = never
@@ -360,8 +352,16 @@ export class Replica implements EngineView {
         break
       }
     }
+    this.tiers?.settled(now)
     // A batch that waits for the pass of its group does not run yet.
     if (this.#passes === 'alone') this.busy.mark(now, engine.inFlight > 0)
+  }
+
+  /** Requests whose KV came up from a tier wait for a seat from now on. */
+  #takeLoaded(tiers: EngineTiers, now: Ns): void {
+    const loaded = tiers.takeLoaded(now)
+    for (const slot of loaded) this.engine.exchange.loaded(slot)
+    if (loaded.length > 0) this.wake(now)
   }
 
   /** The batch that waits for the next pass of its group. */

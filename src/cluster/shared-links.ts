@@ -91,6 +91,12 @@ export class SharedLinks implements Network {
     return this.#sending.find(({id}) => id === transfer)?.rate ?? 0
   }
 
+  /** When the last byte of a transfer leaves, as things are, or, once it has, when it arrives; +Infinity: it is over. */
+  nextOf(transfer: number): Ns {
+    const sending = this.#sending.find(({id}) => id === transfer)
+    return sending?.sentAt ?? this.#arriving.find(({id}) => id === transfer)?.at ?? never
+  }
+
   #nextSent(): Ns {
     let next = never
     for (const {sentAt} of this.#sending) if (sentAt < next) next = sentAt

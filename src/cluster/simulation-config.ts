@@ -4,12 +4,14 @@ import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import type {PrefixIdentity} from '../engine/prefix-identity.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import type {TieredKv} from '../tiers/tier-groups.js'
 import type {AdapterConfig} from './adapter-slots.js'
 import type {AutoscaleConfig} from './autoscaler.js'
 import type {Gate} from './gate.js'
 import type {HandOffRules} from './hand-offs.js'
+import type {ClockHooks} from './idle-clock.js'
 import type {Network} from './network.js'
-import type {ClockHooks, FrontEnd, StepRecord} from './replica.js'
+import type {FrontEnd, StepRecord} from './replica.js'
 import type {Router} from './router.js'
 
 /** Told of every request that leaves; its slot may be read during the call and is recycled after it. */
@@ -38,6 +40,8 @@ export interface ReplicaConfig {
   readonly group?: number | undefined
   /** In place of step times: its ranks run node by node, and engines are asked for work as nodes end. */
   readonly ranks?: RankWork | undefined
+  /** Memory for KV below its device. */
+  readonly tiers?: TieredKv | undefined
   /** Of the KV cache over all its devices, where KV leaves the replica. */
   readonly kv?: {readonly bytesPerToken: number; readonly layers: number} | undefined
 }

@@ -1,6 +1,7 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand, calledAs} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
+import {kvOffloadFlags, kvOffloadOf} from '../command-flags/kv-offload-flag.js'
 import {durationMs, namesOf, retyped, rotationOf, speedOf} from '../command-flags/listen-flags.js'
 import {counted} from '../report/figures.js'
 import {styleFor} from '../report/style.js'
@@ -85,6 +86,7 @@ export default class Listen extends BaseCommand {
       summary: 'Accelerator; see "hardware list" (default: H100).',
     }),
     ...engineFlags,
+    ...kvOffloadFlags,
     respond: Flags.option({
       helpGroup: 'ANSWERS',
       options: ['modelled', 'instant'] as const,
@@ -131,7 +133,8 @@ export default class Listen extends BaseCommand {
   async run(): Promise<unknown> {
     const parsed = await this.parse(Listen)
     const {flags} = parsed
-    const run = runRequestOf(flags, flags.cluster === undefined ? flags.hardware : undefined)
+    const device = flags.cluster === undefined ? flags.hardware : undefined
+    const run = {...runRequestOf(flags, device), kvOffload: kvOffloadOf(flags)}
     const listening = await listen({
       ...flags,
       run,

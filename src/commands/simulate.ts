@@ -2,6 +2,7 @@ import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
+import {kvOffloadFlags, kvOffloadOf} from '../command-flags/kv-offload-flag.js'
 import {memoryFlags, weightsOf} from '../command-flags/memory-flags.js'
 import {pimFlags, pimOf} from '../command-flags/pim-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
@@ -41,6 +42,7 @@ export default class Simulate extends BaseCommand {
     ...engineFlags,
     ...extraFlags,
     ...memoryFlags,
+    ...kvOffloadFlags,
     ...pimFlags,
     ...traceFlags,
     concurrency: Flags.integer({
@@ -110,6 +112,7 @@ export default class Simulate extends BaseCommand {
         ...runRequestOf(flags, device),
         speculation: speculationOf(flags),
         weights: weightsOf(flags),
+        kvOffload: kvOffloadOf(flags),
         pim: pimOf(flags),
         lora: loraOf(flags),
         autoscale: autoscaleOf(flags),

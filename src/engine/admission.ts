@@ -2,6 +2,7 @@
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
 import type {EngineParts} from './engine-parts.js'
+import type {PrefixMatch} from './request-blocks.js'
 import {origin, state} from './request-pool.js'
 import type {HeldBack} from './totals.js'
 
@@ -24,14 +25,22 @@ export class Admission {
     let left = budget
     for (let n = this.headFits(left); n > 0; n = this.headFits(left)) {
       const slot = this.#parts.queue.head()
-      if (this.#parts.requests.origin[slot] !== origin.here) {
+      const from = this.#parts.requests.origin[slot]
+      if (from === origin.loaded) {
+        this.#admitLoaded(slot, n, {batch, now})
+        left -= n
+        continue
+      }
+      if (from !== origin.here) {
         left -= this.#admitRemote(slot, batch, now)
         continue
       }
       const match = this.#parts.blocks.match(slot)
       const cached = match.tokens
+      if (this.#parts.below && this.#loads(slot, match, now)) continue
       this.#parts.queue.shift()
-      this.#account(slot, cached, now)
+      const isFirst = this.#account(slot, cached, cached)
+      if (isFirst) this.#parts.requests.scheduledAt[slot] = now
       this.#parts.blocks.adopt(slot, match)
       this.#parts.seats.admit(slot, cached)
       this.#parts.requests.picked[slot] = n
@@ -39,6 +48,44 @@ export class Admission {
       this.#parts.seats.commitChunk(slot, batch, now)
       left -= n
     }
+  }
+
+  /**
+   * Whether tiers below have more of a request than the device: then it takes blocks for all that exists, so that it
+   * needs none later to use what was loaded, and leaves the queue until that is there.
+   */
+  #loads(slot: number, match: PrefixMatch, now: Ns): boolean {
+    const {requests, queue, blocks, pool, below} = this.#parts
+    const from = match.shared + match.own
+    const to = blocks.reach(slot, match)
+    below!.use(slot, to)
+    if (to === from) return false
+    const {blockSize} = this.#parts.config
+    const reached = requests.reached[slot]!
+    queue.shift()
+    this.#account(slot, match.tokens, to * blockSize)
+    const taken = blocks.needed(match.tokens, reached)
+    blocks.adopt(slot, match)
+    pool.take(taken)
+    requests.pulled[slot] = to * blockSize
+    requests.spare[slot] = blocks.needed(to * blockSize, reached)
+    requests.origin[slot] = origin.loaded
+    requests.state[slot] = state.pulling
+    below!.load(slot, {from, to}, now)
+    return true
+  }
+
+  /** What was loaded is there: the request gets its seat, and computes the rest. */
+  #admitLoaded(slot: number, n: number, {batch, now}: {batch: Batch; now: Ns}): void {
+    const {requests, queue, blocks, seats} = this.#parts
+    const loaded = requests.pulled[slot]!
+    queue.shift()
+    if (Number.isNaN(requests.scheduledAt[slot]!)) requests.scheduledAt[slot] = now
+    requests.origin[slot] = origin.here
+    seats.admit(slot, loaded)
+    requests.picked[slot] = n
+    blocks.extend(slot, loaded, loaded + n)
+    seats.commitChunk(slot, batch, now)
   }
 
   /** A head whose KV comes from another engine: its blocks are taken, or, once it is there, it gets a seat. */
@@ -86,20 +133,31 @@ export class Admission {
     if (left === 0) return this.#hold('budget')
     if (this.#parts.seats.list.size >= this.#parts.config.maxNumSeqs) return this.#hold('seats')
     const slot = this.#parts.queue.head()
-    if (this.#parts.requests.origin[slot] === origin.arrived) return 1
+    const from = this.#parts.requests.origin[slot]
+    if (from === origin.arrived) return 1
     // What it would compute first is not known before its token in flight.
     if (this.#parts.requests.awaits[slot]! > this.#parts.pipeline.ended) return this.#hold('blocks')
-    const match = this.#parts.blocks.match(slot)
     const reached = this.#parts.requests.reached[slot]!
-    const isElsewhere = this.#parts.requests.origin[slot] !== origin.here
+    if (from === origin.loaded)
+      return this.#chunk(reached - this.#parts.requests.pulled[slot]!, left)
+    const match = this.#parts.blocks.match(slot)
+    const comes =
+      from !== origin.here || this.#parts.blocks.reach(slot, match) > match.shared + match.own
     const want = this.#parts.seats.cut(reached - match.tokens)
-    if (!isElsewhere && !this.#parts.config.enableChunkedPrefill && want > left)
+    if (!comes && !this.#parts.config.enableChunkedPrefill && want > left)
       return this.#hold('budget')
     const n = Math.min(want, left)
     const reserved = this.#parts.config.reserveFullPrompt ? reached : match.tokens + n
-    const held = isElsewhere ? reached : reserved
+    const held = comes ? reached : reserved
     const free = this.#parts.pool.free - match.unheld
     return this.#parts.blocks.needed(match.tokens, held) > free ? this.#hold('blocks') : n
+  }
+
+  /** Of `missing` tokens, whose blocks are held, those that this step may compute. */
+  #chunk(missing: number, left: number): number {
+    const want = this.#parts.seats.cut(missing)
+    if (!this.#parts.config.enableChunkedPrefill && want > left) return this.#hold('budget')
+    return Math.min(want, left)
   }
 
   #hold(reason: HeldBack): 0 {
@@ -107,18 +165,21 @@ export class Admission {
     return 0
   }
 
-  /** Statistics of an admission with `cached` tokens from the prefix cache. */
-  #account(slot: number, cached: number, now: Ns): void {
+  /**
+   * Statistics of an admission that finds `device` tokens in the device's cache, and `all` there and in tiers.
+   * Returns whether it is the first of the request.
+   */
+  #account(slot: number, device: number, all: number): boolean {
     const requests = this.#parts.requests
     const {totals} = this.#parts
     if (requests.preemptions[slot]! > 0) {
-      totals.recomputedTokens += requests.reached[slot]! - cached
+      totals.recomputedTokens += requests.reached[slot]! - all
     }
-    if (!Number.isNaN(requests.scheduledAt[slot]!)) return
-    requests.scheduledAt[slot] = now
-    requests.cached[slot] = cached
-    if (!this.#parts.config.enablePrefixCaching) return
+    if (!Number.isNaN(requests.scheduledAt[slot]!)) return false
+    requests.cached[slot] = all
+    if (!this.#parts.config.enablePrefixCaching) return true
     totals.lookedUpTokens += requests.input[slot]!
-    totals.hitTokens += cached
+    totals.hitTokens += device
+    return true
   }
 }

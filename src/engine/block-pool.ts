@@ -9,6 +9,7 @@
  * Costs are per run, never per block.
  */
 import {FreeList, kind} from './free-list.js'
+import type {KvBelow} from './kv-below.js'
 import {OwnRuns} from './own-runs.js'
 import {PrefixIndex} from './prefix-index.js'
 
@@ -27,6 +28,12 @@ export class BlockPool {
     this.index = new PrefixIndex(this.#list)
     this.#own = new OwnRuns(this.#list)
     if (total > 0) this.#list.append(this.#list.create(kind.plain, 0, 0, total))
+  }
+
+  /** Whom evictions are told: of blocks that others may find, and of those of a preempted request. */
+  tell(below: Pick<KvBelow, 'evicted' | 'evictedOwn'>): void {
+    this.index.onEvicted = (span, low, top) => below.evicted(span, low, top)
+    this.#own.onEvicted = (owner, low, top) => below.evictedOwn(owner, low, top)
   }
 
   get used(): number {

@@ -1,6 +1,7 @@
 /** What an engine is told when it is built, and what it tells. */
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
+import type {KvBelow} from './kv-below.js'
 import type {SchedulingPolicy} from './policy.js'
 import type {PrefixIdentity} from './prefix-identity.js'
 
@@ -71,6 +72,8 @@ export interface BatchClock {
 export interface EngineSeams {
   readonly identity?: PrefixIdentity
   readonly listener?: EngineListener
+  /** Memory tiers below the device; absent: there are none. */
+  readonly below?: KvBelow | undefined
 }
 
 /** What routers, samplers and status pages may see. */

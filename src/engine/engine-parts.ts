@@ -1,6 +1,7 @@
 /** What the parts of an engine share. */
 import type {BlockPool} from './block-pool.js'
 import type {EngineConfig} from './engine-config.js'
+import type {KvBelow} from './kv-below.js'
 import type {Pipeline} from './pipeline.js'
 import type {RequestBlocks} from './request-blocks.js'
 import type {RequestPool} from './request-pool.js'
@@ -17,4 +18,6 @@ export interface EngineParts {
   readonly queue: WaitingQueue
   readonly totals: Totals
   readonly pipeline: Pipeline
+  /** Absent: nothing lies below the device. */
+  readonly below: KvBelow | undefined
 }

@@ -20,11 +20,13 @@ import type {
   Verdict,
 } from './engine-config.js'
 import type {EngineParts} from './engine-parts.js'
+import type {KvBelow} from './kv-below.js'
+import {KvExchange} from './kv-exchange.js'
 import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
 import {refusalOf} from './refusal.js'
 import {RequestBlocks} from './request-blocks.js'
-import {none, origin, type RequestPool, state} from './request-pool.js'
+import {none, type RequestPool, state} from './request-pool.js'
 import {RunningPlan} from './running-plan.js'
 import {Seats} from './seats.js'
 import {Totals} from './totals.js'
@@ -33,6 +35,8 @@ import {WaitingQueue} from './waiting-queue.js'
 export class Engine implements EngineView {
   readonly config: EngineConfig
   readonly totals = new Totals()
+  /** KV that comes and goes. */
+  readonly exchange: KvExchange
   /** Requests that finished in the batch that ended last, in order; read before the next `complete`. */
   readonly finished: number[] = []
 
@@ -45,6 +49,7 @@ export class Engine implements EngineView {
   readonly #runningPlan: RunningPlan
   readonly #admission: Admission
   readonly #listener: EngineListener
+  readonly #below: KvBelow | undefined
   /** Preemptions since the batch planned last. */
   #unreported = 0
   /** End of the batch planned last. */
@@ -56,7 +61,10 @@ export class Engine implements EngineView {
     this.#requests = requests
     this.#listener = seams.listener ?? {}
     this.#pool = new BlockPool(config.numGpuBlocks)
-    this.#blocks = new RequestBlocks(this.#pool, requests, seams.identity ?? noPrefixes, config)
+    const {identity = noPrefixes, below} = seams
+    this.#below = below
+    if (below) this.#pool.tell(below)
+    this.#blocks = new RequestBlocks({pool: this.#pool, requests, identity, rules: config, below})
     this.#seats = new Seats({
       config,
       requests,
@@ -73,9 +81,11 @@ export class Engine implements EngineView {
       queue: this.#queue,
       totals: this.totals,
       pipeline: this.#pipeline,
+      below,
     }
     this.#runningPlan = new RunningPlan(parts)
     this.#admission = new Admission(parts)
+    this.exchange = new KvExchange(parts)
   }
 
   get running(): number {
@@ -154,6 +164,7 @@ export class Engine implements EngineView {
   plan(now: Ns): BatchShape | undefined {
     const batch = this.#pipeline.open()
     this.#work++
+    this.#below?.planning(now)
     const budget = this.#runningPlan.plan(batch, now)
     if (batch.preempted === 0) this.#admission.admit(batch, budget, now)
     else this.#admission.heldBack = 'blocks'
@@ -161,6 +172,7 @@ export class Engine implements EngineView {
     if (batch.shape.sequences === 0) {
       this.#seats.leftOut.length = 0
       this.#pipeline.discard(batch)
+      this.#below?.planned(undefined, this.#blocks)
       // With no batch in flight nobody would wake the engine, and who was preempted made room: look again.
       return batch.preempted > 0 && this.#pipeline.size === 0 ? this.plan(now) : undefined
     }
@@ -169,6 +181,7 @@ export class Engine implements EngineView {
     this.#note(batch)
     this.#seats.seal(batch)
     this.#pipeline.add(batch)
+    this.#below?.planned(batch.sequence, this.#blocks)
     return batch.shape
   }
 
@@ -198,8 +211,8 @@ export class Engine implements EngineView {
   /** The oldest batch ends: its tokens are delivered, `finished` holds the requests that are done. */
   complete(now: Ns): void {
     const requests = this.#requests
-    const {gaps} = this.totals
     const batch = this.#endOldest(now)
+    const {gaps} = this.totals
     for (const slot of batch.stragglers) gaps.add(now - requests.lastTokenAt[slot]!, 1)
     for (const slot of batch.joiners) {
       if (Number.isNaN(requests.firstTokenAt[slot]!)) requests.firstTokenAt[slot] = now
@@ -230,13 +243,15 @@ export class Engine implements EngineView {
     if (batch.verifications > 0) totals.verify(batch)
     if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
     this.#listener.batchEnded?.(batch.sequence, now, batch.lane)
+    this.#below?.ended(batch.sequence, now)
   }
 
   /** Takes a request out at once; batches that hold it keep their length. Returns how many tokens it got. */
-  cancel(slot: number): number {
+  cancel(slot: number, now: Ns): number {
     const requests = this.#requests
     const role = requests.state[slot]!
-    const held = this.#heldTokens(slot)
+    const held = this.exchange.heldTokens(slot)
+    this.#below?.drop(slot, now)
     if (role === state.waiting) this.#queue.remove(slot)
     else if (role <= state.draining) this.#seats.unseat(slot)
     let delivered = requests.reached[slot]! - requests.input[slot]!
@@ -255,16 +270,6 @@ export class Engine implements EngineView {
     return delivered
   }
 
-  /** Tokens in the blocks of a request without a seat; undefined for one that has one. */
-  #heldTokens(slot: number): number | undefined {
-    const requests = this.#requests
-    const role = requests.state[slot]!
-    if (role === state.unseated) return 0
-    if (role === state.pulling) return requests.reached[slot]!
-    if (role !== state.waiting) return undefined
-    return requests.origin[slot] === origin.arrived ? requests.reached[slot]! : 0
-  }
-
   /** Requests whose blocks the last plans took: their KV may be pulled. The caller empties the list. */
   get pulls(): number[] {
     return this.#admission.pulls
@@ -275,15 +280,6 @@ export class Engine implements EngineView {
     return this.#admission.pulledAt
   }
 
-  /** The KV of a pulled request is there: it holds blocks, so it waits for a seat before all who hold none. */
-  arrived(slot: number): void {
-    const requests = this.#requests
-    requests.state[slot] = state.waiting
-    requests.origin[slot] = origin.arrived
-    this.#blocks.enterFull(slot, requests.reached[slot]! - 1)
-    this.#queue.takePlace(slot, Number.NEGATIVE_INFINITY, requests.arrival[slot]!)
-  }
-
   /** Tokens of a request's prompt that the prefix cache holds now. */
   cachedTokens(row: number, inputTokens: number): number {
     return this.#blocks.peek(row, inputTokens)
@@ -291,11 +287,6 @@ export class Engine implements EngineView {
 
   forget(slot: number): void {
     this.#listener.forgotten?.(slot)
-  }
-
-  /** Another engine has the KV of a finished request that kept its blocks. */
-  release(slot: number): void {
-    this.#blocks.leave(slot, this.#requests.computed[slot]!)
   }
 
   /**
@@ -308,6 +299,11 @@ export class Engine implements EngineView {
     if (this.#seats.lanes.isPipeline) {
       if (this.#isSteadyPipeline()) while (this.#stepLane(until, clock)) {}
     } else if (this.#isSteady()) this.#runAll(until, clock)
+  }
+
+  /** Whether a look-up of the head of the queue may find something else than before. */
+  get #hasNews(): boolean {
+    return this.#pool.index.isDirty || this.#below !== undefined
   }
 
   /** One cohort: each batch holds the decodes of the one before. */
@@ -331,11 +327,14 @@ export class Engine implements EngineView {
       batch.shape.decodeContextMax = largest++
       sum += cohort.size
       if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
-      // A block that just became full may be the one the head of the queue waited for.
-      const admits = waiting > 0 && this.#pool.index.isDirty && this.#admission.headFits(left) > 0
+      // A block that just became full, or was written below, may be the one the head of the queue waited for.
+      this.#below?.planning(now)
+      const admits = waiting > 0 && this.#hasNews && this.#admission.headFits(left) > 0
       if (admits) this.#admission.admit(batch, left, now)
       this.#note(batch)
       this.#seats.seal(batch)
+      this.#below?.planned(batch.sequence, this.#blocks)
+      this.#below?.settled(now)
       this.#work++
       this.time(now, clock)
       if (admits) return
@@ -358,24 +357,26 @@ export class Engine implements EngineView {
     batch.regular = size
     this.#runningPlan.takeDecodeBlocks()
     const isWaiting = this.#queue.size > 0
-    const isNews = isWaiting && this.#pool.index.isDirty
+    const isNews = isWaiting && this.#hasNews
+    this.#below?.planning(now)
     const admits = isWaiting && this.#admission.headFits(left) > 0
     if (admits) this.#admission.admit(batch, left, now)
     this.#note(batch)
     this.#seats.seal(batch)
     this.#pipeline.add(batch)
+    this.#below?.planned(batch.sequence, this.#blocks)
     this.#work++
     this.time(now, clock)
-    if (!admits && !isNews) return true
+    const isSteady = !admits && !isNews
     // Places that were left empty may be filled too.
-    while (this.#pipeline.size < this.config.depth && this.plan(now)) this.time(now, clock)
-    return false
+    while (!isSteady && this.inFlight < this.config.depth && this.plan(now)) this.time(now, clock)
+    this.#below?.settled(now)
+    return isSteady
   }
 
   #isSteady(): boolean {
     const {cohort} = this.#seats
-    if (cohort.hasEnding() || this.#pipeline.size < this.config.depth) return false
-    if (cohort.size === 0) return false
+    if (cohort.hasEnding() || cohort.size === 0 || this.inFlight < this.config.depth) return false
     const left = this.config.maxNumBatchedTokens - cohort.size
     if (left < 0) return false
     // Who prefills has no budget; with budget he was behind one who gave way to himself.
@@ -392,8 +393,7 @@ export class Engine implements EngineView {
     if (list.size !== lanes.size || lanes.open.size > 0 || stragglers.length > 0) return false
     for (const batch of this.#pipeline.batches) {
       const {size} = lanes.at(batch.lane)
-      if (!batch.isOnlyDecodes(size)) return false
-      if (size > maxNumBatchedTokens) return false
+      if (!batch.isOnlyDecodes(size) || size > maxNumBatchedTokens) return false
     }
     return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0
   }

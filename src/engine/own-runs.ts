@@ -7,6 +7,8 @@ import {type FreeList, kind} from './free-list.js'
 
 export class OwnRuns {
   work = 0
+  /** Told of blocks [low, top) of a request that are evicted, last first. */
+  onEvicted: ((owner: number, low: number, top: number) => void) | undefined = undefined
   readonly #list: FreeList
   /** Runs of a request, oldest first; newer ones cover lower blocks, and none is empty. */
   readonly #runs = new Map<number, number[]>()
@@ -86,6 +88,8 @@ export class OwnRuns {
     const {low, top, dead} = this.#list
     const findable = Math.min(count, top[node]! - low[node]!)
     top[node]! -= findable
+    if (this.onEvicted && findable > 0)
+      this.onEvicted(this.#owner[node]!, top[node]!, top[node]! + findable)
     dead[node]! -= count - findable
     this.#settle(node)
   }

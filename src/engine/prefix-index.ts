@@ -27,6 +27,8 @@ export class PrefixIndex {
   #watchedBy = new Int32Array(64)
   #watchNumber = 1
   #watchedSpan = Number.NaN
+  /** Told of blocks [low, top) of a span that are evicted, last first. */
+  onEvicted: ((span: number, low: number, top: number) => void) | undefined = undefined
   /** True once a remembered look-up may no longer hold. */
   isDirty = true
 
@@ -113,6 +115,8 @@ export class PrefixIndex {
     const list = this.#list
     this.#touch(piece)
     list.top[piece]! -= count
+    if (this.onEvicted)
+      this.onEvicted(this.#span[piece]!, list.top[piece]!, list.top[piece]! + count)
     if (list.top[piece]! > list.low[piece]!) return
     this.#unchain(piece)
     list.unlink(piece)

@@ -1,8 +1,9 @@
 /** The blocks of requests: which they need, fill, share, and give back. */
 import type {BlockPool} from './block-pool.js'
 import {empty} from './columns.js'
+import type {DeviceCache, KvBelow} from './kv-below.js'
 import type {PrefixIdentity} from './prefix-identity.js'
-import type {RequestPool} from './request-pool.js'
+import {type RequestPool, state} from './request-pool.js'
 
 /** What the prefix cache holds of a waiting request. */
 export interface PrefixMatch {
@@ -25,21 +26,31 @@ export interface BlockRules {
   readonly ownBlocks: boolean
 }
 
+export interface RequestBlocksParts {
+  readonly pool: BlockPool
+  readonly requests: RequestPool
+  readonly identity: PrefixIdentity
+  readonly rules: BlockRules
+  readonly below?: KvBelow | undefined
+}
+
 const noMatch: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
 
-export class RequestBlocks {
+export class RequestBlocks implements DeviceCache {
   readonly #pool: BlockPool
   readonly #requests: RequestPool
   readonly #identity: PrefixIdentity
   readonly #rules: BlockRules
+  readonly #below: KvBelow | undefined
   readonly #match: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
   #matched = -1
 
-  constructor(pool: BlockPool, requests: RequestPool, identity: PrefixIdentity, rules: BlockRules) {
+  constructor({pool, requests, identity, rules, below}: RequestBlocksParts) {
     this.#pool = pool
     this.#requests = requests
     this.#identity = identity
     this.#rules = rules
+    this.#below = below
   }
 
   /** Blocks whose identity others may share, known once when a request arrives. */
@@ -82,8 +93,16 @@ export class RequestBlocks {
     return blocks
   }
 
-  /** Enters the blocks that `tokens` tokens fill in the index. */
+  /** Enters the blocks that `tokens` tokens fill in the index: a plan did, so its batch computes what is in them. */
   enterFull(slot: number, tokens: number): void {
+    const from = this.#requests.entered[slot]!
+    this.enterPresent(slot, tokens)
+    const to = this.#requests.entered[slot]!
+    if (this.#below && to > from) this.#below.entered(slot, {from, to})
+  }
+
+  /** The same for blocks whose content is there already. */
+  enterPresent(slot: number, tokens: number): void {
     const requests = this.#requests
     const full = Math.floor(tokens / this.#rules.blockSize)
     const shared = Math.min(full, requests.shareable[slot]!)
@@ -152,6 +171,25 @@ export class RequestBlocks {
     return block * blockSize
   }
 
+  /** First block behind those of `match` that neither the device nor a tier has: a load would bring the request there. */
+  reach(slot: number, match: PrefixMatch): number {
+    const found = match.shared + match.own
+    if (!this.#below || !this.#mayHit(slot)) return found
+    const full = Math.floor((this.#requests.reached[slot]! - 1) / this.#rules.blockSize)
+    const limit = this.#rules.ownBlocks ? full : Math.min(full, this.#requests.shareable[slot]!)
+    return this.#below.reach(slot, found, limit)
+  }
+
+  has(span: number, block: number): boolean {
+    return this.#pool.index.find(span, block) >= 0
+  }
+
+  hasOwn(slot: number, block: number): boolean {
+    const role = this.#requests.state[slot]!
+    const runs = role === state.prefilling || role === state.decoding || role === state.draining
+    return runs && (block + 1) * this.#rules.blockSize <= this.#requests.computed[slot]!
+  }
+
   #mayHit(slot: number): boolean {
     if (!this.#rules.enablePrefixCaching) return false
     return this.#requests.shareable[slot]! > 0 || this.#requests.preemptions[slot]! > 0
@@ -199,8 +237,27 @@ export class RequestBlocks {
     if (pieces.length > 0) this.#requests.pieces[slot] = pieces.slice()
   }
 
+  /** Blocks of `tokens` tokens that only the request can find again leave the device: a tier may keep them. */
+  #offerOwn(slot: number, tokens: number): void {
+    if (!this.#below || !this.#rules.ownBlocks) return
+    const to = Math.floor(tokens / this.#rules.blockSize)
+    this.#below.gaveBack(slot, {from: this.#requests.shareable[slot]!, to})
+  }
+
+  /** The same, where its last token is in flight: it will not come back for them. */
+  giveUp(slot: number, tokens: number): void {
+    this.#offerOwn(slot, tokens)
+    this.leave(slot, tokens)
+  }
+
+  /** Its last token is delivered, and another engine may want its blocks, which stay. */
+  keep(slot: number, tokens: number): void {
+    this.#offerOwn(slot, tokens)
+  }
+
   /** Gives all blocks of a preempted request back; it may find them again. `tokens`: what they hold. */
   giveBack(slot: number, tokens: number): void {
+    this.#offerOwn(slot, tokens)
     const full = Math.floor(tokens / this.#rules.blockSize)
     const shared = this.#requests.entered[slot]!
     if (!this.#rules.enablePrefixCaching || !this.#rules.ownBlocks) {

@@ -16,7 +16,7 @@ export const state = {
   draining: 4,
   /** Draining, but preempted: seat and blocks are gone already. */
   unseated: 5,
-  /** Its blocks are taken and its KV is on the way from another engine; it has no seat and does not wait. */
+  /** Its blocks are taken and KV is on the way, from another engine or a tier; it has no seat and does not wait. */
   pulling: 6,
   /** Finished; its blocks stay until another engine has their KV. */
   kept: 7,
@@ -32,6 +32,8 @@ export const origin = {
   arrived: 2,
   /** It comes with its KV, as soon as there are blocks. */
   copied: 3,
+  /** A tier below has some of it: it holds blocks for all that exists, and once they arrived the first are filled. */
+  loaded: 4,
 } as const
 
 export const none = -1
@@ -54,7 +56,7 @@ export class RequestPool {
   reached = new Int32Array(0)
   /** Tokens picked for it in the plan being made. */
   picked = new Int32Array(0)
-  /** Blocks that it holds beyond those of its computed tokens: they were taken for drafts. */
+  /** Blocks that it holds beyond those of its computed tokens: they were taken for drafts, or as its load began. */
   spare = new Int32Array(0)
   /** Of a speculating engine: tokens that its latest step brings; 0: it has no drafts yet. */
   promised = new Int32Array(0)
@@ -82,7 +84,7 @@ export class RequestPool {
   regularUntil = new Float64Array(0)
   /** See `origin`. */
   origin = new Uint8Array(0)
-  /** Tokens that the engine which pulls its KV had already. */
+  /** Tokens that the engine which pulls its KV had already; of a load: those that are there when it ends. */
   pulled = new Int32Array(0)
   /** 1: its blocks stay when it finishes, until `release`. */
   keeps = new Uint8Array(0)

@@ -263,8 +263,10 @@ export class Seats {
       this.#listener.tokensUntil?.(slot, batch.sequence)
       if (requests.state[slot] === state.draining) {
         this.list.remove(slot)
-        if (requests.keeps[slot] === 1) requests.state[slot] = state.kept
-        else this.#blocks.leave(slot, requests.computed[slot]!)
+        if (requests.keeps[slot] === 1) {
+          requests.state[slot] = state.kept
+          this.#blocks.keep(slot, requests.computed[slot]!)
+        } else this.#blocks.giveUp(slot, requests.computed[slot]!)
       } else {
         // Preempted with its last token in flight: there is nothing left to keep.
         requests.keeps[slot] = 0

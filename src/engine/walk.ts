@@ -114,7 +114,7 @@ export class Walk {
     seats.unseat(slot)
     if (wasDraining) {
       // Its last token is on its way: it will not come back for its blocks.
-      blocks.leave(slot, held)
+      blocks.giveUp(slot, held)
       requests.state[slot] = state.unseated
       return
     }

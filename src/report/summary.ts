@@ -18,6 +18,7 @@ import {
 } from './measures.js'
 import {RequestSample} from './request-sample.js'
 import type {Slo} from './slo.js'
+import {type TierUse, tierUseOf} from './tier-use.js'
 import {rowsAfter, showWarmup, type Warmup, WarmupFilter} from './warmup.js'
 import type {WeightTraffic} from './weight-traffic.js'
 
@@ -127,6 +128,8 @@ export interface Summary extends Measures {
   readonly lora?: AdapterUse
   /** Absent without speculative decoding. */
   readonly speculation?: Drafting
+  /** Absent without memory tiers for KV. */
+  readonly kv_tiers?: TierUse
 }
 
 /** The parts of a summary that follow from outcomes alone, and so can be made again from a stored run. */
@@ -169,6 +172,7 @@ export class SummaryBuilder {
 
   finish(run: Pick<RunResult, 'engines' | 'prefixIdentity' | 'gaps'>): Summary {
     const {engines} = run
+    const tiers = tierUseOf(engines)
     const {warmup} = this.#options
     const {requests, duration_s, throughput, ttft_ms, tpot_ms, e2e_ms, queue_ms, ...rest} =
       this.#account.finish(run.gaps && warmup ? showWarmup(warmup) : null)
@@ -204,6 +208,7 @@ export class SummaryBuilder {
       ...rest,
       engines: perEngine,
       ...adapterUseOf(engines),
+      ...(tiers && {kv_tiers: tiers}),
       ...draftingOf(engines),
     }
   }

@@ -7,6 +7,7 @@ import type {GroupSummary} from './groups.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import type {AdapterUse, Cost, Drafting, Summary} from './summary.js'
+import type {TierUse} from './tier-use.js'
 import type {WeightTraffic} from './weight-traffic.js'
 
 const latencies = [
@@ -70,6 +71,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ...(goodput ? [['goodput', goodputFact(goodput)] as const] : []),
     ['KV cache', kvFact(summary)],
     ['prefix hits', prefixFact(summary)],
+    ...(summary.kv_tiers ? tierFacts(summary.kv_tiers) : []),
     ['engine', engineFact(summary)],
     ...(autoscaling ? [['instances', fleetFact(autoscaling)] as const] : []),
     ...(lora ? [['adapters', adaptersFact(lora)] as const] : []),
@@ -142,6 +144,20 @@ function fleetFact(fleet: FleetSummary): string {
   const {mean_instances, most_ready, scale_outs, scale_ins, instance_hours} = fleet
   const scaled = `scaled out ${counted(scale_outs, 'time')}, in ${counted(scale_ins, 'time')}`
   return `${figure(mean_instances)} on average, at most ${most_ready} ready; ${scaled}; ${figure(instance_hours)} instance-hours`
+}
+
+function tierFacts({loads, mean_load_ms, tiers}: TierUse): (readonly [string, string])[] {
+  const each = tiers.map((use): readonly [string, string] => {
+    const {tier, hit_rate, loaded_blocks, written_blocks, dropped_blocks, peak_usage} = use
+    const dropped = dropped_blocks > 0 ? `, ${count(dropped_blocks)} dropped` : ''
+    const moved = `${counted(loaded_blocks, 'block')} loaded, ${count(written_blocks)} written${dropped}`
+    return [
+      `KV tier ${tier}`,
+      `hits ${share(hit_rate)} of prompt tokens; ${moved}; at most ${share(peak_usage)} full`,
+    ]
+  })
+  const mean = loads > 0 ? `, ${figure(mean_load_ms!)} ms on average` : ''
+  return [...each, ['KV loads', `${count(loads)}${mean}`]]
 }
 
 function adaptersFact({loads, hit_rate, held, mean_held_ms}: AdapterUse): string {

@@ -77,6 +77,20 @@ export interface EngineTotals {
         readonly heldNs: number
       }
     | undefined
+  /** Of engines with memory tiers for KV: loads and Σ of their times, and each tier, nearest first. */
+  readonly tiers?:
+    | {
+        readonly loads: {readonly count: number; readonly ns: number}
+        readonly tiers: readonly {
+          readonly hitTokens: number
+          readonly loadedBlocks: number
+          readonly writtenBlocks: number
+          readonly droppedBlocks: number
+          readonly blocks: number
+          readonly peakBlocks: number
+        }[]
+      }
+    | undefined
   /** Of speculating engines: decodes that had drafts, their drafts, and those that were accepted. */
   readonly speculation?: {
     readonly verifications: number

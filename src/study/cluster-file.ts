@@ -6,6 +6,7 @@ import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
 import type {Problem} from '../errors.js'
+import {tierKinds, tierWrites} from './kv-tiers.js'
 import {memoryKeys, memorySchema} from './memory-schema.js'
 import {all2allBackends} from './run-request.js'
 import {namedParts, outerLayers, weightPlaces} from './weight-rules.js'
@@ -34,11 +35,28 @@ const engine = z
   })
   .partial()
 
+/** Memory below the devices that keeps KV, nearest first. */
+const tier = z.strictObject({
+  tier: z.enum(tierKinds),
+  capacity_gb: positive,
+  write: z.enum(tierWrites).default('through'),
+  shared: z.boolean().default(false),
+  read_gb_s: positive.optional(),
+  write_gb_s: positive.optional(),
+  latency_us: z.number().min(0).optional(),
+  max_pending_gb: positive.optional(),
+})
+const kvOffload = z.strictObject({
+  host_link_gb_s: positive.optional(),
+  tiers: z.array(tier),
+})
+
 const kind = {
   model: z.string().min(1).optional(),
   hardware: z.string().min(1).optional(),
   link: z.string().min(1).optional(),
   engine: engine.optional(),
+  kv_offload: kvOffload.optional(),
 }
 
 /** KV in memory that computes. */
@@ -133,7 +151,14 @@ const schema = z
       fault(['instances'], 'has decode instances only: nobody runs the prompts')
     if (roles.has('prefill') && !roles.has('decode'))
       fault(['instances'], 'has prefill instances and none with role: decode')
+    const tiers = (list: readonly {tier: string}[], path: (string | number)[]) => {
+      for (const [i, {tier: name}] of list.entries())
+        if (list.findIndex((other) => other.tier === name) < i)
+          fault([...path, 'kv_offload', 'tiers', i, 'tier'], `stands there twice: ${name}`)
+    }
+    tiers(file.kv_offload?.tiers ?? [], [])
     for (const [i, instance] of file.instances.entries()) {
+      tiers(instance.kv_offload?.tiers ?? [], ['instances', i])
       if (instance.hardware === undefined && file.hardware === undefined)
         fault(['instances', i], 'lacks the key hardware, here or at the top of the file')
       if (instance.weight_prefetch !== undefined && instance.weights === undefined)
@@ -148,6 +173,7 @@ const schema = z
   })
 
 export type ClusterYaml = z.infer<typeof schema>
+export type KvOffloadYaml = z.infer<typeof kvOffload>
 export type DimensionYaml = z.infer<typeof dimension>
 export type InstanceYaml = ClusterYaml['instances'][number]
 
@@ -228,6 +254,8 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   if (last === 'instances') return Object.keys(instance.shape)
   if (path[0] === 'instances' && last === 'weights') return Object.keys(weights.shape)
   if (last === 'pim') return Object.keys(pim.shape)
+  if (last === 'kv_offload') return Object.keys(kvOffload.shape)
+  if (last === 'tiers') return Object.keys(tier.shape)
   if (last === 'topology') return Object.keys(dimension.shape)
   if (last === 'admission') return Object.keys(admission.shape)
   if (last === 'hand_off') return ['stream', 'stay_below']

@@ -12,11 +12,13 @@ import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
 import type {PowerPlan} from '../report/energy.js'
 import type {Price} from '../report/summary.js'
+import type {TieredKv} from '../tiers/tier-groups.js'
 import {checkAutoscale} from './autoscaling.js'
 import {type ChosenLatency, chooseLatency} from './choose-latency.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
+import {tieredKvOf} from './kv-tiers.js'
 import type {Layout} from './layout.js'
 import {adaptersOf, checkLora, settleLora} from './lora.js'
 import {pimLatency, pimMemoryOf} from './pim.js'
@@ -40,6 +42,8 @@ export interface Deployment {
   readonly layout: Layout
   readonly engines: readonly DeployedEngine[]
   readonly replicas: readonly ReplicaConfig[]
+  /** Of each engine. */
+  readonly tiers: readonly (TieredKv | undefined)[]
   readonly policy: SchedulingPolicy
   readonly traffic: Traffic
   readonly price: Price | undefined
@@ -65,14 +69,17 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     made.set(instance, engine)
     engines.push(engine)
   }
+  const tiers = tieredKvOf(engines.map(({instance, settled: {config}}) => ({instance, config})))
   return {
     request,
     layout,
     engines,
     traffic: settleTraffic(request, fromFile),
+    tiers,
     replicas: engines.map(({instance, settled, latency, adapters}, at) => ({
       engine: settled.config,
       adapters,
+      tiers: tiers[at],
       stepTime: latency.stepTime,
       pipeline: latency.pipeline,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),

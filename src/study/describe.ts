@@ -1,9 +1,11 @@
 /** What was built, in words for people and as the `config` of a run. */
 import {count, counted} from '../report/figures.js'
+import type {TieredKv} from '../tiers/tier-groups.js'
 import type {TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {bandText, errorBand} from './error-bands.js'
+import {describeTiers, tiersConfig} from './kv-tiers.js'
 import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 import {describeTraffic} from './traffic.js'
@@ -21,6 +23,7 @@ export function describeRun(
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
+    ...tierLines(deployment),
     ...describeTraffic(deployment.traffic, deployment.replicas),
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
     ...(deployment.request.autoscale
@@ -56,6 +59,15 @@ function engineLines(deployment: Deployment): string[] {
     memoryLine(engine),
     ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
+}
+
+/** Engines whose tiers are alike share a line. */
+function tierLines({engines, tiers}: Deployment): string[] {
+  const lines = engines.map(({instance, settled: {config}}, at) => {
+    const tiered = tiers[at]
+    return tiered === undefined ? [] : [describeTiers({instance, config}, tiered)]
+  })
+  return [...new Set(lines.flat())]
 }
 
 const ignoredAdapters = (trace: TraceFacts, {request}: Deployment): string[] =>
@@ -163,13 +175,14 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
         lora: loraConfig(request.lora, deployment.engines[0]!.adapters),
       }),
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
-    engines: deployment.engines.map(engineConfig),
+    engines: deployment.engines.map((engine, at) => engineConfig(engine, deployment.tiers[at])),
     expected_error_percent: errorBand(deployment) ?? null,
     notes: [...trace.notes, ...deployment.notes],
   }
 }
 
-function engineConfig({instance, settled, latency}: DeployedEngine) {
+function engineConfig(engine: DeployedEngine, tiered: TieredKv | undefined) {
+  const {instance, settled, latency} = engine
   const {config, memory, gpuMemoryUtilization} = settled
   const unlimited = (value: number) => (value === Number.MAX_SAFE_INTEGER ? null : value)
   return {
@@ -204,6 +217,7 @@ function engineConfig({instance, settled, latency}: DeployedEngine) {
       runtime: memory.runtimeBytes,
       kv: memory.kvBytes,
     },
+    ...(tiered && {kv_offload: tiersConfig({instance, config}, tiered)}),
     latency: {source: latency.source, provenance: latency.provenance},
   }
 }

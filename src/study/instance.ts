@@ -12,6 +12,7 @@ import type {ClusterFile, ClusterInstance} from '../compat/cluster-json.js'
 import {Problem} from '../errors.js'
 import {scaled} from '../latency/scaled-hardware.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
+import type {KvOffloadRequest} from './kv-tiers.js'
 import {type Layout, resolveLayout} from './layout.js'
 import type {MemoryShares} from './memory-shares.js'
 import type {WeightRequest} from './outside-weights.js'
@@ -39,6 +40,8 @@ export interface Instance {
   readonly role?: 'prefill' | 'decode' | undefined
   /** What a cluster file says of the machine; undefined where flags describe it. */
   readonly machine: Machine | undefined
+  /** Memory below its devices that keeps KV. */
+  readonly kvOffload?: KvOffloadRequest | undefined
   /** Where its KV lies in memory that computes. */
   readonly pim?: PimRequest | undefined
   /** Which of its weights lie outside of its devices. */
@@ -98,6 +101,7 @@ async function fromFlags(request: RunRequest): Promise<Placement> {
     settings: request.engine,
     pim: request.pim,
     weights: request.weights,
+    kvOffload: request.kvOffload,
     profile: engine.profile,
     sampling: samplingChoice(request, found),
     machine: undefined,
@@ -215,6 +219,7 @@ async function instanceOf(
     settings,
     pim: request.pim ?? pimOfFile(request, file, instance),
     weights: request.weights,
+    kvOffload: request.kvOffload,
     profile: (await engineChoice(request)).profile,
     sampling: samplingChoice(request, found),
     machine: {file, instance, isCoupled: false},

@@ -9,10 +9,12 @@ import {
   type ClusterYaml,
   clusterProblem,
   type InstanceYaml,
+  type KvOffloadYaml,
   readClusterYaml,
 } from './cluster-file.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
+import type {KvOffloadRequest} from './kv-tiers.js'
 import {memoriesOf} from './memory-schema.js'
 import type {PimRequest} from './pim.js'
 import {checkRules, sharingMemories, weightsOfYaml} from './place-weights.js'
@@ -108,7 +110,12 @@ async function yamlInstance(
   const sampling = samplingChoice(request, found)
   const pim = pimOf(given) ?? request.pim
   const weights = weightsOfYaml(given) ?? request.weights
-  return {instance: {...instance, profile, sampling, pim, weights, machine: undefined}, dp}
+  const asked = given.kv_offload ?? file.kv_offload
+  const kvOffload = asked ? kvOffloadFrom(asked) : request.kvOffload
+  return {
+    instance: {...instance, profile, sampling, pim, weights, kvOffload, machine: undefined},
+    dp,
+  }
 }
 
 const pimOf = ({pim}: InstanceYaml): PimRequest | undefined =>
@@ -119,6 +126,20 @@ const pimOf = ({pim}: InstanceYaml): PimRequest | undefined =>
     latencyUs: pim.latency_us,
     subBatches: pim.sub_batches,
   }
+
+const kvOffloadFrom = ({tiers, host_link_gb_s}: KvOffloadYaml): KvOffloadRequest => ({
+  hostGbPerS: host_link_gb_s,
+  tiers: tiers.map((tier) => ({
+    kind: tier.tier,
+    bytes: tier.capacity_gb * 1e9,
+    write: tier.write,
+    isShared: tier.shared,
+    readGbPerS: tier.read_gb_s,
+    writeGbPerS: tier.write_gb_s,
+    latencyUs: tier.latency_us,
+    pendingBytes: tier.max_pending_gb === undefined ? undefined : tier.max_pending_gb * 1e9,
+  })),
+})
 
 function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
   const named: EngineSettings = {

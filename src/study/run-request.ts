@@ -7,6 +7,7 @@ import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
 import type {ExpertLoad} from '../latency/expert-load.js'
+import type {KvOffloadRequest} from './kv-tiers.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
 import type {WeightRequest} from './outside-weights.js'
@@ -74,6 +75,8 @@ export interface RunRequest {
   readonly speculation?: SpeculationRequest | undefined
   /** Weights outside of the devices, of every instance that places none of its own. */
   readonly weights?: WeightRequest | undefined
+  /** Memory below the devices that keeps KV, of every instance that names none of its own. */
+  readonly kvOffload?: KvOffloadRequest | undefined
   /** KV in memory that computes, of every instance that names none of its own. */
   readonly pim?: PimRequest | undefined
   /** US dollars per device and hour, instead of the catalogue's. */

@@ -1,7 +1,7 @@
 /** The cluster of src/ held to the plain one of test/reference, on random topologies. */
 import {expect} from 'chai'
 import fc from 'fast-check'
-import {buildCluster, clusterSpecs} from '../reference/cluster-spec.js'
+import {buildCluster, clusterSpecs, tieredClusterSpecs} from '../reference/cluster-spec.js'
 import {runReferenceCluster} from '../reference/reference-cluster.js'
 import {differenceIn} from './difference.js'
 
@@ -11,6 +11,15 @@ const seed = soak ? Number(process.env.LLMSIM_SEED ?? Date.now() % 2 ** 31) : 1
 
 describe('the cluster is the reference cluster', function () {
   this.timeout(soak ? 3_600_000 : 60_000)
+
+  for (const detail of ['every step', 'skipping'] as const)
+    it(`${detail}, with memory tiers: the same (seed ${seed})`, () => {
+      const property = fc.property(tieredClusterSpecs, (spec) => {
+        const difference = differenceIn(buildCluster(spec), detail)
+        if (difference !== undefined) throw new Error(difference)
+      })
+      fc.assert(property, {numRuns, seed})
+    })
 
   for (const detail of ['every step', 'skipping'] as const)
     it(`${detail}: no request is lost, no block leaks, nobody waits for ever (seed ${seed})`, () => {

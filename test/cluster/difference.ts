@@ -7,6 +7,7 @@ import {policies} from '#llmsim/engine/policy.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import type {StepTime} from '#llmsim/latency/step-time.js'
 import {statusNames} from '#llmsim/stats/outcomes.js'
+import type {TieredKv} from '#llmsim/tiers/tier-groups.js'
 import {
   type ClusterRow,
   type ReferenceClusterCase,
@@ -14,11 +15,31 @@ import {
   runReferenceCluster,
 } from '../reference/reference-cluster.js'
 import {OwnLinks} from '../support/own-links.js'
+import {PlainTierLinks} from '../support/plain-tier-links.js'
 
 const atLeastOne =
   (time: StepTime): StepTime =>
   (shape) =>
     Math.max(1, time(shape))
+
+type Tiers = NonNullable<ReferenceClusterCase['tiers']>
+
+/** Pools that several engines name make one group of all of them. */
+const tiersOf = ({of, pools, transfer}: Tiers, instance: number): TieredKv | undefined => {
+  const tiers = of[instance] ?? []
+  if (tiers.length === 0) return undefined
+  const named = of.flatMap((all) => all.map(({pool}) => pool))
+  const isShared = new Set(named).size < named.length
+  return {
+    group: isShared ? 'all' : `${instance}`,
+    tiers: tiers.map(({pool, maxPending}) => ({
+      ...{name: `${pool}`, pool: `${pool}`, maxPending},
+      ...pools[pool]!,
+    })),
+    links: () =>
+      new PlainTierLinks(({tier, direction}, blocks) => transfer({tier, direction, blocks})),
+  }
+}
 
 const replicaOf = ({config, stepTime, pipeline, role, group}: ReferenceMember) => ({
   engine: {
@@ -47,7 +68,10 @@ const runFast = (given: ReferenceClusterCase, detail: Detail, modules: Modules) 
   const result = modules.replay({
     trace,
     simulation: {
-      replicas: members.map(replicaOf),
+      replicas: members.map((member, at) => ({
+        ...replicaOf(member),
+        tiers: given.tiers && tiersOf(given.tiers, at),
+      })),
       router: routers[router]!(),
       decodeRouter: routers[router]!(),
       handOff: {firstToken, stream: 'at the end', stayBelow},
@@ -94,7 +118,12 @@ export const differenceIn = (
     reference.rows.map(inRow).find((difference) => difference !== undefined) ??
     engines
       .map(
-        ({steps, freeBlocksAtEnd, blocks}, i) =>
+        ({steps, freeBlocksAtEnd, blocks, tiers}, i) =>
+          tell(
+            `hits in tiers of ${i}`,
+            tiers?.tiers.map(({hitTokens}) => hitTokens).join() ?? '',
+            reference.tierHitTokens[i]!.join(),
+          ) ??
           tell(`steps of ${i}`, steps, reference.steps[i]) ??
           tell(`free blocks of ${i}`, freeBlocksAtEnd, blocks),
       )

@@ -6,7 +6,12 @@ import {expect} from 'chai'
 import fc from 'fast-check'
 import type {StepTime} from '#llmsim/latency/step-time.js'
 import {clearMutants, type Fault, mutate} from '../engine/mutant.js'
-import {buildCluster, type ClusterSpec, clusterSpecs} from '../reference/cluster-spec.js'
+import {
+  buildCluster,
+  type ClusterSpec,
+  clusterSpecs,
+  tieredClusterSpecs,
+} from '../reference/cluster-spec.js'
 import type {ReferenceClusterCase} from '../reference/reference-cluster.js'
 import {type Detail, differenceIn, type Modules} from './difference.js'
 
@@ -45,13 +50,13 @@ const shared: Readonly<Record<string, Mutant>> = {
   },
   'blocks stay where the prompt ran': {
     file: handOffs,
-    from: 'replica.engine.release(handOff.prompt);',
+    from: 'replica.engine.exchange.release(handOff.prompt);',
     to: '',
   },
   'blocks that come back wake nobody': {
     file: handOffs,
-    from: 'replica.engine.release(handOff.prompt);\n        replica.wake(now);',
-    to: 'replica.engine.release(handOff.prompt);',
+    from: 'replica.engine.exchange.release(handOff.prompt);\n        replica.wake(now);',
+    to: 'replica.engine.exchange.release(handOff.prompt);',
   },
   'KV that has arrived wakes nobody': {
     file: handOffs,
@@ -94,7 +99,7 @@ const shared: Readonly<Record<string, Mutant>> = {
     to: 'request.inputTokens',
   },
   'requests that are there with their KV queue behind those without': {
-    file: engine,
+    file: 'engine/kv-exchange.js',
     from: 'takePlace(slot, Number.NEGATIVE_INFINITY,',
     to: 'takePlace(slot, Number.MAX_SAFE_INTEGER,',
   },
@@ -179,6 +184,87 @@ const loop: Readonly<Record<string, Mutant>> = {
   },
 }
 
+const tiersOf = 'tiers/engine-tiers.js'
+
+const tiers: Readonly<Record<string, Mutant>> = {
+  'a block is there before it is written': {
+    file: tiersOf,
+    from: 'const blocks = writer.take();',
+    to: 'const blocks = writer.take(); if (blocks > 0) this.#enter(tier, writer.underWay);',
+  },
+  'loaded blocks leave nothing in the tiers they pass': {
+    file: tiersOf,
+    from: 'found.passing[nearer].push(id, low, end);',
+    to: ';',
+  },
+  'what a tier loses is lost': {
+    file: tiersOf,
+    from: 'next.offer(gone);',
+    to: ';',
+  },
+  'what is written goes no further': {
+    file: tiersOf,
+    from: 'next.offer(list);',
+    to: ';',
+  },
+  'use keeps nothing young': {
+    file: tiersOf,
+    from: 'pool.renew(list);',
+    to: ';',
+  },
+  'blocks that were entered anew are written as lost': {
+    file: tiersOf,
+    from: 'if (isThere)',
+    to: 'if (false)',
+  },
+  'a cancelled load goes on': {
+    file: tiersOf,
+    from: 'this.#parts.traffic.cancel(transfer, now);',
+    to: ';',
+  },
+  'own blocks are not kept for those who come back': {
+    file: 'engine/request-blocks.js',
+    from: 'this.#below.gaveBack(slot, { from: this.#requests.shareable[slot], to });',
+    to: '',
+  },
+  'a prompt that lies there whole has nothing to compute': {
+    file: 'engine/request-blocks.js',
+    from: 'const full = Math.floor((this.#requests.reached[slot] - 1) / this.#rules.blockSize);',
+    to: 'const full = Math.floor(this.#requests.reached[slot] / this.#rules.blockSize);',
+  },
+  'a load takes blocks for what it loads only': {
+    file: admission,
+    from: 'requests.spare[slot] = blocks.needed(to * blockSize, reached);',
+    to: 'requests.spare[slot] = 0;',
+  },
+  'a loaded request queues by its arrival': {
+    file: 'engine/kv-exchange.js',
+    from: 'takePlace(slot, Number.NEGATIVE_INFINITY,',
+    to: 'takePlace(slot, Number.MAX_SAFE_INTEGER,',
+  },
+  'nobody wakes for a load': {
+    file: replica,
+    from: 'if (loaded.length > 0)',
+    to: 'if (false)',
+  },
+  'steps are skipped past a load': {
+    file: replica,
+    from: 'at = Math.min(at, this.tiers.nextLoadAt);',
+    to: ';',
+    seen: 'skipping',
+  },
+  'writers wait for the next plan': {
+    file: 'tiers/tier-traffic.js',
+    from: 'this.#offeredAt = now;',
+    to: '',
+  },
+  'a writer takes no account of those that wait': {
+    file: 'tiers/tier-writer.js',
+    from: 'const taken = Math.min(size, most - this.#blocks);',
+    to: 'const taken = size;',
+  },
+}
+
 /** No case of the comparison needs as many: a fault may make a cluster go on for ever. */
 const stepLimit = 50_000
 
@@ -212,17 +298,20 @@ const topologies: Readonly<Record<string, readonly ClusterSpec['topology'][]>> =
   'prefill and decode': ['prefill and decode'],
   'ranks that run together': ['ranks', 'ranks and others'],
   'the event loop': ['prefill and decode', 'alike'],
+  'memory tiers': ['alike', 'prefill and decode', 'ranks', 'ranks and others'],
 }
 
 const most = 2000
 /** Made once: each fault takes the first case that shows it. */
 let cases: readonly ClusterSpec[] = []
+let tiered: readonly ClusterSpec[] = []
 
 describe('a cluster with a fault differs from the reference', function () {
   this.timeout(120_000)
   before(() => {
     clearMutants()
     cases = fc.sample(clusterSpecs, {numRuns: most, seed: 1})
+    tiered = fc.sample(tieredClusterSpecs, {numRuns: most, seed: 1})
   })
   after(clearMutants)
 
@@ -230,12 +319,13 @@ describe('a cluster with a fault differs from the reference', function () {
     ['prefill and decode', shared],
     ['ranks that run together', tied],
     ['the event loop', loop],
+    ['memory tiers', tiers],
   ] as const) {
     const kinds = topologies[title]!
     for (const [name, {seen = 'every step', ...fault}] of Object.entries(mutants))
       it(`${title}: ${name}`, async () => {
         const modules = await mutate(name, fault)
-        const shown = cases.find(
+        const shown = (mutants === tiers ? tiered : cases).find(
           (spec) => kinds.includes(spec.topology) && tell(spec, seen, modules) !== undefined,
         )
         expect(shown).not.equal(undefined)
@@ -244,7 +334,7 @@ describe('a cluster with a fault differs from the reference', function () {
 
   it('and one without does not', async () => {
     const modules = await mutate('none')
-    for (const spec of cases.slice(0, 60))
+    for (const spec of [...cases.slice(0, 60), ...tiered.slice(0, 60)])
       for (const detail of ['every step', 'skipping'] as const)
         expect(tell(spec, detail, modules)).equal(undefined)
   })

@@ -1,7 +1,8 @@
 /** Engines that are asked for work as nodes end anywhere, by pencil. Times in ns. */
 import {expect} from 'chai'
+import {realClock} from '#llmsim/cluster/idle-clock.js'
 import {replay} from '#llmsim/cluster/replay.js'
-import {realClock, type StepRecord} from '#llmsim/cluster/replica.js'
+import type {StepRecord} from '#llmsim/cluster/replica.js'
 import {routers} from '#llmsim/cluster/router.js'
 import type {RankWork} from '#llmsim/compat/rank-work.js'
 import {calm, type Row, timesOf, traceOf} from './serve.js'

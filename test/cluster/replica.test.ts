@@ -1,13 +1,7 @@
 /** One engine in time: when it looks for work, when its batches start and end. */
 import {expect} from 'chai'
-import {
-  type ClockHooks,
-  noFrontEnd,
-  Replica,
-  realClock,
-  type StepRecord,
-  type Surroundings,
-} from '#llmsim/cluster/replica.js'
+import {type ClockHooks, realClock, type Surroundings} from '#llmsim/cluster/idle-clock.js'
+import {noFrontEnd, Replica, type StepRecord} from '#llmsim/cluster/replica.js'
 import {Engine} from '#llmsim/engine/engine.js'
 import {RequestPool} from '#llmsim/engine/request-pool.js'
 import type {NodeEnds} from '#llmsim/latency/step-time.js'

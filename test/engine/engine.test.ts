@@ -110,7 +110,7 @@ describe('Engine: cancel', () => {
     engine.plan(10)
     engine.complete(20)
     engine.plan(20)
-    expect(engine.cancel(slot)).equal(2)
+    expect(engine.cancel(slot, 0)).equal(2)
     expect([engine.running, engine.freeBlocks]).deep.equal([1, 998])
     // The batch in flight keeps its shape.
     expect(engine.oldest.shape.decodes).equal(2)
@@ -122,7 +122,7 @@ describe('Engine: cancel', () => {
     const {engine, arrive} = setUp({maxNumSeqs: 1})
     const {slot} = arrive(6, 1)
     const next = arrive(7, 1).slot
-    expect(engine.cancel(slot)).equal(0)
+    expect(engine.cancel(slot, 0)).equal(0)
     expect(engine.plan(0)?.tokens).equal(7)
     engine.complete(10)
     expect(engine.finished).deep.equal([next])

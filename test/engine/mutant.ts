@@ -20,6 +20,7 @@ const parts = [
   'engine',
   'latency',
   'stats',
+  'tiers',
   'trace',
   'errors.js',
   'edit-distance.js',

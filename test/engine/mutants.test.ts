@@ -415,7 +415,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: past a head that a filled block lets in': {
     file: engine,
-    from: 'waiting > 0 && this.#pool.index.isDirty',
+    from: 'waiting > 0 && this.#hasNews',
     to: 'waiting < 0 && this.#pool.index.isDirty',
     seen: 'skipping',
     // Too rare to wait for: the second block of the first request is just what the other one lacks.

@@ -27,11 +27,16 @@ interface Setting {
 const setUp = ({identity: known = identity, ...rules}: Setting = {}) => {
   const requests = new RequestPool()
   const pool = new BlockPool(20)
-  const blocks = new RequestBlocks(pool, requests, known, {
-    blockSize: 4,
-    enablePrefixCaching: true,
-    ownBlocks: true,
-    ...rules,
+  const blocks = new RequestBlocks({
+    pool,
+    requests,
+    identity: known,
+    rules: {
+      blockSize: 4,
+      enablePrefixCaching: true,
+      ownBlocks: true,
+      ...rules,
+    },
   })
   const arrive = (row: number, reached: number): number => {
     const slot = requests.take()

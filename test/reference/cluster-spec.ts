@@ -190,8 +190,11 @@ const above =
     const blockSize = Math.min(4, isShared ? spec.members[0]!.config.blockSize : config.blockSize)
     const tokens = Math.min(config.blocks * config.blockSize, below.deviceTokens)
     const blocks = Math.ceil(tokens / blockSize)
-    const enablePrefixCaching = config.enablePrefixCaching || below.members[i]!.has
-    return {...member, config: {...config, blockSize, blocks, enablePrefixCaching}}
+    const {has} = below.members[i]!
+    const enablePrefixCaching = config.enablePrefixCaching || has
+    const reserveFullPrompt = config.reserveFullPrompt || has
+    const needs = {blockSize, blocks, enablePrefixCaching, reserveFullPrompt}
+    return {...member, config: {...config, ...needs}}
   }
 
 export const buildCluster = (spec: ClusterSpec): ReferenceClusterCase => {

@@ -290,7 +290,10 @@ class ReferenceCluster {
     const first = this.#given.firstToken === 'prefill' ? {firstTokenAt: now} : {}
     const isOver = first.firstTokenAt !== undefined && this.#given.trace.outputTokens[row] === 1
     if (isOver) throw new Error('one token and the first comes from the prefill: not asked for')
-    decode.engine.enqueue(row, {...first, origin: request.keeps ? 'elsewhere' : 'here'})
+    const {scheduledAt} = request.result
+    // What starts anew was looked up, and counted, where it began.
+    const come = request.keeps ? {origin: 'elsewhere' as const} : {scheduledAt}
+    decode.engine.enqueue(row, {...first, ...come})
   }
 
   #endTransfers(now: number): void {

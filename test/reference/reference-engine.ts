@@ -78,6 +78,8 @@ export interface Coming {
   /** It only runs the prompt, for one token, and keeps its blocks. */
   readonly isPrompt?: boolean
   readonly origin?: Origin
+  /** Another engine gave it a seat before, at this time. */
+  readonly scheduledAt?: number
   /** Its first token came from elsewhere at this time. */
   readonly firstTokenAt?: number
 }
@@ -134,6 +136,8 @@ export class ReferenceEngine {
   readonly #tiers: EngineTiers | undefined
   #preemptions = 0
   #entered: Entered[] = []
+  /** Blocks that the plan being made took for other tokens. */
+  #lost: string[] = []
 
   constructor(trace: Trace, config: ReferenceConfig, tiers?: EngineTiers) {
     this.#tiers = tiers
@@ -171,6 +175,7 @@ export class ReferenceEngine {
     const fresh = {lastTokenAt: Number.NaN, awaitsToken: false, hasDrafts: false}
     const come = {origin: coming.origin ?? ('here' as const), keeps: coming.isPrompt ?? false}
     const request: Request = {row, input, total, key, arrival, ...state, ...fresh, ...come, result}
+    if (coming.scheduledAt !== undefined) result.scheduledAt = coming.scheduledAt
     if (coming.firstTokenAt !== undefined) {
       request.reached += 1
       request.lastTokenAt = result.firstTokenAt = coming.firstTokenAt
@@ -207,6 +212,8 @@ export class ReferenceEngine {
     if (preempted === 0) this.#admitWaiting(picks, now)
     else if (this.waiting.some((request) => request.preempted === 0))
       this.visit('admission skipped')
+    for (const identity of this.#lost.splice(0))
+      if (!this.pool.index.has(identity)) this.#tiers?.offerEvicted(identity)
     // What was entered for nothing goes with the next batch.
     return {picks, preempted, entered: picks.length === 0 ? [] : this.#entered.splice(0)}
   }
@@ -361,8 +368,8 @@ export class ReferenceEngine {
     const request = this.requests.get(row)!
     request.origin = 'arrived'
     request.computed = request.reached - 1
-    const entered = this.#enterFull(request)
-    this.#tiers?.offerComputed(entered.reverse().map(({identity}) => identity))
+    const entered = this.#enterFull(request).map(({identity}) => identity)
+    this.#tiers?.offerComputed(entered.reverse().filter((name) => !name.startsWith('own')))
     this.waiting.push(request)
   }
 
@@ -451,9 +458,17 @@ export class ReferenceEngine {
   /** A block for new tokens. */
   #take(): Block {
     const {identity} = this.pool.free[0]!
-    if (identity !== undefined && this.pool.index.get(identity) === this.pool.free[0])
-      this.#tiers?.offerEvicted(identity)
+    const isKnown = identity !== undefined && this.pool.index.get(identity) === this.pool.free[0]
+    if (isKnown && !this.#isForgotten(identity)) this.#lost.push(identity)
     return this.pool.take()
+  }
+
+  /** A block that only one request could find, which will not come back for it. */
+  #isForgotten(identity: string): boolean {
+    const [kind, row] = identity.split(' ')
+    if (kind !== 'own') return false
+    const request = this.requests.get(Number(row))!
+    return request.result.status !== 'pending' || isDraining(request)
   }
 
   /** What a plan entered and others may share, by request in the order in which they came, the last block first. */

@@ -42,11 +42,24 @@ describe('docs/results.md', () => {
   }))
   const speculation = {verifications: 1, drafts: 3, accepted: 2, wasted: 1}
   const adapters = {loads: 1, hits: 1, held: 1, heldNs: 5}
-  const outcomes = summarise(buildRun(rows, [engine({speculation, adapters})]), {
-    slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
-    warmup: parseWarmup('1'),
-    price: {usdPerHour: 1, devices: 1},
-  })
+  const tier = {
+    hitTokens: 1,
+    loadedBlocks: 1,
+    writtenBlocks: 1,
+    droppedBlocks: 0,
+    blocks: 2,
+    peakBlocks: 1,
+  }
+  const outcomes = summarise(
+    buildRun(rows, [
+      engine({speculation, adapters, tiers: {loads: {count: 1, ns: 5}, tiers: [tier]}}),
+    ]),
+    {
+      slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
+      warmup: parseWarmup('1'),
+      price: {usdPerHour: 1, devices: 1},
+    },
+  )
   const energy = accountEnergy({
     plan: {engines: [], hostsW: 1, linksW: 1, sources: []},
     busy: [],

@@ -1,0 +1,199 @@
+/** `--kv-offload` and `kv_offload`: memory below the devices that keeps KV, as engines use it. docs/memory-tiers.md. */
+import {stageKvBytesPerToken} from '../catalogue/model-arithmetic.js'
+import {type EngineLinks, SharedTierLinks} from '../cluster/shared-tier-links.js'
+import type {EngineConfig} from '../engine/engine-config.js'
+import {Problem} from '../errors.js'
+import type {TieredKv} from '../tiers/tier-groups.js'
+import type {Instance} from './instance.js'
+
+export const tierKinds = ['cpu', 'cxl', 'nvme'] as const
+export type TierKind = (typeof tierKinds)[number]
+
+export const tierWrites = ['through', 'on eviction'] as const
+
+export interface TierRequest {
+  readonly kind: TierKind
+  /** Bytes: of each engine, or of all together where it is shared. */
+  readonly bytes: number
+  readonly write: (typeof tierWrites)[number]
+  readonly isShared: boolean
+  readonly readGbPerS?: number | undefined
+  readonly writeGbPerS?: number | undefined
+  readonly latencyUs?: number | undefined
+  /** Bytes that may wait to be written. */
+  readonly pendingBytes?: number | undefined
+}
+
+export interface KvOffloadRequest {
+  /** Nearest first. */
+  readonly tiers: readonly TierRequest[]
+  /** 10^9 bytes per second between a device and its host, in one direction; absent: its PCIe link. */
+  readonly hostGbPerS?: number | undefined
+}
+
+/**
+ * What a tier does when nobody says otherwise. cpu: eight channels of DDR5-4800, which no link of one device fills, and
+ * 10 µs to start a copy; cxl: 16 lanes of PCIe 5.0; nvme: sequential rates of a Samsung PM9A3 (PCIe 4.0, U.2), 100 µs.
+ * The latencies are assumptions.
+ */
+const rates: Readonly<Record<TierKind, {read: number; write: number; latencyUs: number}>> = {
+  cpu: {read: 307, write: 307, latencyUs: 10},
+  cxl: {read: 64, write: 64, latencyUs: 10},
+  nvme: {read: 6.5, write: 3.5, latencyUs: 100},
+}
+
+/** What may wait to be written, unless told: 2^30 bytes, the size of a generous staging buffer. */
+const defaultPendingBytes = 2 ** 30
+
+/** An engine as far as its tiers are concerned. */
+export interface TierPlace {
+  readonly instance: Instance
+  readonly config: EngineConfig
+}
+
+/**
+ * The tiers below each engine; undefined for those that have none.
+ * @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE for tiers that cannot be laid out so
+ */
+export function tieredKvOf(places: readonly TierPlace[]): (TieredKv | undefined)[] {
+  for (const place of places) check(place)
+  const isShared = places.some(({instance}) => tiersOf(instance).some((tier) => tier.isShared))
+  if (isShared) checkAlike(places)
+  const links = places.map(linksOf)
+  return places.map(({instance, config}, at) => {
+    const tiers = tiersOf(instance)
+    if (tiers.length === 0) return undefined
+    const {blockBytes} = links[at]!
+    const group = isShared ? links.filter((other) => other.tiers.length > 0) : [links[at]!]
+    return {
+      group: isShared ? 'all' : `${at}`,
+      links: () => new SharedTierLinks(group),
+      tiers: tiers.map((tier) => ({
+        name: tier.kind,
+        pool: poolOf(tier, at),
+        blocks: blocksOf(tier, blockBytes, config),
+        write: tier.write,
+        maxPending: Math.max(
+          1,
+          Math.floor((tier.pendingBytes ?? defaultPendingBytes) / blockBytes),
+        ),
+      })),
+    }
+  })
+}
+
+const tiersOf = ({kvOffload}: Instance): readonly TierRequest[] => kvOffload?.tiers ?? []
+
+const poolOf = ({kind, isShared}: TierRequest, at: number): string =>
+  isShared ? kind : `${kind} of ${at}`
+
+/** KV of one token over all devices: ranks that keep copies write and read them too. */
+const bytesPerToken = ({model, tp, pp, settings}: Instance): number =>
+  tp *
+  stageKvBytesPerToken(model, {tp, pp, kvDtype: settings.kvCacheDtype ?? 'auto'}).reduce(
+    (sum, bytes) => sum + bytes,
+    0,
+  )
+
+function hostLink({hardware, kvOffload}: Instance): number {
+  if (kvOffload === undefined) return 0
+  const rate = kvOffload.hostGbPerS ?? hardware?.links.find(({kind}) => kind === 'pcie')?.gbPerS
+  if (rate !== undefined) return rate
+  throw new Problem(
+    'FLAG_MISSING',
+    `Missing --kv-offload-bandwidth GB/S: the file of ${hardware?.id ?? 'the device'} has no PCIe link.`,
+    {suggestions: ['--kv-offload-bandwidth 64', 'host_link_gb_s: 64, in a cluster file']},
+  )
+}
+
+function linksOf({instance, config}: TierPlace, at: number): EngineLinks {
+  return {
+    instance: at,
+    hostGbPerS: hostLink(instance) * instance.tp * instance.pp,
+    blockBytes: bytesPerToken(instance) * config.blockSize,
+    tiers: tiersOf(instance).map((tier) => ({
+      pool: poolOf(tier, at),
+      readGbPerS: tier.readGbPerS ?? rates[tier.kind].read,
+      writeGbPerS: tier.writeGbPerS ?? rates[tier.kind].write,
+      latencyNs: Math.round((tier.latencyUs ?? rates[tier.kind].latencyUs) * 1000),
+    })),
+  }
+}
+
+function blocksOf(tier: TierRequest, blockBytes: number, {blockSize}: EngineConfig): number {
+  const blocks = Math.floor(tier.bytes / blockBytes)
+  if (blocks >= 1) return blocks
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--kv-offload: ${tier.kind} has ${sizeText(tier.bytes)}, but one block of ${blockSize} tokens takes ${sizeText(blockBytes)}.`,
+    {suggestions: ['--kv-offload cpu:64GiB']},
+  )
+}
+
+/** Bytes as a user would write them. */
+export const sizeText = (bytes: number): string =>
+  bytes >= 1e9 ? `${Number((bytes / 1e9).toFixed(1))} GB` : `${Number((bytes / 1e6).toFixed(1))} MB`
+
+function check({instance, config}: TierPlace): void {
+  if (tiersOf(instance).length === 0) return
+  const refused = instance.machine
+    ? "LLMServingSim's cluster files: its second tier is not repeated"
+    : instance.pim
+      ? '--pim: both would keep the KV'
+      : config.enablePrefixCaching
+        ? config.reserveFullPrompt
+          ? undefined
+          : '--no-scheduler-reserve-full-isl: what is loaded needs blocks for the whole prompt'
+        : '--no-enable-prefix-caching: a tier is looked up as the prefix cache is'
+  if (refused === undefined) return
+  throw new Problem('FLAG_CONFLICT', `--kv-offload and ${refused}.`, {
+    suggestions: ['Leave one of the two out.'],
+  })
+}
+
+/** Blocks of a shared pool are of one kind. */
+function checkAlike(places: readonly TierPlace[]): void {
+  const kinds = new Map<string, string>()
+  for (const {instance, config} of places) {
+    if (!tiersOf(instance).some(({isShared}) => isShared)) continue
+    const {model, settings, tp} = instance
+    const bytes = bytesPerToken(instance) * config.blockSize
+    const kind = `${model.id}, ${settings.kvCacheDtype ?? 'auto'}, ${config.blockSize} tokens, ${bytes} bytes`
+    kinds.set(kind, `${model.id} (tp ${tp}, blocks of ${config.blockSize} tokens)`)
+  }
+  if (kinds.size <= 1) return
+  throw new Problem(
+    'FLAG_CONFLICT',
+    `kv_offload: a shared tier holds blocks of one kind, but there are ${[...kinds.values()].join(' and ')}.`,
+    {suggestions: ['shared: false', 'the same model, block_size and tp for all instances']},
+  )
+}
+
+/** A line for the head of the tables. */
+export function describeTiers({instance}: TierPlace, {tiers}: TieredKv): string {
+  const asked = tiersOf(instance)
+  const each = tiers.map(({name, blocks, write}, at) => {
+    const {kind, bytes, isShared, readGbPerS, writeGbPerS} = asked[at]!
+    const {read, write: writing} = rates[kind]
+    const speed = `${readGbPerS ?? read}/${writeGbPerS ?? writing} GB/s read/write`
+    return `${name} ${sizeText(bytes)}${isShared ? ', shared' : ''} (${blocks} blocks, ${speed}, written ${write})`
+  })
+  return `KV below the device: ${each.join('; ')}; host link ${hostLink(instance)} GB/s a device`
+}
+
+/** The same for `config`. */
+export const tiersConfig = ({instance}: TierPlace, {tiers}: TieredKv) =>
+  tiers.map(({name, blocks, write, maxPending}, at) => {
+    const {kind, bytes, isShared, readGbPerS, writeGbPerS, latencyUs} = tiersOf(instance)[at]!
+    return {
+      tier: name,
+      bytes,
+      blocks,
+      write,
+      shared: isShared,
+      read_gb_s: readGbPerS ?? rates[kind].read,
+      write_gb_s: writeGbPerS ?? rates[kind].write,
+      latency_us: latencyUs ?? rates[kind].latencyUs,
+      max_pending_blocks: maxPending,
+    }
+  })

@@ -1,0 +1,62 @@
+/** The tiers of all engines: those that go over the same links are one group. */
+import {EngineTiers, type EngineTiersParts} from './engine-tiers.js'
+import type {TierLinks} from './tier-links.js'
+import {TierPool} from './tier-pool.js'
+import {TierTraffic} from './tier-traffic.js'
+import type {TierRules} from './tier-writer.js'
+
+export interface TierConfig extends Omit<TierRules, 'pool'> {
+  /** What users call it. */
+  readonly name: string
+  /** Engines of a group that name the same pool share it. */
+  readonly pool: string
+  /** Blocks that the pool has room for. */
+  readonly blocks: number
+}
+
+/** The tiers below an engine. */
+export interface TieredKv {
+  /** Engines of the same group share links. */
+  readonly group: string
+  /** Nearest first. */
+  readonly tiers: readonly TierConfig[]
+  /** The links of the group, made new for each run. */
+  readonly links: () => TierLinks
+}
+
+interface Group {
+  readonly traffic: TierTraffic
+  readonly pools: Map<string, TierPool>
+}
+
+export class TierGroups {
+  /** Whether what one engine does to its tiers can reach another. */
+  isShared = false
+  readonly #groups = new Map<string, Group>()
+
+  /** The tiers of the next engine; undefined: it has none. */
+  of(
+    tiered: TieredKv | undefined,
+    engine: Omit<EngineTiersParts, 'tiers' | 'traffic'>,
+  ): EngineTiers | undefined {
+    if (tiered === undefined) return undefined
+    const {traffic, pools} = this.#groupOf(tiered)
+    const tiers = tiered.tiers.map(({pool: name, blocks, write, maxPending}) => {
+      const pool = pools.get(name) ?? new TierPool(blocks)
+      pools.set(name, pool)
+      return {pool, write, maxPending}
+    })
+    return new EngineTiers({...engine, tiers, traffic})
+  }
+
+  #groupOf({group: name, links}: TieredKv): Group {
+    const known = this.#groups.get(name)
+    if (known) {
+      this.isShared = true
+      return known
+    }
+    const group = {traffic: new TierTraffic(links()), pools: new Map<string, TierPool>()}
+    this.#groups.set(name, group)
+    return group
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What is under way between the engines of a group and their tiers, in the order of its moments. Nobody sees a block
+ * enter a pool until somebody looks, so ends are worked off as the engines come by; only an engine that waits for a
+ * load must be told when.
+ */
+import type {Ns} from '../latency/step-time.js'
+import type {EngineTiers, Load} from './engine-tiers.js'
+import type {TierLinks, TierWay} from './tier-links.js'
+
+interface Purpose {
+  readonly engine: EngineTiers
+  /** Absent: a write. */
+  readonly load: Load | undefined
+  readonly tier: number
+}
+
+const never = Number.POSITIVE_INFINITY
+
+export class TierTraffic {
+  /** In the order of their numbers. */
+  readonly engines: EngineTiers[] = []
+  readonly #links: TierLinks
+  readonly #purposes = new Map<number, Purpose>()
+  /** Since when something waits that no writer has looked at; +Infinity: nothing does. */
+  #offeredAt = never
+
+  constructor(links: TierLinks) {
+    this.#links = links
+  }
+
+  start(way: TierWay, blocks: number, purpose: Omit<Purpose, 'tier'> & {readonly now: Ns}): number {
+    const {engine, load, now} = purpose
+    const transfer = this.#links.start(way, blocks, now)
+    this.#purposes.set(transfer, {engine, load, tier: way.tier})
+    return transfer
+  }
+
+  /** Something waits to be written since `now`; whoever tells has called `advance` up to the instant before. */
+  offered(now: Ns): void {
+    this.#offeredAt = now
+  }
+
+  /** Everything up to and including `now`: at each instant transfers end, then idle writers start. */
+  advance(now: Ns): void {
+    const links = this.#links
+    for (;;) {
+      const at = Math.min(links.nextEventAt(), this.#offeredAt)
+      if (at > now || at === never) return
+      const ended = links.nextEventAt() === at ? links.advanceTo(at) : []
+      for (const transfer of [...ended].sort((a, b) => a - b)) this.#end(transfer, at)
+      if (ended.length === 0 && this.#offeredAt > at) continue
+      this.#offeredAt = never
+      for (const engine of this.engines) engine.startWrites(at)
+    }
+  }
+
+  #end(transfer: number, now: Ns): void {
+    const purpose = this.#purposes.get(transfer)
+    this.#purposes.delete(transfer)
+    if (purpose === undefined) return
+    const {engine, load, tier} = purpose
+    if (load) engine.partLoaded(load, transfer, now)
+    else engine.written(tier)
+  }
+
+  cancel(transfer: number, now: Ns): void {
+    this.#links.cancel(transfer, now)
+    this.#purposes.delete(transfer)
+  }
+
+  nextOf(transfer: number): Ns {
+    return this.#links.nextOf(transfer)
+  }
+}

@@ -1,0 +1,189 @@
+/** Memory tiers for KV by pencil: blocks of 4 tokens, steps of 10 ns, a block written in 2 ns and read in 5. */
+import {expect} from 'chai'
+import {type Replay, replay} from '#llmsim/cluster/replay.js'
+import {type EngineLinks, SharedTierLinks} from '#llmsim/cluster/shared-tier-links.js'
+import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
+import type {TierConfig} from '#llmsim/tiers/tier-groups.js'
+import {PlainTierLinks} from '../support/plain-tier-links.js'
+import {type Row, replicaOf, simulationOf, statusesOf, timesOf, traceOf} from './serve.js'
+
+interface Prompt extends Row {
+  /** Of blocks of 4 tokens. */
+  readonly ids?: readonly number[]
+}
+
+interface Given {
+  readonly rows: readonly Prompt[]
+  readonly tiers?: readonly Partial<TierConfig>[]
+  readonly blocks?: number
+  readonly instances?: number
+  readonly pool?: 'own' | 'shared'
+}
+
+const time = ({direction}: {direction: 'read' | 'write'}, blocks: number) =>
+  (direction === 'read' ? 5 : 2) * blocks
+
+const tierOf = (tier: Partial<TierConfig>, at: number, pool: string): TierConfig => ({
+  ...{name: `tier ${at}`, blocks: 100, write: 'through', maxPending: 100},
+  ...{pool: `${at} ${pool}`},
+  ...tier,
+})
+
+const serve = ({rows, tiers = [{}], blocks = 6, instances = 1, pool = 'own'}: Given): Replay => {
+  const ids = rows.map((row) => row.ids ?? [])
+  const offsets = [0]
+  for (const list of ids) offsets.push(offsets.at(-1)! + list.length)
+  const prefix = {
+    spanTokens: 4,
+    offsets: Float64Array.from(offsets),
+    ids: Float64Array.from(ids.flat()),
+    knownTokens: Int32Array.from(ids, (list) => 4 * list.length),
+  }
+  const engine = {enablePrefixCaching: true, numGpuBlocks: blocks}
+  return replay({
+    trace: {...traceOf(rows), prefix},
+    simulation: {
+      ...simulationOf({instances, engine}),
+      replicas: Array.from({length: instances}, (_, at) => ({
+        ...replicaOf({engine}),
+        tiers: {
+          group: pool === 'shared' ? 'all' : `${at}`,
+          tiers: tiers.map((tier, i) => tierOf(tier, i, pool === 'shared' ? 'all' : `${at}`)),
+          links: () => new PlainTierLinks(time),
+        },
+      })),
+      prefixes: (size) => prefixIdentity(prefix, size),
+    },
+  })
+}
+
+const first = {at: 0, input: 13, ids: [1, 2, 3]}
+/** Takes all blocks of the device. */
+const large = {at: 100, input: 21, output: 1}
+const again = {...first, at: 200}
+
+const useOf = ({engines}: Replay, tier = 0) => engines[0]!.tiers!.tiers[tier]!
+
+describe('memory tiers for KV', () => {
+  it('load what the device lost: a prompt waits for its blocks, and computes the rest', () => {
+    const run = serve({rows: [first, large, again]})
+    expect(timesOf(run)).deep.equal([
+      [0, 0, 10, 10],
+      [100, 100, 110, 110],
+      [200, 215, 225, 225],
+    ])
+    expect([...run.outcomes.cachedTokens]).deep.equal([0, 0, 12])
+    // 3 shared blocks of the first, 5 full ones that only the large one knows, and none twice.
+    expect(useOf(run)).deep.include({
+      ...{hitTokens: 12, loadedBlocks: 3, writtenBlocks: 8, droppedBlocks: 0, peakBlocks: 8},
+    })
+    expect(run.engines[0]!.tiers!.loads).deep.equal({count: 1, ns: 15})
+    expect(run.engines[0]!.freeBlocksAtEnd).equal(6)
+  })
+
+  it('let others pass while one loads', () => {
+    const run = serve({rows: [first, large, again, {at: 201, input: 4}]})
+    expect(timesOf(run).slice(2)).deep.equal([
+      [200, 215, 225, 225],
+      [201, 201, 211, 211],
+    ])
+  })
+
+  it('have a block only once it is written', () => {
+    // Step to 10, written by 16: the large one takes the device at 12, and the third comes too early at 15.
+    const rows = [first, {...large, at: 12}, {...first, at: 15}]
+    // What is under way at the end of a run is not counted: those of the large one are.
+    expect(useOf(serve({rows: rows.slice(0, 2)})).writtenBlocks).equal(3)
+    // It is looked up as the large one ends, at 22: by then its blocks are there.
+    expect(timesOf(serve({rows}))[2]).deep.equal([15, 37, 47, 47])
+  })
+
+  it('written on eviction get what the device loses, and nothing before', () => {
+    const given = {rows: [first, large, again], tiers: [{write: 'on eviction'}] as const}
+    const run = serve(given)
+    expect(timesOf(run)[2]).deep.equal([200, 215, 225, 225])
+    expect(useOf(run)).deep.include({loadedBlocks: 3, writtenBlocks: 3})
+    const none = serve({...given, rows: [first]})
+    expect(useOf(none)).deep.include({writtenBlocks: 0})
+  })
+
+  it('are read where the block is nearest, and fill those above on the way', () => {
+    const rows = [first, large, again, {...large, at: 300}, {...again, at: 400}]
+    // The first tier holds two blocks: the large one pushes the first prompt out of it.
+    const run = serve({rows, tiers: [{blocks: 3}, {}]})
+    expect(useOf(run, 0)).deep.include({peakBlocks: 3})
+    expect(useOf(run, 1).loadedBlocks).equal(6)
+    expect(timesOf(run)[4]).deep.equal([400, 415, 425, 425])
+    expect(statusesOf(run).every((status) => status === 'completed')).equal(true)
+  })
+
+  it('drop what cannot wait', () => {
+    const run = serve({rows: [first, large, again], tiers: [{maxPending: 2}]})
+    // The last block of each list goes first: of [3, 2, 1] the first is left out, so nothing is found.
+    expect(useOf(run).droppedBlocks).above(0)
+    expect([...run.outcomes.cachedTokens]).deep.equal([0, 0, 0])
+  })
+
+  it('shared by engines give to one what another computed', () => {
+    const rows = [first, {...first, at: 100}]
+    const own = serve({rows, instances: 2})
+    const shared = serve({rows, instances: 2, pool: 'shared'})
+    expect([...own.outcomes.instance]).deep.equal([0, 1])
+    expect([...own.outcomes.cachedTokens]).deep.equal([0, 0])
+    expect([...shared.outcomes.cachedTokens]).deep.equal([0, 12])
+    expect(timesOf(shared)[1]).deep.equal([100, 115, 125, 125])
+  })
+
+  it('leave a token to compute of a prompt that lies there whole', () => {
+    const whole = {at: 0, input: 12, ids: [1, 2, 3]}
+    const run = serve({rows: [whole, large, {...whole, at: 200}]})
+    // Two blocks of three: the last has the token whose logits are wanted.
+    expect([...run.outcomes.cachedTokens]).deep.equal([0, 0, 8])
+    expect(timesOf(run)[2]).deep.equal([200, 210, 220, 220])
+  })
+
+  it('give the blocks of a client that leaves while it waits back', () => {
+    const run = serve({rows: [first, large, {...again, leaves: 205}, {...large, at: 206}]})
+    expect(statusesOf(run)).deep.equal(['completed', 'completed', 'cancelled', 'completed'])
+    expect(timesOf(run)[3]).deep.equal([206, 206, 216, 216])
+    expect(run.engines[0]!.freeBlocksAtEnd).equal(6)
+  })
+})
+
+describe('links of tiers', () => {
+  const engine = (instance: number, pool: string): EngineLinks => ({
+    instance,
+    hostGbPerS: 10,
+    blockBytes: 100,
+    tiers: [
+      {pool, readGbPerS: 15, writeGbPerS: 15, latencyNs: 3},
+      {pool: `${pool} below`, readGbPerS: 2, writeGbPerS: 1, latencyNs: 50},
+    ],
+  })
+  const read = (instance: number, tier = 0) => ({instance, tier, direction: 'read'}) as const
+  const write = (instance: number, tier = 0) => ({instance, tier, direction: 'write'}) as const
+
+  it('are as fast as the slowest on the way, and then the latency', () => {
+    const links = new SharedTierLinks([engine(0, 'a')])
+    expect(links.nextOf(links.start(read(0), 10, 0))).equal(100)
+    expect(links.advanceTo(102)).deep.equal([])
+    expect(links.advanceTo(103)).deep.equal([0])
+    expect(links.nextOf(links.start(read(0, 1), 10, 200))).equal(700)
+  })
+
+  it('are shared by those who read at the same time, and not by those who write', () => {
+    const links = new SharedTierLinks([engine(0, 'a'), engine(1, 'a')])
+    const [mine, other] = [links.start(read(0), 10, 0), links.start(read(1), 10, 0)]
+    const writing = links.start(write(0), 10, 0)
+    // 15 GB/s for both: 7.5 each.
+    expect([mine, other].map((id) => links.nextOf(id))).deep.equal([134, 134])
+    expect(links.nextOf(writing)).equal(100)
+  })
+
+  it('take what goes further down from the tier above, not from the device', () => {
+    const links = new SharedTierLinks([engine(0, 'a')])
+    links.start(write(0), 100, 0)
+    expect(links.nextOf(links.start(write(0, 1), 1, 0))).equal(100)
+    expect(links.nextEventAt()).equal(100)
+  })
+})
