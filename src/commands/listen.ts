@@ -161,7 +161,7 @@ export default class Listen extends BaseCommand {
     await this.#finish(listening)
     const {files, serving} = listening.port
     const served = await replayServed(files, run, this.config.version)
-    const names = ['hardware', ...Object.keys(engineFlags)]
+    const names = ['hardware', ...Object.keys({...engineFlags, ...kvOffloadFlags})]
     const flagsAgain = retyped(names, parsed.raw, flags)
     const hardware = flagsAgain.includes('--hardware') || run.hardware === undefined
     const next = ['simulate', ...files, ...(hardware ? [] : ['--hardware H100']), ...flagsAgain]

@@ -67,6 +67,18 @@ describe('tiers of a deployment', () => {
     expect(cut.tiers[0]!.tiers[0]!.blocks).equal(2 ** 30 / blockBytes)
   })
 
+  it('load over the links of all devices, each its part', async () => {
+    const read = {instance: 0, tier: 0, direction: 'read'} as const
+    const timeOf = async (tp: number) => {
+      const {tiers} = await deploy({...request, layout: {tp}, kvOffload: asked('cpu:1GiB')})
+      const links = tiers[0]!.links()
+      return links.nextOf(links.start(read, 100, 0))
+    }
+    // PCIe 4 of the file: 32 GB/s a device.
+    expect(await timeOf(1)).equal((100 * blockBytes) / 32)
+    expect(await timeOf(2)).equal((100 * blockBytes) / 64)
+  })
+
   it('count what each rank keeps of a latent', async () => {
     const model = 'deepseek-ai/DeepSeek-V3'
     const settings = {...request, model, hardware: 'B300', latency: 'datasheet' as const}
