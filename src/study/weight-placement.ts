@@ -201,7 +201,7 @@ function noteOf(stage: StageWeights, stream: WeightStream): string {
   const {hiddenBlockNs} = streamLaw(stream)
   const bound = Number.isFinite(hiddenBlockNs)
     ? `and may wait for them while its blocks take less than ${milliseconds(hiddenBlockNs)} each`
-    : 'and always waits for some'
+    : 'and may wait for some however large it is'
   return `${gib} GiB of the weights of each device lie outside of it and ${how}: a step takes at least ${milliseconds(streamNs(stream))}, ${bound}.`
 }
 

@@ -8,6 +8,7 @@ import {emptyShape} from '#llmsim/latency/step-time.js'
 import {type DeployedEngine, deploy} from '#llmsim/study/deployment.js'
 import {fairRates} from '#llmsim/study/memory-shares.js'
 import type {RunRequest} from '#llmsim/study/run-request.js'
+import {stepTraffic} from '#llmsim/study/weight-placement.js'
 import {ruleOfText} from '#llmsim/study/weight-rules.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim, root} from '../support/cli.js'
@@ -91,6 +92,9 @@ describe('placed weights', () => {
     expect(placed.blocks - plain.blocks).within(Math.floor(gained), Math.ceil(gained))
     const three = memoryOf(await engineOf(rules(['blocks 16-31:cpu'], 3)))
     expect(three.bufferBytes).equal(4 * blockBytes)
+    // The last block of a step and the first of the next are in it together.
+    const ends = memoryOf(await engineOf(rules(['blocks 0,31:cpu', 'blocks 8,16 attention:cpu'])))
+    expect(ends.bufferBytes).equal(2 * blockBytes)
     const inPlace = memoryOf(await engineOf(rules(['blocks 16-31:cpu'], 'in place')))
     expect(inPlace.bufferBytes).equal(0)
   })
@@ -143,6 +147,8 @@ describe('placed weights', () => {
     const link = offloadedBytes! / 16 / 64 + 48_000
     const share = placed.weights!.streams[0]!.blocks[0]!.share
     expect(stepOf(placed, 1)).closeTo(around + (1 - share) * blocks + link, 2)
+    expect(stepTraffic(placed)!.bytes).closeTo(offloadedBytes! / 16, 1)
+    expect(stepTraffic(placed)!.linkNs).closeTo(link, 1)
     const all = offloadedBytes! / 64
     expect(stepOf(placed, 4096)).above(all)
     expect(stepOf(await engineOf(rules(['experts:cpu']), moe), 1)).above(all)
@@ -172,13 +178,14 @@ describe('placed weights', () => {
   })
 
   it('belong to the stage that has the block', async () => {
-    const placed = await engineOf(rules(['blocks 14-17:cpu']), {layout: {pp: 2}})
+    const placed = await engineOf(rules(['blocks 14-18:cpu']), {layout: {pp: 2}})
     expect(placed.weights!.memory.map(({offloadedBytes}) => offloadedBytes)).deep.equal([
       2 * blockBytes,
-      2 * blockBytes,
+      3 * blockBytes,
     ])
     const {stages} = placed.latency.pipeline!
-    for (const time of stages) expect(time(decode(4))).least(2 * loadNs(blockBytes))
+    expect(stages[0]!(decode(4))).least(2 * loadNs(blockBytes))
+    expect(stages[1]!(decode(4))).least(3 * loadNs(blockBytes))
   })
 
   it('change nothing where rules leave all of them on the device', async () => {
@@ -295,6 +302,8 @@ describe('weights of a cluster file', () => {
     // Norms are whole on each rank.
     const rank = (attentionBytes + mlpBytes) / 2 + 4 * 4096
     expect(settled.memory).include({offloadedBytes: 16 * rank, bufferBytes: 4 * rank})
+    const {power} = await deployed(cluster)
+    expect(power!.engines[0]!.linkBytesPerStep).equal(2 * 16 * rank)
     const alone = cluster.replace('bandwidth_gb_s: 40', 'bandwidth_gb_s: 40, devices: 1')
     expect((await deployed(alone)).engines[0]!.weights!.shares[0]!.cpu!.gbPerS).equal(32)
   })
@@ -309,6 +318,16 @@ describe('weights of a cluster file', () => {
     const rates = (await deployed(odd)).engines.map(({weights}) => weights!.shares[0]!.cpu!.gbPerS)
     expect(rates[0]).closeTo(40 / 3, 1e-9)
     expect(rates[1]).closeTo(40 / 3, 1e-9)
+  })
+
+  it('count devices by ranks, stages and instances in the order of the file', async () => {
+    const text = cluster
+      .replace('- tp: 2', '- pp: 2\n    count: 2')
+      .replace('bandwidth_gb_s: 40', 'bandwidth_gb_s: 40, devices: 2')
+    // Of each two devices the second has blocks outside, and the memory to itself.
+    const shares = [{}, {cpu: {gbPerS: 32, latencyNs: 1000}}]
+    for (const {weights} of (await deployed(text)).engines)
+      expect(weights!.shares).deep.equal(shares)
   })
 
   it('may lie in CXL memory', async () => {
