@@ -265,7 +265,7 @@ function totalsOf(cluster: Cluster): EngineTotals[] {
   return cluster.replicas.map(({engine, instance, adapters, tiers}) => ({
     ...engine.totals,
     adapters: adapters?.totals,
-    tiers: tiers && {loads: tiers.loads, tiers: tiers.totals},
+    tiers: tiers && {loads: tiers.loads, linkBytes: tiers.linkBytes, tiers: tiers.totals},
     gaps: engine.totals.gaps.settled(),
     instance,
     blocks: engine.totalBlocks,

@@ -140,7 +140,9 @@ class Account {
     this.#spread('devices', devices * (device.standbyW - device.idleW), standby)
     this.#addPart('hosts', engine.hostBusyW, active)
     const bytes =
-      (prefillTokens + decodeTokens) * engine.linkBytesPerToken + steps * engine.linkBytesPerStep
+      (prefillTokens + decodeTokens) * engine.linkBytesPerToken +
+      steps * engine.linkBytesPerStep +
+      (totals.tiers?.linkBytes ?? 0)
     const moved = bytes * engine.linkJoulesPerByte
     // Bytes move while steps run; when exactly inside of a step is not known.
     if (active.seconds > 0) this.#addPart('links', moved / active.seconds, active)

@@ -81,6 +81,8 @@ export interface EngineTotals {
   readonly tiers?:
     | {
         readonly loads: {readonly count: number; readonly ns: number}
+        /** Between the devices and their host. */
+        readonly linkBytes: number
         readonly tiers: readonly {
           readonly hitTokens: number
           readonly loadedBlocks: number

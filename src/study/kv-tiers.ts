@@ -67,6 +67,7 @@ export function tieredKvOf(places: readonly TierPlace[]): (TieredKv | undefined)
     const group = isShared ? links.filter((other) => other.tiers.length > 0) : [links[at]!]
     return {
       group: isShared ? 'all' : `${at}`,
+      blockBytes,
       links: () => new SharedTierLinks(group),
       tiers: tiers.map((tier) => ({
         name: tier.kind,

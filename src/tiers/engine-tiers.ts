@@ -24,6 +24,7 @@ export interface EngineTiersParts {
   readonly requests: RequestPool
   readonly identity: PrefixIdentity
   readonly blockSize: number
+  readonly blockBytes: number
 }
 
 /** Blocks of a request on their way to the device. */
@@ -109,6 +110,12 @@ export class EngineTiers implements KvBelow {
       blocks: this.#parts.tiers[tier]!.pool.capacity,
       peakBlocks: this.#parts.tiers[tier]!.pool.peak,
     }))
+  }
+
+  /** Bytes that went between the devices and their host so far: those of writes between tiers did not. */
+  get linkBytes(): number {
+    const loaded = this.uses.reduce((sum, {loadedBlocks}) => sum + loadedBlocks, 0)
+    return (loaded + this.uses[0]!.writtenBlocks) * this.#parts.blockBytes
   }
 
   /** When a load may end, or others become faster, as things are; +Infinity: none is under way. */

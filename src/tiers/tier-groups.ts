@@ -20,6 +20,8 @@ export interface TieredKv {
   readonly group: string
   /** Nearest first. */
   readonly tiers: readonly TierConfig[]
+  /** Bytes of a block over all devices of the engine. */
+  readonly blockBytes: number
   /** The links of the group, made new for each run. */
   readonly links: () => TierLinks
 }
@@ -37,7 +39,7 @@ export class TierGroups {
   /** The tiers of the next engine; undefined: it has none. */
   of(
     tiered: TieredKv | undefined,
-    engine: Omit<EngineTiersParts, 'tiers' | 'traffic'>,
+    engine: Omit<EngineTiersParts, 'tiers' | 'traffic' | 'blockBytes'>,
   ): EngineTiers | undefined {
     if (tiered === undefined) return undefined
     const {traffic, pools} = this.#groupOf(tiered)
@@ -46,7 +48,7 @@ export class TierGroups {
       pools.set(name, pool)
       return {pool, write, maxPending}
     })
-    return new EngineTiers({...engine, tiers, traffic})
+    return new EngineTiers({...engine, tiers, traffic, blockBytes: tiered.blockBytes})
   }
 
   #groupOf({group: name, links}: TieredKv): Group {

@@ -32,6 +32,7 @@ const tiersOf = ({of, pools, transfer}: Tiers, instance: number): TieredKv | und
   const isShared = new Set(named).size < named.length
   return {
     group: isShared ? 'all' : `${instance}`,
+    blockBytes: 1,
     tiers: tiers.map(({pool, maxPending}) => ({
       ...{name: `${pool}`, pool: `${pool}`, maxPending},
       ...pools[pool]!,

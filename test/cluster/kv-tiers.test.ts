@@ -48,6 +48,7 @@ const serve = ({rows, tiers = [{}], blocks = 6, instances = 1, pool = 'own'}: Gi
         ...replicaOf({engine}),
         tiers: {
           group: pool === 'shared' ? 'all' : `${at}`,
+          blockBytes: 10,
           tiers: tiers.map((tier, i) => tierOf(tier, i, pool === 'shared' ? 'all' : `${at}`)),
           links: () => new PlainTierLinks(time),
         },
@@ -78,6 +79,7 @@ describe('memory tiers for KV', () => {
       ...{hitTokens: 12, loadedBlocks: 3, writtenBlocks: 8, droppedBlocks: 0, peakBlocks: 8},
     })
     expect(run.engines[0]!.tiers!.loads).deep.equal({count: 1, ns: 15})
+    expect(run.engines[0]!.tiers!.linkBytes).equal(10 * (3 + 8))
     expect(run.engines[0]!.freeBlocksAtEnd).equal(6)
   })
 

@@ -52,7 +52,11 @@ describe('docs/results.md', () => {
   }
   const outcomes = summarise(
     buildRun(rows, [
-      engine({speculation, adapters, tiers: {loads: {count: 1, ns: 5}, tiers: [tier]}}),
+      engine({
+        speculation,
+        adapters,
+        tiers: {loads: {count: 1, ns: 5}, linkBytes: 2, tiers: [tier]},
+      }),
     ]),
     {
       slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),

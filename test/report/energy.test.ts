@@ -65,6 +65,12 @@ describe('energy of a run', () => {
     })
   })
 
+  it('counts what memory tiers move over the links of the host', () => {
+    const tiers = {loads: {count: 1, ns: 1}, linkBytes: 2000, tiers: []}
+    const {energy} = account({totals: [engine({prefillTokens: 10, decodeTokens: 5, tiers})]})
+    expect(energy.links_j).equal(4 * 10 + (15 * 1000 + 2000) * 0.001)
+  })
+
   it('knows when the power was drawn', () => {
     const {series} = account({})
     expect(series.intervalS).equal(0.1)
