@@ -1,6 +1,6 @@
-/** Memories beside the accelerators: of the host, behind CXL, on NVMe. What they hold and how fast they give it. */
+/** Memories beside the accelerators, of the host and behind CXL: what they hold and how fast they give it. */
 
-export const memoryKinds = ['cpu', 'cxl', 'nvme'] as const
+export const memoryKinds = ['cpu', 'cxl'] as const
 export type MemoryKind = (typeof memoryKinds)[number]
 
 /** One memory, and the accelerators that share it. */
@@ -18,7 +18,7 @@ export interface MemoryDevice {
 export type MemoryDevices = {readonly [Kind in MemoryKind]?: MemoryDevice | undefined}
 
 /**
- * µs until the first byte, where nobody says: orders of magnitude, as inference-sim (BLIS) has them for host memory over
- * PCIe (1 µs) and a PCIe 4 drive (80 µs); CXL memory is reached over the same PCIe.
+ * µs until the first byte, where nobody says: an order of magnitude, as inference-sim (BLIS) has it for host memory over
+ * PCIe; CXL memory is reached over the same PCIe.
  */
-export const defaultLatencyUs: Readonly<Record<MemoryKind, number>> = {cpu: 1, cxl: 1, nvme: 80}
+export const defaultLatencyUs = 1

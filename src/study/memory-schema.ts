@@ -10,25 +10,20 @@ import {
 
 const positive = z.number().positive()
 
-const memoryOf = (kind: MemoryKind) => ({
-  latency_us: z.number().min(0).default(defaultLatencyUs[kind]),
+const reached = {
+  latency_us: z.number().min(0).default(defaultLatencyUs),
   devices: z.int().min(1).optional(),
-})
+}
 
-/** Host memory is there anyway; others are what the file says of them. */
+/** Host memory is there anyway; CXL memory is what the file says of it. */
 const host = z.strictObject({
   capacity_gb: positive.optional(),
   bandwidth_gb_s: positive.optional(),
-  ...memoryOf('cpu'),
+  ...reached,
 })
-const added = (kind: MemoryKind) =>
-  z.strictObject({capacity_gb: positive, bandwidth_gb_s: positive, ...memoryOf(kind)})
+const added = z.strictObject({capacity_gb: positive, bandwidth_gb_s: positive, ...reached})
 
-export const memorySchema = z.strictObject({
-  cpu: host.optional(),
-  cxl: added('cxl').optional(),
-  nvme: added('nvme').optional(),
-})
+export const memorySchema = z.strictObject({cpu: host.optional(), cxl: added.optional()})
 
 export const memoryKeys = Object.keys(host.shape)
 

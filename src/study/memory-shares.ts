@@ -15,6 +15,8 @@ export type MemoryShares = {readonly [Kind in OutsideKind]?: MemoryShare}
 /** What one device of a cluster has outside, in the order of the file. */
 export interface Streamer {
   readonly away: Away
+  /** Of the KV that is kept there. */
+  readonly kept: Away
   /** GB/s of its link to the host; undefined: no file says. */
   readonly linkGbPerS: number | undefined
 }
@@ -29,13 +31,12 @@ export function sharesOf(streamers: readonly Streamer[], memories: MemoryDevices
     const memory = memories[kind]
     const perMemory = memory?.devices ?? streamers.length
     for (let first = 0; first < streamers.length; first += perMemory) {
-      const members = streamers
-        .map((streamer, at) => ({...streamer, at}))
-        .slice(first, first + perMemory)
-        .filter(({away}) => away[kind] > 0)
+      const beside = streamers.map((one, at) => ({...one, at})).slice(first, first + perMemory)
+      const members = beside.filter(({away}) => away[kind] > 0)
       const needed = members.reduce((sum, {away}) => sum + away[kind], 0)
-      if (memory?.capacityBytes !== undefined && needed > memory.capacityBytes)
-        throw tooSmall(kind, memory.capacityBytes, needed)
+      const kept = beside.reduce((sum, one) => sum + one.kept[kind], 0)
+      if (memory?.capacityBytes !== undefined && needed + kept > memory.capacityBytes)
+        throw tooSmall(kind, memory.capacityBytes, {weights: needed, kept})
       if (kind === 'cxl' && memory === undefined && needed > 0) throw noCxl()
       const rates = fairRates(
         members.map(({linkGbPerS}) => linkGbPerS ?? Number.POSITIVE_INFINITY),
@@ -44,7 +45,7 @@ export function sharesOf(streamers: readonly Streamer[], memories: MemoryDevices
       for (const [i, {at}] of members.entries())
         shares[at]![kind] = {
           gbPerS: rates[i]!,
-          latencyNs: memory?.latencyNs ?? 1000 * defaultLatencyUs[kind],
+          latencyNs: memory?.latencyNs ?? 1000 * defaultLatencyUs,
         }
     }
   }
@@ -71,11 +72,17 @@ const noCxl = (): Problem =>
     ],
   })
 
-function tooSmall(kind: OutsideKind, capacity: number, needed: number): SchemaFault {
+function tooSmall(
+  kind: OutsideKind,
+  capacity: number,
+  {weights, kept}: {weights: number; kept: number},
+): SchemaFault {
+  const needed = weights + kept
+  const what = kept === 0 ? 'weights' : weights === 0 ? 'KV' : 'weights and KV'
   const gb = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
   return new SchemaFault(
     ['memory', kind, 'capacity_gb'],
-    `is ${gb(capacity)}, and the weights placed there take ${gb(needed)}: ${gb(needed - capacity)} too many`,
+    `is ${gb(capacity)}, and the ${what} placed there come to ${gb(needed)}: ${gb(needed - capacity)} too many`,
     {
       suggestions: [
         'Leave more of them on the npu.',

@@ -1,4 +1,6 @@
 /** How many bytes of a model's weights lie outside of one device of each stage, block by block. */
+
+import {type MemoryKind, memoryKinds} from '../catalogue/memory-devices.js'
 import {
   type BlockPart,
   blockParts,
@@ -24,8 +26,8 @@ export interface WeightRequest {
   readonly gbPerS?: number | undefined
 }
 
-export const outsideKinds = ['cpu', 'cxl'] as const
-export type OutsideKind = (typeof outsideKinds)[number]
+export const outsideKinds = memoryKinds
+export type OutsideKind = MemoryKind
 
 /** Bytes of one device, by the memory that has them. */
 export type Away = Readonly<Record<OutsideKind, number>>
@@ -43,7 +45,8 @@ export interface StageWeights {
   readonly rowBytes: number
 }
 
-const nothing: Away = {cpu: 0, cxl: 0}
+/** All on the device. */
+export const nothing: Away = {cpu: 0, cxl: 0}
 
 export const bytesAway = (away: Away): number => away.cpu + away.cxl
 

@@ -4,7 +4,7 @@ import {SchemaFault} from '../catalogue/schema-section.js'
 import type {InstanceYaml} from './cluster-file.js'
 import type {Instance} from './instance.js'
 import {type MemoryShare, type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
-import {outsideKinds, type WeightRequest} from './outside-weights.js'
+import {type Away, outsideKinds, type WeightRequest} from './outside-weights.js'
 import type {Placed} from './ranks.js'
 import {placedStages, streamerOf} from './weight-placement.js'
 import {weightMap} from './weight-rules.js'
@@ -41,8 +41,10 @@ export function checkRules({weights, model}: Instance, at: number, memories: Mem
  * @throws SchemaFault where a memory is too small
  */
 export function sharingMemories(placed: readonly Placed[], memories: MemoryDevices): Placed[] {
-  if (placed.every(({instance}) => instance.weights === undefined)) return [...placed]
-  const streamers = placed.flatMap(({instance}) => devicesOf(instance))
+  const isPlain = ({weights, kvOffload}: Instance) => weights === undefined && !kvOffload
+  if (placed.every(({instance}) => isPlain(instance))) return [...placed]
+  const pooled = new Set<string>()
+  const streamers = placed.flatMap(({instance}) => devicesOf(instance, pooled))
   const shares = sharesOf(streamers, memories)
   const alike = new Map<Instance, Map<string, Instance>>()
   let first = 0
@@ -63,12 +65,25 @@ export function sharingMemories(placed: readonly Placed[], memories: MemoryDevic
   })
 }
 
-function devicesOf(instance: Instance): Streamer[] {
+/** `pooled`: tiers that all engines share, and that were counted with one of them. */
+function devicesOf(instance: Instance, pooled: Set<string>): Streamer[] {
   const {weights, tp, pp} = instance
+  const kept = keptBy(instance, pooled)
   const stages = weights && placedStages(instance, weights)
   return Array.from({length: pp}, (_, stage) =>
-    Array.from({length: tp}, () => streamerOf(instance, stages?.[stage])),
+    Array.from({length: tp}, () => streamerOf(instance, stages?.[stage], kept)),
   ).flat()
+}
+
+/** The KV that one device of an engine keeps outside. */
+function keptBy({kvOffload, tp, pp}: Instance, pooled: Set<string>): Away {
+  const kept = {cpu: 0, cxl: 0}
+  for (const {kind, bytes, isShared} of kvOffload?.tiers ?? []) {
+    if (kind === 'nvme' || (isShared && pooled.has(kind))) continue
+    if (isShared) pooled.add(kind)
+    kept[kind] += bytes / (tp * pp)
+  }
+  return kept
 }
 
 /** Ranks of a stage wait for the one whose weights come last. */

@@ -18,6 +18,7 @@ import {
   type Away,
   bufferBytes,
   bytesAway,
+  nothing,
   outsideKinds,
   outsideWeights,
   type StageWeights,
@@ -87,8 +88,10 @@ export function placedStages(instance: Instance, request: WeightRequest): StageW
 export const streamerOf = (
   {hardware, weights}: Instance,
   stage: StageWeights | undefined,
+  kept: Away = nothing,
 ): Streamer => ({
-  away: stage ? stageAway(stage) : {cpu: 0, cxl: 0},
+  away: stage ? stageAway(stage) : nothing,
+  kept,
   linkGbPerS: weights?.gbPerS ?? hardware?.links.find(({kind}) => kind === 'pcie')?.gbPerS,
 })
 

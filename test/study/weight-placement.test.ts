@@ -352,7 +352,7 @@ describe('weights of a cluster file', () => {
     [
       'capacity_gb: 64',
       'capacity_gb: 6.4',
-      '3:22: memory.cpu.capacity_gb is 6.4 GB, and the weights placed there take 7.0 GB: 0.6 GB too many.',
+      '3:22: memory.cpu.capacity_gb is 6.4 GB, and the weights placed there come to 7.0 GB: 0.6 GB too many.',
     ],
   ]
   for (const [change, to, says] of faults)
@@ -363,6 +363,27 @@ describe('weights of a cluster file', () => {
       expect(code).equal('CLUSTER_BAD_FILE')
       expect(message.replace(`${path}:`, '')).include(says)
     })
+
+  it('share the size of a memory with the KV that is kept there', async () => {
+    const tier = (size: number, shared = false) =>
+      `kv_offload: {tiers: [{tier: cpu, capacity_gb: ${size}, shared: ${shared}}]}\n`
+    const twice = cluster.replace('- tp: 2', '- tp: 2\n    count: 2')
+    const fits = [cluster + tier(57), twice + tier(25), twice + tier(50, true)]
+    for (const text of fits) await deployed(text)
+    const faults: readonly (readonly [string, string])[] = [
+      [cluster + tier(58), 'the weights and KV placed there come to 65.0 GB: 1.0 GB too many'],
+      [twice + tier(26), 'the weights and KV placed there come to 66.0 GB'],
+      [twice + tier(51, true), 'the weights and KV placed there come to 65.0 GB'],
+      [
+        `hardware: A6000\nmemory: {cpu: {capacity_gb: 9}}\ninstances: [{tp: 1}]\n${tier(10)}`,
+        '2:29: memory.cpu.capacity_gb is 9.0 GB, and the KV placed there come to 10.0 GB',
+      ],
+    ]
+    for (const [text, says] of faults) {
+      const {message} = await problemOf(() => deployed(text))
+      expect(message).include(says)
+    }
+  })
 
   it('need weights to fetch ahead', async () => {
     const path = fileOf('hardware: A6000\ninstances:\n  - {weight_prefetch: 2}\n')
