@@ -262,6 +262,7 @@ export class Replayer implements RequestSink {
 }
 
 function totalsOf(cluster: Cluster): EngineTotals[] {
+  for (const {tiers} of cluster.replicas) tiers?.finish()
   return cluster.replicas.map(({engine, instance, adapters, tiers}) => ({
     ...engine.totals,
     adapters: adapters?.totals,

@@ -90,6 +90,7 @@ export interface EngineTotals {
           readonly droppedBlocks: number
           readonly blocks: number
           readonly peakBlocks: number
+          readonly usedBlocks: number
         }[]
       }
     | undefined

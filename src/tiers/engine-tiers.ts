@@ -48,9 +48,10 @@ interface TierUse {
 /** The same at the end of a run. */
 export interface TierTotals extends TierUse {
   readonly droppedBlocks: number
-  /** Room of the pool, and the most that it held. */
+  /** Room of the pool, the most that it held, and what it holds at the end. */
   readonly blocks: number
   readonly peakBlocks: number
+  readonly usedBlocks: number
 }
 
 /** What the plan of a batch entered of one request. */
@@ -102,6 +103,11 @@ export class EngineTiers implements KvBelow {
     parts.traffic.engines.push(this)
   }
 
+  /** Nothing happens any more: what is on its way arrives. */
+  finish(): void {
+    this.#parts.traffic.advance(Number.MAX_SAFE_INTEGER)
+  }
+
   /** What became of each tier. Engines that share a pool all show it. */
   get totals(): TierTotals[] {
     return this.uses.map((use, tier) => ({
@@ -109,6 +115,7 @@ export class EngineTiers implements KvBelow {
       droppedBlocks: this.#writers[tier]!.dropped,
       blocks: this.#parts.tiers[tier]!.pool.capacity,
       peakBlocks: this.#parts.tiers[tier]!.pool.peak,
+      usedBlocks: this.#parts.tiers[tier]!.pool.used,
     }))
   }
 

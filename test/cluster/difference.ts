@@ -125,6 +125,16 @@ export const differenceIn = (
             tiers?.tiers.map(({hitTokens}) => hitTokens).join() ?? '',
             reference.tierHitTokens[i]!.join(),
           ) ??
+          tell(
+            `blocks dropped by ${i}`,
+            tiers?.tiers.map(({droppedBlocks}) => droppedBlocks).join() ?? '',
+            reference.dropped[i]?.join() ?? '',
+          ) ??
+          tell(
+            `blocks in pools of ${i} at the end`,
+            tiers?.tiers.map(({usedBlocks}) => usedBlocks).join() ?? '',
+            given.tiers?.of[i]?.map(({pool}) => reference.pools[pool]!.length).join() ?? '',
+          ) ??
           tell(`steps of ${i}`, steps, reference.steps[i]) ??
           tell(`free blocks of ${i}`, freeBlocksAtEnd, blocks),
       )

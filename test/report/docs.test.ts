@@ -49,6 +49,7 @@ describe('docs/results.md', () => {
     droppedBlocks: 0,
     blocks: 2,
     peakBlocks: 1,
+    usedBlocks: 1,
   }
   const outcomes = summarise(
     buildRun(rows, [
