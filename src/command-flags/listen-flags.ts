@@ -39,10 +39,13 @@ export function retyped(
     .flatMap((name) => {
       const value = values[name]
       if (typeof value === 'boolean') return [value ? `--${name}` : `--no-${name}`]
-      const text = String(value)
-      return [`--${name}`, isPlain.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`]
+      const texts = Array.isArray(value) ? value.map(String) : [String(value)]
+      return texts.flatMap((text) => [`--${name}`, quoted(text)])
     })
 }
+
+const quoted = (text: string): string =>
+  isPlain.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 
 /** `10` → 10. @throws Problem FLAG_BAD_VALUE */
 export function speedOf(text: string): number {

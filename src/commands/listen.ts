@@ -3,6 +3,7 @@ import {BaseCommand, calledAs} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {kvOffloadFlags, kvOffloadOf} from '../command-flags/kv-offload-flag.js'
 import {durationMs, namesOf, retyped, rotationOf, speedOf} from '../command-flags/listen-flags.js'
+import {memoryFlags, weightsOf} from '../command-flags/memory-flags.js'
 import {counted} from '../report/figures.js'
 import {styleFor} from '../report/style.js'
 import {renderRun} from '../report/tables.js'
@@ -87,6 +88,7 @@ export default class Listen extends BaseCommand {
     }),
     ...engineFlags,
     ...kvOffloadFlags,
+    ...memoryFlags,
     respond: Flags.option({
       helpGroup: 'ANSWERS',
       options: ['modelled', 'instant'] as const,
@@ -134,7 +136,8 @@ export default class Listen extends BaseCommand {
     const parsed = await this.parse(Listen)
     const {flags} = parsed
     const device = flags.cluster === undefined ? flags.hardware : undefined
-    const run = {...runRequestOf(flags, device), kvOffload: kvOffloadOf(flags)}
+    const kvOffload = kvOffloadOf(flags)
+    const run = {...runRequestOf(flags, device), kvOffload, weights: weightsOf(flags)}
     const listening = await listen({
       ...flags,
       run,
@@ -161,7 +164,7 @@ export default class Listen extends BaseCommand {
     await this.#finish(listening)
     const {files, serving} = listening.port
     const served = await replayServed(files, run, this.config.version)
-    const names = ['hardware', ...Object.keys({...engineFlags, ...kvOffloadFlags})]
+    const names = ['hardware', ...Object.keys({...engineFlags, ...kvOffloadFlags, ...memoryFlags})]
     const flagsAgain = retyped(names, parsed.raw, flags)
     const hardware = flagsAgain.includes('--hardware') || run.hardware === undefined
     const next = ['simulate', ...files, ...(hardware ? [] : ['--hardware H100']), ...flagsAgain]

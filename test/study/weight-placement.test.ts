@@ -4,6 +4,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import fc from 'fast-check'
+import {retyped} from '#llmsim/command-flags/listen-flags.js'
 import {emptyShape} from '#llmsim/latency/step-time.js'
 import {type DeployedEngine, deploy} from '#llmsim/study/deployment.js'
 import {fairRates} from '#llmsim/study/memory-shares.js'
@@ -416,6 +417,16 @@ describe('shares of a memory', () => {
         }
       }),
       {numRuns: 200},
+    )
+  })
+})
+
+describe('the command that comes next', () => {
+  it('has each rule again', () => {
+    const typed = {weights: ['blocks 16-31:cpu', 'mlp:npu'], 'weight-prefetch': '2'}
+    const raw = Object.keys(typed).map((flag) => ({type: 'flag', flag}))
+    expect(retyped(Object.keys(typed), raw, typed).join(' ')).equal(
+      "--weights 'blocks 16-31:cpu' --weights mlp:npu --weight-prefetch 2",
     )
   })
 })
