@@ -63,8 +63,8 @@ export const fitDecode = (
   const isVaried = kvVariety(rows) > 2
   const parameters: Parameter[] = [
     {name: 'launch', start: 10, least: 1, most: 100},
-    {name: 'memory', start: 0.85, otherStart: 0.3, least: 0.02, most: 1},
-    {name: 'perSequence', start: 0.02, otherStart: 1, least: 1e-5, most: 3},
+    {name: 'memory', start: 0.85, otherStarts: [0.3], least: 0.02, most: 1},
+    {name: 'perSequence', start: 0.02, otherStarts: [1, 0.002], least: 1e-5, most: 3},
     // One model at two degrees cannot tell a walk per sequence from one per head.
     isVaried
       ? {name: 'headExponent', start: 0.8, least: 0.01, most: 1.2}

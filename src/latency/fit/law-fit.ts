@@ -10,8 +10,8 @@ import {levenbergMarquardt} from 'ml-levenberg-marquardt'
 export interface Parameter {
   readonly name: string
   readonly start: number
-  /** A second place to start from, where the law has more than one valley. */
-  readonly otherStart?: number
+  /** Where further searches start, where the law has more than one valley; the best of all counts. */
+  readonly otherStarts?: readonly number[]
   readonly least: number
   readonly most: number
 }
@@ -60,9 +60,10 @@ export const fitLaw = <Row extends Timed>(
       damping: 1,
       errorTolerance: 1e-9,
     })
-  const found = [search(logs(({start}) => start))]
-  if (parameters.some(({otherStart}) => otherStart !== undefined))
-    found.push(search(logs(({start, otherStart}) => otherStart ?? start)))
+  const others = Math.max(0, ...parameters.map(({otherStarts}) => otherStarts?.length ?? 0))
+  const found = Array.from({length: 1 + others}, (_, at) =>
+    search(logs(({start, otherStarts}) => (at === 0 ? start : (otherStarts?.[at - 1] ?? start)))),
+  )
   found.sort((a, b) => a.parameterError - b.parameterError)
   return found[0]!.parameterValues.map((value, index) => {
     const {least, most} = parameters[index]!
