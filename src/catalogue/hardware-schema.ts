@@ -140,6 +140,7 @@ const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
     'tile_walk_us',
     'tile_traffic',
     'sustained_share',
+    'sustained_from_tflop',
   ]
   const section = parent.section(key, [...keys, ...fitKeys])
   return {
@@ -149,6 +150,9 @@ const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
     exponent: section.positive('exponent'),
     ...(section.has('tile_walk_us') ? {tileWalkUs: section.notNegative('tile_walk_us')} : {}),
     ...(section.has('tile_traffic') ? {tileTraffic: section.positive('tile_traffic')} : {}),
+    ...(section.has('sustained_from_tflop')
+      ? {sustainedFrom: section.positive('sustained_from_tflop')}
+      : {}),
     ...(section.has('sustained_share')
       ? {sustainedShare: section.positive('sustained_share', 1)}
       : {}),

@@ -73,6 +73,8 @@ export interface GemmCoefficients {
   readonly tileTraffic?: number
   /** Share of the compute efficiency that is left in products of 10^12 FLOPs and more, at sustained power. Absent: 1. */
   readonly sustainedShare?: number
+  /** 10¹² FLOPs of a product at which it starts to fall to that share. */
+  readonly sustainedFrom?: number
 }
 
 /**

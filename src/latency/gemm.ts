@@ -83,13 +83,16 @@ const tiledFlops = (
   return fewest
 }
 
-/** Products below half of this are over before the device feels its power limit. */
-const sustainedFlops = 1e12
+/** From here to four times as many FLOPs a device falls to what its power sustains, unless its own figure is known. */
+const sustainedFromTflop = 0.5
 
-const sustainedAt = (flops: number, {sustainedShare: share}: GemmCoefficients): number =>
-  share === undefined
-    ? 1
-    : 1 - (1 - share) * Math.min(1, Math.max(0, Math.log2((2 * flops) / sustainedFlops)))
+/** Shorter products are over before the device feels its power limit. */
+const sustainedAt = (flops: number, coefficients: GemmCoefficients): number => {
+  const {sustainedShare: share, sustainedFrom = sustainedFromTflop} = coefficients
+  if (share === undefined) return 1
+  const doublings = Math.log2(flops / (1e12 * sustainedFrom))
+  return 1 - (1 - share) * Math.min(1, Math.max(0, doublings / 2))
+}
 
 /** Time in ns of m rows through a weight matrix; `bandwidthGbS` is bytes per ns. */
 export const gemmNs = (
@@ -143,6 +146,7 @@ export const atLevel = (base: GemmCoefficients, gemmClass: GemmClass): GemmCoeff
     ...(base.tileWalkUs === undefined ? {} : {tileWalkUs: base.tileWalkUs}),
     ...(base.tileTraffic === undefined ? {} : {tileTraffic: base.tileTraffic}),
     ...(base.sustainedShare === undefined ? {} : {sustainedShare: base.sustainedShare}),
+    ...(base.sustainedFrom === undefined ? {} : {sustainedFrom: base.sustainedFrom}),
   }
 }
 

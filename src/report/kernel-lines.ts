@@ -71,6 +71,7 @@ const shortNames: Readonly<Record<string, string>> = {
   tileWalkUs: 'tile walk µs/1000',
   tileTraffic: 'tile traffic',
   sustainedShare: 'sustained share',
+  sustainedFrom: 'sustained from TFLOP',
   serialWalkUs: 'serial walk µs/1000',
   neverSplits: 'never splits',
   chunkTokens: 'chunk tokens',

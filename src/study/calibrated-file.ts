@@ -12,6 +12,7 @@ const keys: Readonly<Record<string, string>> = {
   tileWalkUs: 'tile_walk_us',
   tileTraffic: 'tile_traffic',
   sustainedShare: 'sustained_share',
+  sustainedFrom: 'sustained_from_tflop',
   perSequenceUs: 'per_sequence_us',
   headExponent: 'head_exponent',
   sqrtUs: 'sqrt_us',

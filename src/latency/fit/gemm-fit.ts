@@ -54,6 +54,7 @@ const launchOf = (most: number): Parameter => ({name: 'launch', start: 3, least:
 const mostLaunchUs = 4
 const mostLaunchUsElsewhere = 30
 const sustained: Parameter = {name: 'sustained', start: 0.8, least: 0.3, most: 1}
+const onset: Parameter = {name: 'onset', start: 0.5, least: 0.01, most: 10}
 const tiles: Parameter = {name: 'tiles', start: 32, least: 1, most: 300}
 const walk: Parameter = {name: 'walk', start: 0.3, least: 0.001, most: 5}
 
@@ -185,14 +186,16 @@ const fitBoth = ({
   const parameters = [
     ...[compute, memory, exponent],
     ...(isTiled ? [tiles] : []),
-    ...(isThrottled ? [sustained] : []),
+    ...(isThrottled ? [sustained, onset] : []),
   ]
+  const at = (parameter: Parameter, values: readonly number[]) =>
+    values[parameters.indexOf(parameter)]!
   const efficiencies = (values: readonly number[], start: Start): GemmCoefficients => ({
     computeEfficiency: values[0]!,
     memoryEfficiency: values[1]!,
     exponent: values[2]!,
-    ...(isTiled ? {tileTraffic: values[3]!} : {}),
-    ...(isThrottled ? {sustainedShare: values[isTiled ? 4 : 3]!} : {}),
+    ...(isTiled ? {tileTraffic: at(tiles, values)} : {}),
+    ...(isThrottled ? {sustainedShare: at(sustained, values), sustainedFrom: at(onset, values)} : {}),
     ...start,
   })
   const launch = launchOf(mostLaunch)
