@@ -163,7 +163,7 @@ const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
 const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
   const keys = ['launch_us', 'memory_efficiency', 'per_sequence_us', 'head_exponent', 'sqrt_us']
   const section = parent.section('decode_attention', [
-    ...[...keys, 'fill_us', 'serial_walk_us', 'never_splits', 'skew_share'],
+    ...[...keys, 'fill_us', 'block_us', 'combine_us', 'regroup_us', 'serial_walk_us', 'never_splits', 'skew_share'],
     ...fitKeys,
   ])
   return {
@@ -173,6 +173,9 @@ const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
     headExponent: section.notNegative('head_exponent'),
     sqrtUs: section.notNegative('sqrt_us'),
     ...(section.has('fill_us') ? {fillUs: section.notNegative('fill_us')} : {}),
+    ...(section.has('block_us') ? {blockUs: section.notNegative('block_us')} : {}),
+    ...(section.has('combine_us') ? {combineUs: section.notNegative('combine_us')} : {}),
+    ...(section.has('regroup_us') ? {regroupUs: section.notNegative('regroup_us')} : {}),
     ...serialWalkFrom(section),
     ...(section.has('never_splits') ? {neverSplits: section.truth('never_splits')} : {}),
     ...skewShareFrom(section),

@@ -78,7 +78,7 @@ export interface GemmCoefficients {
 }
 
 /**
- * t = launch + bytes/(bandwidth·memory) + perSequence·B·min(kvHeads, 8)^headExponent + sqrt·√context
+ * t = launch + √((bytes/(bandwidth·memory))² + (block·B·kvHeads)²) + combine·[context split] + perSequence·B·min(kvHeads, 8)^headExponent + sqrt·√context
  *   + fill·min(1, B·kvHeads/(2·multiprocessors))·min(1, context/512)
  */
 export interface DecodeAttentionCoefficients {
@@ -89,6 +89,15 @@ export interface DecodeAttentionCoefficients {
   readonly sqrtUs: number
   /** What it costs to fill every multiprocessor with two thread blocks and to drain it. Absent: 0. */
   readonly fillUs?: number
+  /** Least time of a thread block, however short its context, over all that run at once. Absent: 0. */
+  readonly blockUs?: number
+  /** The kernel that adds up the parts of split contexts, from 128 to 256 tokens on. Absent: part of the launch. */
+  readonly combineUs?: number
+  /**
+   * Two copies around FlashAttention 2 that bring the query heads of a group together, where there is more than one KV
+   * head and more than one decode. Absent: 0.
+   */
+  readonly regroupUs?: number
   /**
    * µs per 1000 tokens that one thread block takes to walk along a context, where kernels do not split it
    * over several (FlashAttention 2): decodes without grouped queries, chunks, and decodes beside chunks.

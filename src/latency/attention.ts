@@ -1,9 +1,10 @@
 /**
  * Attention of one layer from the sums of a batch, in three regimes.
  *
- * Decode: t0 + KV bytes/(W·e) + a·B·kvHeads^α + b·√context + c·min(1, B·kvHeads/(2·multiprocessors))·min(1, context/512). An
+ * Decode: t0 + √((KV bytes/(W·e))² + (f·B·kvHeads)²) + g·[split] + a·B·kvHeads^α + b·√context + c·min(1, B·kvHeads/(2·multiprocessors))·min(1, context/512). An
  * additive floor, not a maximum: each kernel starts, walks and reduces. The last term is what a full device costs
- * to fill and to drain. FlashAttention 2 splits contexts only while thread blocks are few; beyond, the longest
+ * to fill and to drain. A thread block takes f at least, as long for one token as for a tile, and contexts of two tiles
+ * are split and added up by a second kernel, g. FlashAttention 2 splits contexts only while thread blocks are few; beyond, the longest
  * context outlasts the others, by s·τ·(longest − mean). Without grouped queries, FlashAttention 2 does not split a context
  * over thread blocks, so that the walk along the longest one bounds the time. Prefill:
  * t0 + 4·heads·headDim·(pairs + ramp·(tokens + d·chunks))/(P·e) + c·tokens·kvHeads + w·(longest chunk), whose last
@@ -59,10 +60,16 @@ interface RankGeometry {
 export interface AttentionLaw {
   readonly reach: number
   readonly decodeFloorNs: number
+  /** Of the kernel that adds up the parts of contexts that are long enough to be split. */
+  readonly combineNs: number
+  /** Of the copies that bring query heads of a group together, and their results apart. */
+  readonly regroupNs: number
   /** Per cached token that a decode reads; per decode; per √ of the longest context. */
   readonly contextNs: number
   readonly walkNs: number
   readonly sqrtNs: number
+  /** Least time of the thread blocks of one decode. */
+  readonly blockNs: number
   /** Where every multiprocessor has two thread blocks; and the share of that for each decode. */
   readonly fillNs: number
   readonly fillPerDecode: number
@@ -107,6 +114,9 @@ const mostKvHeads = 8
 /** Contexts shorter than this are over before the device is full (layer profiles of RTX 4090 and RTX PRO 6000). */
 const filledContext = 512
 
+/** A context is one tile of so many tokens up to here, and split for certain from twice as many. */
+const splitContext = 128
+
 /** Share of the walk along the longest context that shows, where it was not measured: that of RTX 4090 and RTX PRO 6000. */
 const usualSkewShare = 0.5
 
@@ -142,17 +152,21 @@ export const attentionLaw = (
   const kvHeads = Math.min(geometry.kvHeads, mostKvHeads)
   const mixes = mixed !== null && attention.kind === 'grouped'
   const pairNs = (layers * geometry.prefillFlops) / prefillRate
-  const isSplit = geometry.queryHeads > geometry.kvHeads && !decode.neverSplits
+  const isGrouped = geometry.queryHeads > geometry.kvHeads
+  const isSplit = isGrouped && !decode.neverSplits
   const walkOf = (us: number | undefined) => (attention.kind === 'grouped' ? layers * (us ?? 0) : 0)
   const serialNs = walkOf(decode.serialWalkUs)
   const {multiprocessors} = device
   return {
     reach: geometry.reach,
     decodeFloorNs: layers * decode.launchUs * 1000,
+    combineNs: layers * (decode.combineUs ?? 0) * 1000,
+    regroupNs: isGrouped && geometry.kvHeads > 1 ? layers * (decode.regroupUs ?? 0) * 1000 : 0,
     // Compressed attention reads little and computes much: both add in quadrature, still linear in tokens.
     contextNs: layers * Math.hypot(kvNs, geometry.decodeFlops / prefillRate),
     walkNs: layers * decode.perSequenceUs * 1000 * kvHeads ** decode.headExponent,
     sqrtNs: layers * decode.sqrtUs * 1000,
+    blockNs: layers * (decode.blockUs ?? 0) * 1000 * geometry.kvHeads,
     fillNs: multiprocessors === null ? 0 : layers * (decode.fillUs ?? 0) * 1000,
     fillPerDecode: geometry.kvHeads / (2 * (multiprocessors ?? 1)),
     tailNs: serialNs * (decode.skewShare ?? usualSkewShare),
@@ -189,14 +203,16 @@ export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
   let decodeWork = 0
   let walk = 0
   if (decodes > 0) {
-    floor = law.decodeFloorNs
     // A decode also reads the token that it has just written.
     const context = Math.min(shape.decodeContext + decodes, decodes * reach)
     const longest = Math.min(shape.decodeContextMax + 1, reach)
     const filled =
       Math.min(1, decodes * law.fillPerDecode) * Math.min(1, longest / filledContext) * law.fillNs
-    decodeWork =
-      context * law.contextNs + decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest) + filled
+    const split = Math.min(1, Math.max(0, longest / splitContext - 1))
+    floor = law.decodeFloorNs + split * law.combineNs + (decodes > 1 ? law.regroupNs : 0)
+    const rest = decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest) + filled
+    const read = context * law.contextNs
+    const blocks = decodes * law.blockNs
     walk = longest * law.serialNs
     const spread: Spread = {context, decodes, longest}
     if (prefills > 0) {
@@ -205,12 +221,13 @@ export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
         context * law.contextNs * passesAt(law, context, decodes),
       )
       decodeWork = Math.max(
-        decodeWork + tailOf(spread, law.tailMixedNs, law.contextNs),
+        slowerOf(read + tailOf(spread, law.tailMixedNs, law.contextNs), blocks) + rest,
         mixedWork + tailOf(spread, law.tailMixedNs, law.mixedContextNs),
       )
       walk = Math.max(walk, longest * law.serialMixedNs)
-    } else if (decodes >= law.tailFrom) {
-      decodeWork += tailOf(spread, law.tailNs, law.contextNs)
+    } else {
+      const tail = decodes < law.tailFrom ? 0 : tailOf(spread, law.tailNs, law.contextNs)
+      decodeWork = slowerOf(read + tail, blocks) + rest
     }
   }
   if (prefills === 0) return floor + Math.max(decodeWork, walk)
@@ -231,6 +248,10 @@ export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
     Math.max(decodeWork + chunkWork, walk + law.exposedShare * chunkWork, chunkWalk)
   )
 }
+
+/** Smooth maximum: reading hides most of what thread blocks take anyway, and the other way round. */
+const slowerOf = (read: number, blocks: number): number =>
+  blocks === 0 ? read : Math.sqrt(read * read + blocks * blocks)
 
 interface Spread {
   readonly context: number

@@ -30,6 +30,7 @@ import {
   type Parameter,
   rounded,
 } from './law-fit.js'
+import {shortContextTerms} from './short-contexts.js'
 
 type Fitted<Coefficients> = Coefficients & Omit<Fit, 'source'>
 
@@ -83,7 +84,20 @@ export const fitDecode = (
     (list: readonly Parameter[]): Law<ShapedRow> =>
     (values) =>
       timeOf(() => ({...bareDevice(machine), decode: decodeOf(list, values, machine)}))
-  const fit = decodeOf(all, fitLaw(rows, lawOf(all), all), machine)
+  const held = samples.filter((row) => row.prefills === 0 && isHeld(row, machine))
+  const short = shortContextTerms(
+    shaped(held),
+    {long: decodeOf(all, fitLaw(rows, lawOf(all), all), machine), machine},
+    isTested,
+  )
+  const shortened = (list: readonly Parameter[]): Law<ShapedRow> => {
+    return (values) =>
+      timeOf(() => ({
+        ...bareDevice(machine),
+        decode: {...decodeOf(list, values, machine), ...short.terms},
+      }))
+  }
+  const fit = {...decodeOf(all, fitLaw(rows, shortened(all), all), machine), ...short.terms}
   const time = timeOf(() => ({...bareDevice(machine), decode: fit}))
   const candidates = [parameters, [...parameters, ...walks], all]
   const tried = candidates
@@ -102,9 +116,9 @@ export const fitDecode = (
         machine,
         {decode: fit},
       ),
-      ...leftOut(leftOutError(rows, lawOf(all), all)),
+      ...leftOut(leftOutError(rows, shortened(all), all)),
     },
-    tried,
+    tried: [...tried, short.tried],
   }
 }
 
@@ -117,11 +131,12 @@ const packed = (
   rows: readonly ShapedRow[],
   {mostMemory}: AttentionMachine,
 ): DecodeAttentionCoefficients => {
-  const {neverSplits, ...lasting} = fit
+  const {neverSplits, blockUs, ...lasting} = fit
   if (!neverSplits) return fit
   const group = Math.min(...rows.map(({queryHeads, kvHeads}) => queryHeads / kvHeads))
   const memoryEfficiency = rounded(Math.min(mostMemory, fit.memoryEfficiency * group))
-  return {...lasting, memoryEfficiency}
+  const perGroup = blockUs === undefined ? {} : {blockUs: rounded(blockUs / group)}
+  return {...lasting, ...perGroup, memoryEfficiency}
 }
 
 const decodeOf = (

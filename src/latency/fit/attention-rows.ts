@@ -7,7 +7,8 @@
  * contexts from 256 tokens, 262,144 tokens together.
  *
  * Scored as well: every row with such heads that a step may hold, up to 1024 sequences and 32,768 new tokens, with
- * contexts that fit the device's memory beside nothing else.
+ * contexts that fit the device's memory beside nothing else. A decode has at least one token in the cache: tables of
+ * release 0 hold rows without any, in which nothing ran.
  *
  * Never: decodes whose working set lies between 4 MB, where the floor decides, and 1.2 × L2. A benchmark repeats one
  * shape and reads it from the cache; a step never does.
@@ -80,6 +81,7 @@ export const isHeld = (row: AttentionSample, machine: AttentionMachine): boolean
     prefills + decodes <= 1024 &&
     prefills * chunk + decodes <= 32_768 &&
     (prefills === 0 || chunk > 1) &&
+    (decodes === 0 || row.context > 0) &&
     kvBytes <= machine.memoryGib * 2 ** 30 &&
     (prefills > 0 || isHonest(row, machine))
   )
