@@ -117,7 +117,9 @@ const profileOf = (file: Section, fileName: string): EngineProfile => {
   const frontEnd = file.section('front_end', [
     ...['http_ms', 'in_process_ms', 'per_token_us', 'chat_token_us'],
   ])
-  const host = file.section('host', ['step_us', 'layer_us', 'sequence_us', 'synchronous_step_us'])
+  const host = file.section('host', [
+    ...['step_us', 'layer_us', 'sequence_us', 'synchronous_step_us', 'eager_layer_us'],
+  ])
   const sampler = file.section('sampler', ['plain', 'filtered', 'penalty'])
   const memory = file.section('memory', ['sampler_bytes_per_logit', 'runtime_gb', 'source'])
   const runtime = memory.section('runtime_gb', ['single', 'parallel'])
@@ -138,6 +140,7 @@ const profileOf = (file: Section, fileName: string): EngineProfile => {
       layerNs: host.notNegative('layer_us') * 1e3,
       sequenceNs: host.notNegative('sequence_us') * 1e3,
       synchronousStepNs: host.notNegative('synchronous_step_us') * 1e3,
+      eagerLayerNs: host.has('eager_layer_us') ? host.notNegative('eager_layer_us') * 1e3 : 0,
     },
     sampler: {
       plain: samplerOf(sampler, 'plain'),

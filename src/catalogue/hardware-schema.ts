@@ -163,7 +163,16 @@ const gemmFrom = (parent: Section, key: string): GemmCoefficients & Fit => {
 const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
   const keys = ['launch_us', 'memory_efficiency', 'per_sequence_us', 'head_exponent', 'sqrt_us']
   const section = parent.section('decode_attention', [
-    ...[...keys, 'fill_us', 'block_us', 'combine_us', 'regroup_us', 'serial_walk_us', 'never_splits', 'skew_share'],
+    ...[
+      ...keys,
+      'fill_us',
+      'block_us',
+      'combine_us',
+      'regroup_us',
+      'serial_walk_us',
+      'never_splits',
+      'skew_share',
+    ],
     ...fitKeys,
   ])
   return {

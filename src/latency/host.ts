@@ -10,6 +10,9 @@ export interface HostTerms {
   /** Small kernels and graph gaps. */
   readonly perLayerNs: number
   readonly perSequenceNs: number
+  /** What the host takes to launch a layer, in a step of more tokens than the largest CUDA graph has. */
+  readonly eagerLayerNs: number
+  readonly graphTokens: number
   readonly sampler: SamplerTerms
   readonly source: string
 }
@@ -19,9 +22,17 @@ export interface HostUse {
   /** Requests come as chat completions. */
   readonly isChat: boolean
   readonly isSynchronous: boolean
+  readonly maxNumSeqs: number
 }
 
-const plainUse: HostUse = {isChat: false, isSynchronous: false}
+const plainUse: HostUse = {
+  isChat: false,
+  isSynchronous: false,
+  maxNumSeqs: Number.POSITIVE_INFINITY,
+}
+
+/** Tokens of the largest CUDA graph: `set_cudagraph_sizes` in vLLM's configuration. */
+export const graphTokensOf = (maxNumSeqs: number): number => Math.min(2 * maxNumSeqs, 512)
 
 /** The host of an engine whose requests are sampled that way. */
 export const hostTermsOf = (
@@ -32,6 +43,8 @@ export const hostTermsOf = (
   stepNs: stepOf(profile, use),
   perLayerNs: profile.host.layerNs,
   perSequenceNs: sequenceOf(profile, use),
+  eagerLayerNs: profile.host.eagerLayerNs,
+  graphTokens: graphTokensOf(use.maxNumSeqs),
   sampler: samplerOf(profile, sampling),
   source: `engine profile ${profile.id}`,
 })

@@ -4,6 +4,8 @@
  *   step = Σ layers (GEMMs + attention + experts + 2 all-reduces + elementwise bytes + host per layer)
  *        + lm_head and sampler on one row per sequence + host per step
  *
+ * A step of more tokens than any CUDA graph takes at least as long as the host launches its layers.
+ *
  * What depends on tokens or sequences alone is computed once per value and remembered; attention is a
  * closed form. The remembered figures are the model: no power function runs in a warm step.
  */
@@ -85,10 +87,13 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
   const dense = new CountTable((tokens) => sumOf(rows.dense(tokens)))
   const head = new CountTable((sequences) => sumOf(rows.perSequence(sequences)))
 
+  const {graphTokens, eagerLayerNs} = request.host
+  const launchNs = layerCount(request.model) * eagerLayerNs
   const stepTime = (shape: BatchShape): Ns => {
-    let ns = dense.at(rowsOf(shape)) + head.at(shape.sequences)
+    let ns = dense.at(rowsOf(shape))
     for (let at = 0; at < laws.length; at++) ns += attentionNs(laws[at]!, shape)
-    return Math.max(1, Math.round(ns))
+    if (ns < launchNs && shape.tokens > graphTokens) ns = launchNs
+    return Math.max(1, Math.round(ns + head.at(shape.sequences)))
   }
   return {
     source: coefficients.source,
@@ -98,7 +103,10 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
       const perToken = rows.dense(rowsOf(shape))
       const perSequence = rows.perSequence(shape.sequences)
       const attention = laws.reduce((sum, law) => sum + attentionNs(law, shape), 0)
-      return {...perToken, ...perSequence, host: perToken.host + perSequence.host, attention}
+      const layers = sumOf(perToken) + attention
+      const waiting = shape.tokens > graphTokens ? Math.max(0, launchNs - layers) : 0
+      const host = perToken.host + perSequence.host + waiting
+      return {...perToken, ...perSequence, host, attention}
     },
     provenance: rooflineProvenance(request, coefficients),
     notes: rooflineNotes(request, coefficients),

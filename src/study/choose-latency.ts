@@ -19,7 +19,7 @@ import {ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
 import type {BatchShape, PipelineTime, StepTime, StepTimeModel} from '../latency/step-time.js'
 import {ranksOfInstance} from './compat-ranks.js'
-import {elementBytes} from './engine-settings.js'
+import {elementBytes, seatsOf} from './engine-settings.js'
 import type {Instance} from './instance.js'
 import {measuredCollectives} from './measured-collectives.js'
 import {checkOffDevice, inPim, placedWeights} from './off-device.js'
@@ -34,6 +34,7 @@ const silent = (host: HostTerms): HostTerms => ({
   perLayerNs: 0,
   stepNs: 0,
   perSequenceNs: 0,
+  eagerLayerNs: 0,
 })
 
 export interface ChosenLatency extends StepTimeModel {
@@ -130,10 +131,14 @@ const linkOfStages = (link: Link | null, devices: number): Link | null =>
   link?.scaleOut && devices > link.maxDevices ? {...link, ...link.scaleOut} : link
 
 /** A pipeline has batches enough in flight not to wait for the host. */
-const useOf = ({settings, profile, pp}: Instance, {frontEnd}: RunRequest): HostUse => ({
-  isChat: frontEnd === 'chat',
-  isSynchronous: pp === 1 && !(settings.asyncScheduling ?? profile.defaults.asyncScheduling),
-})
+const useOf = (instance: Instance, {frontEnd}: RunRequest): HostUse => {
+  const {settings, profile, pp} = instance
+  return {
+    isChat: frontEnd === 'chat',
+    isSynchronous: pp === 1 && !(settings.asyncScheduling ?? profile.defaults.asyncScheduling),
+    maxNumSeqs: seatsOf(instance),
+  }
+}
 
 /** Folder name of a weight format: bf16, or fp8-kvfp8. */
 function variantOf({model, settings}: Instance): string {

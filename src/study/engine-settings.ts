@@ -25,6 +25,10 @@ function defaultLimits({hardware, profile}: Instance, compat: RunRequest['compat
   return isLarge ? profile.defaults.largeDevice : profile.defaults.smallDevice
 }
 
+/** Seats of an engine, as its settings or the server's defaults for the device say. */
+export const seatsOf = (instance: Instance): number =>
+  unlimited(instance.settings.maxNumSeqs ?? defaultLimits(instance, undefined).maxNumSeqs)
+
 /** LLMServingSim writes 0 for no limit. */
 const unlimited = (limit: number): number => (limit === 0 ? Number.MAX_SAFE_INTEGER : limit)
 

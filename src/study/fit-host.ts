@@ -89,6 +89,16 @@ export const hostTerms = {
       host: {...profile.host, synchronousStepNs: us * 1e3},
     })),
   },
+  eagerLayer: {
+    name: 'host.eager_layer_us',
+    unit: 'us',
+    most: 2000,
+    read: ({profile}) => profile.host.eagerLayerNs / 1e3,
+    write: onProfile((profile, us) => ({
+      ...profile,
+      host: {...profile.host, eagerLayerNs: us * 1e3},
+    })),
+  },
   penalty: {
     name: 'sampler.penalty.step_us',
     unit: 'us',

@@ -27,7 +27,8 @@ describe('engine profiles', () => {
     const old = (await loadEngine('vllm-0.11')).profile
     const base = (await loadEngine('vllm-0.15')).profile
     expect(old.defaults).deep.equal({...base.defaults, asyncScheduling: false})
-    expect(old.host).deep.equal(base.host)
+    expect(old.host).deep.equal({...base.host, eagerLayerNs: old.host.eagerLayerNs})
+    expect(base.host.eagerLayerNs).equal(0)
     expect(old.releases).deep.equal(['0.11', '0.12', '0.13'])
   })
 

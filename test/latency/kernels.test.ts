@@ -71,6 +71,29 @@ describe('GEMM', () => {
     expect(us(129, kernel(null))).to.be.closeTo((129 / 128) * us(128), 1)
   })
 
+  it('falls to what the power sustains over a factor of four in work', () => {
+    const precision = precisionOf('denseMlp', {
+      model: llama8b,
+      hardware: {peakTflops: {bf16: 100}} as Hardware,
+    })
+    const base = {computeEfficiency: 1, memoryEfficiency: 1, launchUs: 0, exponent: 30}
+    const coefficients = {...base, sustainedShare: 0.5, sustainedFrom: 2}
+    const kernel = {precision, coefficients, bandwidthGbS: 1e9, multiprocessors: 100}
+    /** Share of the peak in a product of so many 10¹² FLOPs. */
+    const share = (tflop: number, kind = kernel) => {
+      const matrix = {k: 8192, n: (tflop * 1e12) / (2 * 8192 * 8192)}
+      return (tflop * 1e12) / 1e5 / gemmNs(8192, matrix, kind)
+    }
+    expect(share(1)).to.be.closeTo(1, 0.01)
+    expect(share(2)).to.be.closeTo(1, 0.01)
+    expect(share(4)).to.be.closeTo(0.75, 0.01)
+    expect(share(8)).to.be.closeTo(0.5, 0.01)
+    expect(share(80)).to.be.closeTo(0.5, 0.01)
+    // Not measured: from 0.5 to 2.
+    const usual = {...kernel, coefficients: {...base, sustainedShare: 0.5}}
+    expect(share(1, usual as typeof kernel)).to.be.closeTo(0.75, 0.01)
+  })
+
   it('lists the products of a layer, whose weights are those of the model', () => {
     const weights = (tp: number) =>
       layerMatrices(llama8b.groups[0]!, 4096, tp).reduce((sum, {k, n}) => sum + k * n, 0)
@@ -96,11 +119,11 @@ describe('GEMM', () => {
 
 describe('attention', () => {
   const attention: GroupedAttention = llama8b.groups[0]!.attention as GroupedAttention
-  const lawOn = async (name: string) => {
+  const lawOn = async (name: string, shape = attention) => {
     const hardware = await loadHardware(name)
     const chosen = coefficientsFor(hardware, 'measured')
     return attentionLaw(
-      attention,
+      shape,
       {layers: 1, tp: 1, kvElementBytes: 2},
       {
         peakFlopsPerNs: peak16FlopsPerNs(hardware),
@@ -156,6 +179,47 @@ describe('attention', () => {
     // Beside a chunk nothing is split; Hopper splits whatever comes.
     expect(tailOf(law, 16, [[64, 0]])).to.be.above(50)
     expect(tailOf(await lawOn('H100'), 40)).to.be.below(15)
+  })
+
+  // µs per layer as above, with 8 and 1 KV heads; contexts that one tile of a thread block holds.
+  const short: readonly (readonly [string, number, number, number, number])[] = [
+    ['A100', 512, 8, 3, 160],
+    ['A100', 1, 8, 64, 12.9],
+    ['A100', 8, 8, 16, 19.5],
+    ['A100', 8, 1, 16, 12.9],
+    ['L40S', 256, 8, 4, 68],
+    ['H100', 512, 8, 4, 126.5],
+    ['H100', 256, 8, 4, 66],
+    ['B200', 1, 1, 64, 9],
+  ]
+  for (const [name, batch, kvHeads, context, us] of short) {
+    it(`decodes ${batch} × ${context} with ${kvHeads} KV heads on ${name} in about ${us} µs`, async () => {
+      const law = await lawOn(name, {...attention, keyValueHeads: kvHeads})
+      const ns = attentionNs(law, decodes(batch, context))
+      expect(ns / 1000).to.be.within(0.83 * us, 1.17 * us)
+    })
+  }
+
+  it('pays for the second kernel of split contexts, and for copies around grouped heads', () => {
+    const device = {
+      ...{peakFlopsPerNs: 4e5, bandwidthGbS: 1e9, multiprocessors: 100, l2Mb: 50, mixed: null},
+      decode: {
+        ...{launchUs: 10, memoryEfficiency: 1, perSequenceUs: 0, headExponent: 1, sqrtUs: 0},
+        ...{combineUs: 4, regroupUs: 3, blockUs: 0.1},
+      },
+      prefill: {launchUs: 10, computeEfficiency: 0.6, rampTokens: 100},
+    }
+    const us = (batch: number, context: number, shape = attention) => {
+      const law = attentionLaw(shape, {layers: 1, tp: 1, kvElementBytes: 2}, device)
+      return attentionNs(law, decodes(batch, context)) / 1000
+    }
+    // Eight thread blocks of 0.1 µs for each decode; contexts hold the new token too.
+    expect(us(1, 127)).to.be.closeTo(10 + 0.8, 0.06)
+    expect(us(1, 255)).to.be.closeTo(10 + 0.8 + 4, 0.06)
+    expect(us(1, 4095)).to.be.closeTo(10 + 0.8 + 4, 0.06)
+    expect(us(2, 127)).to.be.closeTo(10 + 1.6 + 3, 0.06)
+    expect(us(2, 127, {...attention, keyValueHeads: 1})).to.be.closeTo(10 + 0.2, 0.06)
+    expect(us(2, 127, {...attention, queryHeads: 8})).to.be.closeTo(10 + 1.6, 0.06)
   })
 
   it('pays for tiles that hold nothing when a long chunk runs beside many decodes', async () => {

@@ -11,6 +11,9 @@ import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
 import {allModels, latent, llama8b, llama70b, qwenMoe, windowed} from './models.js'
 import {decodes, shapeOf} from './shapes.js'
 
+const olderHostTerms = hostTermsOf((await loadEngine('vllm-0.11')).profile, 'plain', {
+  ...{isChat: false, isSynchronous: true, maxNumSeqs: 128},
+})
 const defaultHostTerms = hostTermsOf((await loadEngine('vllm-0.19')).profile, 'filtered')
 
 const build = (
@@ -189,6 +192,23 @@ describe('roofline', () => {
     expect(p1.gemm / p4.gemm).to.be.within(3, 4)
     expect(p1.attention / p4.attention).to.be.within(2.5, 4)
     expect(p4.host).to.equal(p1.host)
+  })
+
+  it('waits for the host in steps of more tokens than the largest CUDA graph', async () => {
+    const host = {...olderHostTerms, eagerLayerNs: 500_000}
+    const slow = await on('H100', llama8b, {host})
+    const fast = await on('H100', llama8b, {host: {...host, eagerLayerNs: 0}})
+    const at = (chunk: number) => shapeOf({chunks: [[chunk, 0]], contexts: new Array(50).fill(200)})
+    // 128 seats: graphs of up to 256 tokens, here 206 and 50.
+    expect(slow.stepTime(at(206))).to.equal(fast.stepTime(at(206)))
+    const head = fast.partsOf(at(207)).head
+    expect(slow.stepTime(at(207))).to.be.closeTo(32 * 500_000 + head + 600_000, 2)
+    expect(slow.stepTime(at(207))).to.be.above(fast.stepTime(at(207)) + 3e6)
+    expect(slow.stepTime(at(4000))).to.equal(fast.stepTime(at(4000)))
+    for (const chunk of [206, 207, 4000]) {
+      const sum = Object.values(slow.partsOf(at(chunk))).reduce((all, part) => all + part, 0)
+      expect(sum).to.be.closeTo(slow.stepTime(at(chunk)), 1)
+    }
   })
 
   it('sees no further than a window', async () => {

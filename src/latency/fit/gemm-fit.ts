@@ -195,7 +195,9 @@ const fitBoth = ({
     memoryEfficiency: values[1]!,
     exponent: values[2]!,
     ...(isTiled ? {tileTraffic: at(tiles, values)} : {}),
-    ...(isThrottled ? {sustainedShare: at(sustained, values), sustainedFrom: at(onset, values)} : {}),
+    ...(isThrottled
+      ? {sustainedShare: at(sustained, values), sustainedFrom: at(onset, values)}
+      : {}),
     ...start,
   })
   const launch = launchOf(mostLaunch)

@@ -11,7 +11,13 @@ export type ShortContextTerms = Pick<
   'blockUs' | 'combineUs' | 'regroupUs'
 >
 
-const block: Parameter = {name: 'block', start: 0.03, otherStarts: [0.3, 0.003], least: 1e-4, most: 5}
+const block: Parameter = {
+  name: 'block',
+  start: 0.03,
+  otherStarts: [0.3, 0.003],
+  least: 1e-4,
+  most: 5,
+}
 const combine: Parameter = {name: 'combine', start: 3, least: 0.01, most: 30}
 const regroup: Parameter = {name: 'regroup', start: 3, least: 0.01, most: 30}
 

@@ -133,6 +133,65 @@ describe('fits', () => {
     expect(fit.launchUs).to.be.closeTo(10, 1)
   })
 
+  /** Rows of a device whose thread blocks take 0.03 µs and whose second kernel takes 4. */
+  const rowsOfBlocks = (regroupUs: number): AttentionSample[] =>
+    [1, 2, 4, 16, 64, 256, 512].flatMap((decodes) =>
+      [1, 7, 31, 127, 255, 1023, 4095, 16_383, 65_535].flatMap((context) =>
+        [1, 2, 4, 8].map((kvHeads) => {
+          const read = (decodes * (context + 1) * kvHeads * 512) / 1e6 / 0.9
+          const split = context > 200 ? 4 : 0
+          const copies = decodes > 1 && kvHeads > 1 ? regroupUs : 0
+          return {
+            ...{queryHeads: 32, kvHeads, headDim: 128, window: null, kvElementBytes: 2},
+            ...{prefills: 0, chunk: 0, cached: 0, decodes, context},
+            timeUs: 10 + split + copies + Math.hypot(read, 0.03 * decodes * kvHeads),
+          }
+        }),
+      ),
+    )
+  const withoutCache = {
+    ...{peakFlopsPerNs: 1e6, bandwidthGbS: 1000, l2Mb: null, multiprocessors: null},
+    ...{neverSplits: false, mostCompute: 1, mostMemory: 1, memoryGib: 80},
+  }
+
+  it('find what short contexts cost', () => {
+    const {fit} = fitDecode(rowsOfBlocks(0), {...withoutCache, isUnsplit: false})!
+    expect(fit.blockUs).to.be.closeTo(0.03, 0.004)
+    expect(fit.combineUs).to.be.closeTo(4, 0.6)
+    expect(fit.regroupUs).to.equal(undefined)
+    expect(fit.launchUs).to.be.closeTo(10, 0.6)
+    expect(fit.heldErrorPercent).to.be.below(4)
+  })
+
+  it('tell copies around grouped heads from the rest', () => {
+    const {fit} = fitDecode(rowsOfBlocks(6), {...withoutCache, isUnsplit: true})!
+    expect(fit.regroupUs).to.be.closeTo(6, 0.6)
+    expect(fit.combineUs).to.be.closeTo(4, 1)
+  })
+
+  it('want no more terms where all decodes cost the same to start', () => {
+    const rows = rowsOfBlocks(0).map((row) => ({
+      ...row,
+      timeUs: 10 + (row.decodes * (row.context + 1) * row.kvHeads * 512) / 1e6 / 0.9,
+    }))
+    const {fit} = fitDecode(rows, {...withoutCache, isUnsplit: false})!
+    expect(fit.combineUs).to.equal(undefined)
+    expect(fit.launchUs).to.be.closeTo(10, 0.5)
+  })
+
+  it('search from every start, and take the best', () => {
+    // Valleys a factor of 8.1 apart, the deepest at e^π.
+    const rows = Array.from({length: 20}, () => ({timeUs: 1}))
+    const law = ([value]: readonly number[]) => {
+      const x = Math.log(value!)
+      return () => 2 + Math.cos(3 * x) + 0.05 * (x - Math.PI) ** 2
+    }
+    const parameter = {name: 'value', start: 0.05, least: 1e-3, most: 1e3}
+    expect(fitLaw(rows, law, [parameter])[0]).to.be.below(1)
+    const otherStarts = [3, 20]
+    expect(fitLaw(rows, law, [{...parameter, otherStarts}])[0]).to.be.closeTo(Math.exp(Math.PI), 1)
+  })
+
   it('keep collectives from getting faster with size, whatever the noise', () => {
     const rows: CollectiveSample[] = [256, 4096, 16_384, 65_536, 262_144, 1_048_576].map(
       (bytes, index) => ({
