@@ -70,7 +70,10 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
   },
   ampere: {
     gemm: gemm([0.853, 0.752, 4, 1.82]),
-    decodeAttention: decode([16.6, 0.803, 0.002, 1, 0.08], {fillUs: 15, serialWalkUs: 22.8}),
+    decodeAttention: decode([11, 0.815, 0, 0, 0.08], {
+      ...{fillUs: 10.2, serialWalkUs: 22.9},
+      ...{blockUs: 0.032, combineUs: 4.8, regroupUs: 5.7},
+    }),
     prefillAttention: prefill([9.4, 0.59, 137], {
       ...{perKvTokenUs: 0.78, chunkTokens: 47},
       ...{chunkWalkUs: 18.9, serialWalkUs: 22.8},
@@ -80,14 +83,20 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
   },
   'ampere-consumer': {
     gemm: gemm([0.85, 0.82, 4, 2]),
-    decodeAttention: decode([10.7, 0.92, 0.0143, 0.75, 0.05], {fillUs: 30, serialWalkUs: 47.9}),
+    decodeAttention: decode([8.6, 0.92, 0.006, 1.1, 0.031], {
+      ...{fillUs: 27, serialWalkUs: 47.9},
+      ...{blockUs: 0.025, combineUs: 1.7, regroupUs: 3.2},
+    }),
     prefillAttention: prefill([5.8, 0.8, 366], {serialWalkUs: 47.9}),
     mixedAttention: mixed([0.56, 0.035]),
     moe: gemm([0.5, 0.82, 30, 1]),
   },
   ada: {
     gemm: gemm([0.654, 0.78, 4, 2.07]),
-    decodeAttention: decode([10.8, 0.823, 0.0123, 1.2, 0.036], {fillUs: 5.3, serialWalkUs: 18.1}),
+    decodeAttention: decode([7.3, 0.827, 0.0147, 1.2, 0.053], {
+      ...{fillUs: 1.1, serialWalkUs: 18.1},
+      ...{blockUs: 0.0088, combineUs: 2.5, regroupUs: 2.9},
+    }),
     prefillAttention: prefill([6.5, 0.52, 92], {
       ...{perKvTokenUs: 0.47, chunkTokens: 59},
       ...{chunkWalkUs: 9.8, serialWalkUs: 18.1},
@@ -97,21 +106,30 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
   },
   'ada-consumer': {
     gemm: gemm([0.97, 0.91, 4, 2.6]),
-    decodeAttention: decode([10.7, 0.944, 0.0143, 0.75, 0.05], {fillUs: 30, serialWalkUs: 33}),
+    decodeAttention: decode([8.6, 0.943, 0.006, 1.1, 0.031], {
+      ...{fillUs: 27, serialWalkUs: 33},
+      ...{blockUs: 0.0083, combineUs: 1.7, regroupUs: 3.2},
+    }),
     prefillAttention: prefill([5.8, 0.884, 366], {serialWalkUs: 33}),
     mixedAttention: mixed([0.742, 0.042]),
     moe: gemm([0.6, 0.88, 30, 1]),
   },
   hopper: {
     gemm: gemm([0.803, 0.867, 3.4, 3.8]),
-    decodeAttention: decode([12.2, 0.96, 0.0206, 0.76, 0.035], {fillUs: 4.2}),
+    decodeAttention: decode([11.2, 0.959, 0.019, 0.73, 0.035], {
+      ...{fillUs: 4.5, blockUs: 0.0123, combineUs: 1},
+    }),
     prefillAttention: prefill([12.7, 0.71, 412], {perKvTokenUs: 0.49, chunkWalkUs: 3.9}),
     mixedAttention: null,
     moe: gemm([0.53, 0.86, 41, 1.5]),
   },
   blackwell: {
     gemm: gemm([0.708, 0.805, 2.7, 3]),
-    decodeAttention: decode([9.2, 0.94, 0.0022, 0.78, 0.03], {fillUs: 2.9}),
+    decodeAttention: decode([8.9, 0.942, 0, 0, 0.031], {
+      fillUs: 3.3,
+      blockUs: 0.0102,
+      combineUs: 0.3,
+    }),
     prefillAttention: prefill([10.4, 0.646, 432], {
       ...{perKvTokenUs: 0.3, chunkTokens: 98, chunkWalkUs: 9.1},
     }),
@@ -120,14 +138,17 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
   },
   'blackwell-consumer': {
     gemm: gemm([0.844, 0.945, 4, 2.3]),
-    decodeAttention: decode([12, 0.949, 0.038, 0.7, 0.001], {fillUs: 34, serialWalkUs: 22.5}),
+    decodeAttention: decode([6.7, 0.956, 0.0122, 0.74, 0.039], {
+      ...{fillUs: 29.2, serialWalkUs: 22.5},
+      ...{blockUs: 0.0051, combineUs: 3.4, regroupUs: 3.3},
+    }),
     prefillAttention: prefill([7.2, 0.555, 53], {chunkWalkUs: 15.7, serialWalkUs: 22.5}),
     mixedAttention: mixed([0.48, 0.0128]),
     moe: gemm([0.376, 0.91, 42, 2.4]),
   },
   xe2: {
     gemm: gemm([0.91, 0.92, 20.4, 3.2]),
-    decodeAttention: decode([59.8, 1, 0, 0, 0]),
+    decodeAttention: decode([59.7, 1, 0, 0, 0], {blockUs: 0.054}),
     prefillAttention: prefill([38.6, 0.653, 79], {chunkTokens: 92, chunkWalkUs: 26.4}),
     mixedAttention: null,
     moe: gemm([0.5, 0.9, 80, 1]),
