@@ -14,10 +14,10 @@ import {readKernelTables} from '../catalogue/kernel-tables.js'
 import {bundleSamples, layerTableSamples} from '../catalogue/layer-tables.js'
 import {loadModel} from '../catalogue/models.js'
 import {Problem} from '../errors.js'
-import {fitDecode, fitMixed, fitPrefill} from '../latency/fit/attention-fit.js'
+import {attentionErrorOn, fitDecode, fitMixed, fitPrefill} from '../latency/fit/attention-fit.js'
 import type {AttentionMachine} from '../latency/fit/attention-rows.js'
 import {fitCollective} from '../latency/fit/collective-fit.js'
-import {fitGemm, type GemmDevice} from '../latency/fit/gemm-fit.js'
+import {fitGemm, type GemmDevice, gemmErrorOn} from '../latency/fit/gemm-fit.js'
 import {fitMoe} from '../latency/fit/moe-fit.js'
 import {fitSkew} from '../latency/fit/skew-fit.js'
 import {peak16FlopsPerNs, precisionOfClass} from '../latency/precision.js'
@@ -125,6 +125,7 @@ export const calibrateHardware = (
   const {computeEfficiency: mostCompute = 1, memoryEfficiency: mostMemory = 1} = gemm.bf16 ?? {}
   const attention = fitAttention(hardware, layers, {...sources, mostCompute, mostMemory})
   comparisons.push(...attention.comparisons)
+  if (layers !== tables) comparisons.push(...onTables(hardware, tables, {gemm, ...attention}))
   const collectives = fitCollectives(tables, tablesFrom)
   const named = <T extends object>(fit: T | null): (T & Fit) | null =>
     fit ? {...fit, source: layersFrom} : null
@@ -193,6 +194,9 @@ const fitAttention = (
       : null
   const shares = prefill && fitSkew(skew, {...machine, ...prefill, prefill: prefill.fit, mixed})
   return {
+    machine,
+    /** What predicts all regimes; null where one is missing. */
+    fits: prefill && {decode: prefill.decode, prefill: prefill.fit, mixed},
     decode: decode && {...decode.fit, ...prefill?.decode, ...skewShare(shares?.decode)},
     prefill: prefill?.fit ?? null,
     mixed: mixed && {...mixed, ...skewShare(shares?.mixed)},
@@ -201,6 +205,26 @@ const fitAttention = (
       ...(prefill?.tried ?? []).map((line) => `prefill attention, ${line}`),
     ],
   }
+}
+
+/** How well what was fitted to layer profiles predicts kernel tables of the same device, where both were measured. */
+const onTables = (
+  hardware: Hardware,
+  {gemm, attention}: KernelSamples,
+  fitted: Pick<Kernels, 'gemm'> & Pick<ReturnType<typeof fitAttention>, 'fits' | 'machine'>,
+): string[] => {
+  const {machine, fits} = fitted
+  const device = gemmDevice(hardware, 'bf16')
+  const own = fitted.gemm.bf16
+  const errors = {
+    ...(own && device && {'gemm bf16': gemmErrorOn(gemm, 'bf16', own, device)}),
+    ...(fits && attentionErrorOn(attention, machine, fits)),
+  }
+  return Object.entries(errors)
+    .filter(([, {samples}]) => samples > 0)
+    .map(([term, {samples, meanPercent, biasPercent}]) => {
+      return `${term} of the tables, not fitted: ${samples} rows, ${meanPercent} % (bias ${biasPercent} %)`
+    })
 }
 
 const skewShare = (share: number | null | undefined) =>
