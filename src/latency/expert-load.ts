@@ -25,6 +25,30 @@ export const checkExpertLoad = (load: ExpertLoad | undefined, model: ModelShape)
 }
 
 /**
+ * How often a token picks each expert of the busiest of `ranks` ranks: a few experts of the rank are picked by nearly
+ * all, the others rarely, so that a small batch touches fewer of them than under even routing.
+ */
+export const busiestExperts = (
+  load: Exclude<ExpertLoad, {kind: 'even'}>,
+  {count, perToken, ranks}: {count: number; perToken: number; ranks: number},
+): readonly number[] => {
+  const popularity = popularityOf(load, count)
+  const total = sumOf(popularity)
+  const perRank = count / ranks
+  let busiest: readonly number[] = []
+  for (let rank = 0; rank < ranks; rank++) {
+    const own = popularity.slice(rank * perRank, (rank + 1) * perRank)
+    if (rank === 0 || sumOf(own) > sumOf(busiest)) busiest = own
+  }
+  // No expert is picked twice by one token.
+  return busiest.map((share) =>
+    total === 0 ? perToken / count : Math.min(1, (perToken * share) / total),
+  )
+}
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
+
+/**
  * Work of the busiest of `ranks` ranks, as a multiple of the mean; at least 1. Experts are placed as vLLM places them
  * by default, in order, the same number on each rank. Which experts are popular under a power law is spread over
  * their numbers by a fixed stride, so that no rank has all of them by construction.

@@ -19,17 +19,25 @@ export interface ExpertShare {
   readonly expertRanks: number
   /** Intermediate size on this rank. */
   readonly intermediate: number
+  /** How often a token picks each expert of this rank, where that is not even. */
+  readonly picks?: readonly number[] | undefined
 }
 
-/** Expected number of experts of this rank that at least one of the tokens picks, under even routing. */
+/** Expected number of experts of this rank that at least one of the tokens picks. */
 export const distinctExperts = (tokens: number, share: ExpertShare): number =>
-  (share.count / share.expertRanks) * pickedExperts(tokens, share)
+  share.picks
+    ? share.picks.reduce((sum, pick) => sum + 1 - (1 - pick) ** tokens, 0)
+    : (share.count / share.expertRanks) * pickedExperts(tokens, share)
 
-/** The same as a share of all experts. */
+/** The same as a share of all experts, under even routing. */
 export const pickedExperts = (
   tokens: number,
   {count, perToken}: Pick<ExpertShare, 'count' | 'perToken'>,
 ): number => 1 - (1 - perToken / count) ** tokens
+
+/** Rows that this rank multiplies: one for each token and expert that it picks. */
+const rowsOf = (tokens: number, {picks, perToken, expertRanks}: ExpertShare): number =>
+  picks ? tokens * picks.reduce((sum, pick) => sum + pick, 0) : (tokens * perToken) / expertRanks
 
 /** Time in ns for `tokens` tokens, counted over all ranks that the experts are spread over. */
 export const expertsNs = (
@@ -39,7 +47,7 @@ export const expertsNs = (
 ): number => {
   const {precision, coefficients, bandwidthGbS} = kernel
   const weights = 3 * share.hiddenSize * share.intermediate
-  const rows = (tokens * share.perToken) / share.expertRanks
+  const rows = rowsOf(tokens, share)
   const activations =
     rows * (share.hiddenSize * (precision.activationBytes + 2) + share.intermediate * 6)
   const bytes = distinctExperts(tokens, share) * weights * precision.weightBytes + activations

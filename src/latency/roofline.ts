@@ -23,7 +23,7 @@ import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOf, type Joined, joinedBy} from './collective.js'
 import {elementwiseNs} from './elementwise.js'
 import {type Exchange, exchangeNs} from './exchange.js'
-import {busiestRank, type ExpertLoad} from './expert-load.js'
+import {busiestExperts, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
 import {type HostTerms, samplerNs} from './host.js'
 import {type ExpertShare, expertsNs} from './moe.js'
@@ -251,12 +251,15 @@ const expertTerm = (
   if (!experts) return () => 0
   const {tp, ep} = request.parallelism
   const precision = precisionOf('experts', request)
+  const load = request.expertLoad ?? {kind: 'even'}
   const share: ExpertShare = {
     hiddenSize: request.model.hiddenSize,
     count: experts.count,
     perToken: experts.perToken,
     expertRanks: ep,
     intermediate: experts.intermediate / Math.max(1, tp / ep),
+    // The others wait for the rank whose experts are picked most.
+    ...(load.kind === 'even' ? {} : {picks: busiestExperts(load, {...experts, ranks: ep})}),
   }
   const kernel = {
     precision,
@@ -264,9 +267,7 @@ const expertTerm = (
     bandwidthGbS: request.hardware.bandwidthGbS,
   }
   const members = membersOf(request.parallelism)
-  // The others wait for the rank whose experts are picked most.
-  const busiest = busiestRank(request.expertLoad ?? {kind: 'even'}, experts.count, ep)
-  return (tokens) => expertsNs(tokens * members * busiest, share, kernel)
+  return (tokens) => expertsNs(tokens * members, share, kernel)
 }
 
 /** Collectives of a layer: after attention and after the MLP, and tokens on their way to experts of other members. */
