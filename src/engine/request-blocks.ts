@@ -3,7 +3,7 @@ import type {BlockPool} from './block-pool.js'
 import {empty} from './columns.js'
 import type {DeviceCache, KvBelow} from './kv-below.js'
 import type {PrefixIdentity} from './prefix-identity.js'
-import {type RequestPool, state} from './request-pool.js'
+import {none, type RequestPool, state} from './request-pool.js'
 
 /** What the prefix cache holds of a waiting request. */
 export interface PrefixMatch {
@@ -108,29 +108,48 @@ export class RequestBlocks implements DeviceCache {
     const shared = Math.min(full, requests.shareable[slot]!)
     const entered = requests.entered[slot]!
     if (shared > entered) {
-      requests.pieces[slot] ??= []
-      this.#enter(requests.pieces[slot]!, requests.row[slot]!, {from: entered, to: shared})
+      this.#enter(slot, entered, shared)
       requests.entered[slot] = shared
     }
     this.#pool.replaceOwn(slot, full)
   }
 
   /** Enters the blocks from…to of a request, span by span. */
-  #enter(pieces: number[], row: number, {from, to}: {from: number; to: number}): void {
+  #enter(slot: number, from: number, to: number): void {
     const {index} = this.#pool
     const identity = this.#identity
+    const row = this.#requests.row[slot]!
     let span = identity.spanAt(row, from)
     for (let block = from; block < to; span++) {
       const start = identity.spanStart(row, span)
-      const id = identity.spanId(row, span)
       const low = block - start
       block = Math.min(to, identity.spanEnd(row, span))
       const top = block - start
-      const last = pieces.length - 2
       // Blocks that follow those the request has of the same span stay one piece with them.
-      if (low > 0 && index.extend(pieces[last]!, low, top)) pieces[last + 1] = top
-      else pieces.push(index.enter(id, low, top), top)
+      if (low > 0 && this.#extendLast(slot, low, top)) continue
+      this.#append(slot, index.enter(identity.spanId(row, span), low, top), top)
     }
+  }
+
+  #extendLast(slot: number, low: number, top: number): boolean {
+    const {index} = this.#pool
+    const {piece, pieceEnd, furtherPieces} = this.#requests
+    const further = furtherPieces[slot]
+    const last = further ? further[further.length - 2]! : piece[slot]!
+    if (!index.extend(last, low, top)) return false
+    if (further) further[further.length - 1] = top
+    else pieceEnd[slot] = top
+    return true
+  }
+
+  /** The request holds one piece more, up to `end`. */
+  #append(slot: number, next: number, end: number): void {
+    const {piece, pieceEnd, furtherPieces} = this.#requests
+    if (piece[slot] === none) {
+      piece[slot] = next
+      pieceEnd[slot] = end
+    } else if (furtherPieces[slot]) furtherPieces[slot].push(next, end)
+    else furtherPieces[slot] = [next, end]
   }
 
   /**
@@ -231,10 +250,12 @@ export class RequestBlocks implements DeviceCache {
     this.#matched = -1
     if (match.tokens === 0) return
     const {pieces} = match
-    for (let i = 0; i < pieces.length; i += 2) this.#pool.hold(pieces[i]!, pieces[i + 1]!)
+    for (let i = 0; i < pieces.length; i += 2) {
+      this.#pool.hold(pieces[i]!, pieces[i + 1]!)
+      this.#append(slot, pieces[i]!, pieces[i + 1]!)
+    }
     this.#pool.holdOwn(slot, this.#requests.shareable[slot]!, match.own)
     this.#requests.entered[slot] = match.shared
-    if (pieces.length > 0) this.#requests.pieces[slot] = pieces.slice()
   }
 
   /** Blocks of `tokens` tokens that only the request can find again leave the device: a tier may keep them. */
@@ -282,11 +303,18 @@ export class RequestBlocks implements DeviceCache {
     this.#releasePieces(slot)
   }
 
+  /** Last block first. */
   #releasePieces(slot: number): void {
-    const pieces = this.#requests.pieces[slot]
-    this.#requests.entered[slot] = 0
-    if (!pieces) return
-    for (let i = pieces.length - 2; i >= 0; i -= 2) this.#pool.release(pieces[i]!, pieces[i + 1]!)
-    this.#requests.pieces[slot] = undefined
+    const {entered, piece, pieceEnd, furtherPieces} = this.#requests
+    entered[slot] = 0
+    const first = piece[slot]!
+    if (first === none) return
+    const further = furtherPieces[slot]
+    if (further) {
+      for (let i = further.length - 2; i >= 0; i -= 2) this.#pool.release(further[i]!, further[i + 1]!)
+      furtherPieces[slot] = undefined
+    }
+    this.#pool.release(first, pieceEnd[slot]!)
+    piece[slot] = none
   }
 }

@@ -60,9 +60,13 @@ export class RequestPool {
   spare = new Int32Array(0)
   /** Of a speculating engine: tokens that its latest step brings; 0: it has no drafts yet. */
   promised = new Int32Array(0)
-  /** Its first blocks that are in the prefix index: how many, and in which pieces (piece, block behind it, …). */
+  /** Its first blocks that are in the prefix index: how many, and in which pieces. */
   entered = new Int32Array(0)
-  pieces: (number[] | undefined)[] = []
+  /** The first piece, −1 where there is none, and the block behind it. */
+  piece = new Int32Array(0)
+  pieceEnd = new Int32Array(0)
+  /** Pieces behind the first: piece, block behind it, … Most requests have one piece, and no list. */
+  furtherPieces: (number[] | undefined)[] = []
   /** Blocks whose identity others may share. */
   shareable = new Int32Array(0)
 
@@ -113,6 +117,7 @@ export class RequestPool {
     this.spare[slot] = 0
     this.promised[slot] = 0
     this.entered[slot] = 0
+    this.piece[slot] = none
     this.shareable[slot] = 0
     this.priority[slot] = 0
     this.predicted[slot] = none
@@ -134,7 +139,7 @@ export class RequestPool {
 
   give(slot: number): void {
     this.state[slot] = state.free
-    this.pieces[slot] = undefined
+    if (this.furtherPieces[slot]) this.furtherPieces[slot] = undefined
     this.#free.push(slot)
   }
 
@@ -166,6 +171,7 @@ export class RequestPool {
       if (!ArrayBuffer.isView(column)) continue
       columns[name] = enlarged(column as Column, capacity)
     }
+    for (let slot = from; slot < capacity; slot++) this.furtherPieces.push(undefined)
     for (let slot = capacity - 1; slot >= from; slot--) this.#free.push(slot)
     this.#capacity = capacity
   }

@@ -94,10 +94,10 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'Math.min(index.endOf(piece), Math.min(shared, spanEnd) - start)',
     to: 'index.endOf(piece)',
   },
-  'free order: the first piece of a request goes back first': {
+  'free order: pieces of a request go back in order of blocks': {
     file: blocks,
-    from: 'for (let i = pieces.length - 2; i >= 0; i -= 2)',
-    to: 'for (let i = 0; i < pieces.length; i += 2)',
+    from: 'for (let i = further.length - 2; i >= 0; i -= 2)',
+    to: 'for (let i = 0; i < further.length; i += 2)',
   },
   'free order: own blocks go back before those that are not full': {
     file: pool,

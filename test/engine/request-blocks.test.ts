@@ -24,6 +24,10 @@ interface Setting {
   identity?: PrefixIdentity
 }
 
+/** Pieces of a request in order of blocks: piece, block behind it, … */
+const piecesOf = ({piece, pieceEnd, furtherPieces}: RequestPool, slot: number): number[] =>
+  piece[slot] === -1 ? [] : [piece[slot]!, pieceEnd[slot]!, ...(furtherPieces[slot] ?? [])]
+
 const setUp = ({identity: known = identity, ...rules}: Setting = {}) => {
   const requests = new RequestPool()
   const pool = new BlockPool(20)
@@ -59,12 +63,12 @@ describe('RequestBlocks', () => {
     const {blocks, pool, arrive, requests} = setUp()
     const slot = arrive(0, 30)
     blocks.extend(slot, 0, 7)
-    expect([requests.entered[slot], requests.pieces[slot]!.length]).deep.equal([1, 2])
+    expect([requests.entered[slot], piecesOf(requests, slot).length]).deep.equal([1, 2])
     blocks.extend(slot, 7, 8)
-    const two = requests.pieces[slot]!.slice()
+    const two = piecesOf(requests, slot).slice()
     blocks.extend(slot, 8, 22)
-    expect(requests.pieces[slot]!.slice(0, 4)).deep.equal(two)
-    expect([requests.entered[slot], requests.pieces[slot]!.length]).deep.equal([3, 6])
+    expect(piecesOf(requests, slot).slice(0, 4)).deep.equal(two)
+    expect([requests.entered[slot], piecesOf(requests, slot).length]).deep.equal([3, 6])
     expect(pool.used).equal(6)
   })
 
@@ -147,17 +151,16 @@ describe('RequestBlocks', () => {
   })
 
   describe('where several blocks are a span', () => {
-    const ends = (pieces: readonly number[] | undefined) =>
-      (pieces ?? []).filter((_, i) => i % 2 === 1)
+    const ends = (pieces: readonly number[]) => pieces.filter((_, i) => i % 2 === 1)
 
     it('enters them as one piece of each span, however many steps they took', () => {
       const {blocks, arrive, requests, pool} = setUp({identity: inSpans})
       const slot = arrive(0, 60)
       for (let tokens = 0; tokens < 60; tokens += 3) blocks.extend(slot, tokens, tokens + 3)
       expect(requests.entered[slot]).equal(11)
-      expect(ends(requests.pieces[slot])).deep.equal([4, 4, 3])
+      expect(ends(piecesOf(requests, slot))).deep.equal([4, 4, 3])
       expect([0, 1, 2].map((span) => pool.index.find(100 + span, 0))).deep.equal(
-        requests.pieces[slot]!.filter((_, i) => i % 2 === 0),
+        piecesOf(requests, slot).filter((_, i) => i % 2 === 0),
       )
     })
 
@@ -196,7 +199,7 @@ describe('RequestBlocks', () => {
       const second = arrive(1, 60)
       blocks.adopt(second, blocks.match(second))
       blocks.extend(second, 8, 16)
-      expect(ends(requests.pieces[second])).deep.equal([2, 4])
+      expect(ends(piecesOf(requests, second))).deep.equal([2, 4])
       blocks.leave(second, 16)
       // The first has its two, and the others can be found behind them.
       expect(pool.used).equal(2)
@@ -208,10 +211,10 @@ describe('RequestBlocks', () => {
       const slot = arrive(0, 60)
       blocks.extend(slot, 0, 55)
       blocks.giveBack(slot, 55)
-      expect([pool.used, requests.entered[slot], requests.pieces[slot]]).deep.equal([
+      expect([pool.used, requests.entered[slot], piecesOf(requests, slot)]).deep.equal([
         0,
         0,
-        undefined,
+        [],
       ])
       const match = blocks.match(slot)
       expect(match).include({tokens: 52, shared: 11, own: 2, unheld: 13})

@@ -18,13 +18,13 @@ describe('RequestPool', () => {
       )
     const clean = snapshot()
     for (const column of Object.values(columns)) if (ArrayBuffer.isView(column)) column.fill(77)
-    pool.pieces[slot] = [1, 2]
+    pool.furtherPieces[slot] = [1, 2]
     pool.give(slot)
     expect(pool.state[slot]).equal(state.free)
     expect(pool.take()).equal(slot)
-    expect(pool.pieces[slot]).equal(undefined)
+    expect(pool.furtherPieces[slot]).equal(undefined)
     // The rest is written by who submits, or when it is admitted.
-    const {row, input, total, arrivedAt, arrival, admission, previous, next, seat, ...reset} = clean
+    const {row, input, total, arrivedAt, arrival, admission, previous, next, seat, pieceEnd, ...reset} = clean
     expect(snapshot()).deep.include(reset)
   })
 
