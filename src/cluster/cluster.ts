@@ -8,12 +8,13 @@ import {RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
 import {TierGroups} from '../tiers/tier-groups.js'
 import {Autoscaler} from './autoscaler.js'
-import {DpGroup, type RankGroup} from './dp-group.js'
+import type {RankGroup} from './dp-group.js'
+import {noFrontEnd} from './front-end.js'
 import {HandOffs, type Legs} from './hand-offs.js'
 import {realClock, surroundingsOf} from './idle-clock.js'
 import type {Network} from './network.js'
-import {PolledRanks} from './polled-ranks.js'
-import {noFrontEnd, Replica} from './replica.js'
+import {rankGroups} from './rank-groups.js'
+import {Replica} from './replica.js'
 import type {RequestView, Router} from './router.js'
 import {defaultPort, onePortEach, SharedLinks} from './shared-links.js'
 import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
@@ -32,10 +33,17 @@ export class Cluster {
   readonly requests = new RequestPool()
   readonly replicas: readonly Replica[]
   readonly autoscaler: Autoscaler | undefined
+  /**
+   * Whether requests may be submitted one after the other without `advanceTo` between them: no engine sees who is in
+   * its front end, and what a router looks at is made to happen before it does.
+   */
+  readonly catchesUp: boolean
   /** Replica that holds a slot. */
   readonly instanceOf: number[] = []
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
   readonly #nextAt: Float64Array
+  /** Before when no request leaves each replica, as far as is known; kept where it `catchesUp`. */
+  readonly #holdsUntil: Float64Array
   /** Prompts that ended in the present instant and go on elsewhere. */
   readonly #prefilled: number[] = []
   readonly #config: SimulationConfig
@@ -60,6 +68,7 @@ export class Cluster {
     this.#sink = sink
     this.replicas = config.replicas.map((replica, instance) => this.#build(replica, instance))
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
+    this.#holdsUntil = new Float64Array(this.replicas.length).fill(never)
     this.#isDue = new Uint8Array(this.replicas.length)
     const all = config.replicas.map((_, instance) => instance)
     this.#entrances = all.filter((instance) => config.replicas[instance]!.role !== 'decode')
@@ -68,13 +77,16 @@ export class Cluster {
       this.#network = config.network ?? new SharedLinks(onePortEach(defaultPort))
       this.#handOffs = this.#makeHandOffs(this.#network)
     }
-    this.#groups = this.#makeGroups()
+    this.#groups = rankGroups(config, this.replicas)
     const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
     this.#isTied = isCoupled || this.#handOffs !== undefined || this.#tiers.isShared
     // Replicas that advance together are seen in the middle of an instant; a lone one is not chosen.
     const news = this.#isTied || this.replicas.length === 1 ? 'untold' : 'told'
     this.#views = new Views(this.replicas, config.viewAgeNs ?? 0, news)
     this.autoscaler = config.autoscale && new Autoscaler(config.autoscale, this.replicas)
+    const isSteered = config.gate !== undefined || this.autoscaler !== undefined
+    const isPresent = (config.viewAgeNs ?? 0) === 0 && this.replicas.every((one) => one.hasFrontEnd)
+    this.catchesUp = !this.#isTied && !isSteered && isPresent
     this.#router = this.autoscaler?.routing(config.router) ?? config.router
   }
 
@@ -127,33 +139,21 @@ export class Cluster {
     })
   }
 
-  #makeGroups(): RankGroup[] {
-    const {replicas: configs, clock = realClock} = this.#config
-    const polled = configs.flatMap(({ranks: work, group}, instance) =>
-      work ? [{replica: this.replicas[instance]!, work, group}] : [],
-    )
-    const members = new Map<number, Replica[]>()
-    for (const [instance, {group, ranks}] of configs.entries()) {
-      if (group === undefined || ranks) continue
-      members.set(group, [...(members.get(group) ?? []), this.replicas[instance]!])
-    }
-    return [
-      ...[...members.values()].map((ranks) => new DpGroup(ranks)),
-      ...(polled.length > 0 ? [new PolledRanks(polled, clock)] : []),
-    ]
-  }
-
-  /**
-   * Whether requests may be submitted ahead of their time, in order: where there is nothing to choose and nobody is
-   * turned away by the moment, they wait in the front end like those that are there.
-   */
+  /** Whether an arrival may be submitted after what it comes before: with nothing to choose, it waits in the front end. */
   get takesAhead(): boolean {
-    const {gate} = this.#config
-    if (this.#isTied || gate !== undefined || this.autoscaler !== undefined) return false
-    return this.replicas.length === 1 && this.replicas[0]!.hasFrontEnd
+    return this.replicas.length === 1 && this.catchesUp
   }
 
-  /** A request whose slot is filled arrives. Events before `now` must have happened (`advanceTo(now − 1)`). */
+  /** What the router looks at is brought to the moment before `now`. */
+  #catchUp(request: RequestView, now: Ns): void {
+    const reads = this.#router.reads?.(request) ?? 'everything'
+    if (reads === 'nothing') return
+    const due = reads === 'counts' ? this.#holdsUntil : this.#nextAt
+    for (let instance = 0; instance < due.length; instance++)
+      if (due[instance]! < now) this.#advance(this.replicas[instance]!, now - 1)
+  }
+
+  /** A request whose slot is filled arrives. Events before `now` must have happened, unless the cluster `catchesUp`. */
   submit(slot: number, now: Ns): void {
     this.#views.refresh(now)
     if (!this.#admits(slot, now)) return
@@ -163,6 +163,7 @@ export class Cluster {
       inputTokens: input[slot]!,
       priority: this.requests.priority[slot]!,
     }
+    if (this.catchesUp && this.replicas.length > 1) this.#catchUp(request, now)
     const decode = this.#pick(this.#config.decodeRouter, request, this.#decoders)
     const {handOff} = this.#config
     const stays =
@@ -220,6 +221,7 @@ export class Cluster {
   #look(instance: number): void {
     this.replicas[instance]!.tellNextAt(this.#nextAt)
     this.#views.changed(instance)
+    if (this.catchesUp) this.replicas[instance]!.tellHoldsUntil(this.#holdsUntil)
   }
 
   readonly #touched = (instance: number): void => this.#look(instance)

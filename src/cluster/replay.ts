@@ -65,7 +65,7 @@ export interface Replay extends EnginesAtEnd {
 const never = Number.POSITIVE_INFINITY
 /** How many requests leave between two progress calls. */
 const progressEvery = 1000
-/** Most arrivals that are handed over ahead of their time: enough to pay, few enough for the cache. */
+/** Most arrivals per replica that are handed over ahead of their time: enough to pay, few enough for the cache. */
 const mostAhead = 32
 
 /**
@@ -133,7 +133,7 @@ export class Replayer implements RequestSink {
       if (autoscaler !== undefined && autoscaler.nextAt() <= next) autoscaler.tick(next)
       else {
         this.#deliver(next)
-        if (this.cluster.takesAhead) this.#deliverAhead(until)
+        if (this.cluster.catchesUp) this.#deliverAhead(until)
       }
     }
   }
@@ -142,7 +142,8 @@ export class Replayer implements RequestSink {
   #deliverAhead(until: Ns): void {
     const {arrivals} = this.#workload
     const last = Math.min(until, this.#sampler.nextAt())
-    for (let count = 0; count < mostAhead; count++) {
+    const most = mostAhead * this.cluster.replicas.length
+    for (let count = 0; count < most; count++) {
       const at = arrivals.nextAt()
       if (at > last || at >= this.#cancels.nextAt()) return
       this.#submit(arrivals.take(), at)

@@ -11,20 +11,9 @@ import {BusySpans} from '../stats/busy-spans.js'
 import type {EngineTiers} from '../tiers/engine-tiers.js'
 import {type AdapterConfig, AdapterSlots, withAdapters} from './adapter-slots.js'
 import {EnteringQueue} from './entering-queue.js'
+import type {FrontEnd} from './front-end.js'
 import type {ClockHooks, Surroundings} from './idle-clock.js'
 import {OneStage, StageClock} from './stage-clock.js'
-
-/** What a request passes before and after the engine. */
-export interface FrontEnd {
-  /** Constant delay before the engine sees a request: HTTP, template, hand-over between processes. */
-  readonly delayNs: Ns
-  /** One request at a time, per prompt token: the tokenizer. */
-  readonly perTokenNs: Ns
-  /** From the end of a batch until the client has the token. */
-  readonly afterNs: Ns
-}
-
-export const noFrontEnd: FrontEnd = {delayNs: 0, perTokenNs: 0, afterNs: 0}
 
 /** One executed batch, as `--steps` shows it. Read it at once, the shape is reused. */
 export interface StepRecord {
@@ -84,6 +73,8 @@ export class Replica implements EngineView {
   /** Requests that will come once another engine has run their prompts. */
   expected = 0
   readonly #entering = new EnteringQueue()
+  /** Requests in the front end that the engine will turn away. */
+  #refusals = 0
   #tokenizerFreeAt: Ns = 0
   /** When to plan although no batch ends: an idle engine has work. */
   #planAt: Ns = never
@@ -164,6 +155,15 @@ export class Replica implements EngineView {
     if (tiers) all[instance] = Math.min(all[instance]!, tiers.nextLoadAt)
   }
 
+  /**
+   * Writes the first moment at which it may hold a request less (`running + waiting`). It can be later than `nextAt`:
+   * as long as batches run in which nobody finishes, others that arrive change nothing about that.
+   */
+  tellHoldsUntil(all: Float64Array): void {
+    if (!this.#isPlain || this.#refusals > 0 || this.engine.inFlight === 0) this.tellNextAt(all)
+    else this.engine.tellFirstLeave(all, this.instance)
+  }
+
   /** When the next request reaches the engine: out of the front end, or as its adapter, or KV from a tier, is loaded. */
   get #entersAt(): Ns {
     let at = this.#entering.nextAt()
@@ -188,6 +188,7 @@ export class Replica implements EngineView {
       Math.max(now, this.#tokenizerFreeAt) + Math.round(perTokenNs * this.#requests.input[slot]!)
     this.#tokenizerFreeAt = tokenized
     this.#entering.push(slot, tokenized + delayNs)
+    if (this.engine.refusal(this.#requests.total[slot]!) !== undefined) this.#refusals++
   }
 
   /** Requests that leave the front end by `now` reach the engine. */
@@ -209,6 +210,7 @@ export class Replica implements EngineView {
     const refusal = this.engine.enqueue(slot)
     if (refusal !== undefined) {
       this.adapters?.leave(slot, now)
+      if (this.#refusals > 0) this.#refusals--
       onRejected(slot, now, refusal.message)
       return
     }
@@ -372,13 +374,8 @@ export class Replica implements EngineView {
   /** A pass of its group runs from `start` to `end`: with its batch, or, if it has none, in one of its places. */
   join(start: Ns, end: Ns): void {
     const batch = this.pending
-    this.busy.mark(start, true)
-    this.busy.mark(end, false)
-    if (batch === undefined) {
-      this.#dummyEnds.push(end)
-      return
-    }
-    this.#timed(batch, start, end)
+    this.ran(batch, start, end)
+    if (batch === undefined) this.#dummyEnds.push(end)
   }
 
   #show(batch: Batch, onStep: (step: StepRecord) => void): void {

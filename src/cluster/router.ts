@@ -12,7 +12,14 @@ export interface Router {
   readonly name: string
   /** Index of the engine, 0 … engines.length − 1. */
   pick(request: RequestView, engines: readonly EngineView[]): number
+  /**
+   * What the pick depends on: nothing of the engines, how many requests each of them has (`running + waiting`), or, as
+   * when this is absent, anything. An engine that nobody looks at need not be up to date.
+   */
+  reads?(request: RequestView): 'nothing' | 'counts' | 'everything'
 }
+
+const readsNothing = (): 'nothing' => 'nothing'
 
 /** What routers may ask about the trace, and what they roll dice with. */
 export interface RouterSeams {
@@ -74,10 +81,11 @@ const boundedLoad = 1.25
  * Rendezvous hashing with bounded loads: each key has its own order of engines, and takes the first one that is not
  * loaded far above the mean (Mirrokni and others, 2016; as prefix hashing in KubeAI).
  */
-function byKey(keyOf: (request: RequestView) => number | undefined): Pick<Router, 'pick'> {
+function byKey(keyOf: (request: RequestView) => number | undefined): Omit<Router, 'name'> {
   const otherwise = least(load)
   let loads = new Int32Array(0)
   return {
+    reads: (request) => (keyOf(request) === undefined ? 'everything' : 'counts'),
     pick(request, engines) {
       const key = keyOf(request)
       if (key === undefined) return otherwise.pick(request, engines)
@@ -139,6 +147,7 @@ export const routers: Readonly<Record<string, (seams?: RouterSeams) => Router>> 
     let next = 0
     return {
       name: 'round-robin',
+      reads: readsNothing,
       pick(_request, engines) {
         const at = next % engines.length
         next = at + 1
@@ -148,7 +157,11 @@ export const routers: Readonly<Record<string, (seams?: RouterSeams) => Router>> 
   },
   random: ({seed} = plainSeams) => {
     const random = new Random(seed)
-    return {name: 'random', pick: (_request, engines) => random.below(engines.length)}
+    return {
+      name: 'random',
+      reads: readsNothing,
+      pick: (_request, engines) => random.below(engines.length),
+    }
   },
   'least-kv': () => ({name: 'least-kv', ...least(usedBlocks)}),
   'power-of-two': (seams = plainSeams) => ({name: 'power-of-two', ...powerOfTwo(seams)}),

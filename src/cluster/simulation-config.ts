@@ -7,11 +7,12 @@ import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js
 import type {TieredKv} from '../tiers/tier-groups.js'
 import type {AdapterConfig} from './adapter-slots.js'
 import type {AutoscaleConfig} from './autoscaler.js'
+import type {FrontEnd} from './front-end.js'
 import type {Gate} from './gate.js'
 import type {HandOffRules} from './hand-offs.js'
 import type {ClockHooks} from './idle-clock.js'
 import type {Network} from './network.js'
-import type {FrontEnd, StepRecord} from './replica.js'
+import type {StepRecord} from './replica.js'
 import type {Router} from './router.js'
 
 /** Told of every request that leaves; its slot may be read during the call and is recycled after it. */

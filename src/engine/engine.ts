@@ -1,10 +1,7 @@
 /**
- * One replica of vLLM V1 as docs/scheduler.md has it: what is in the next batch, and who gets tokens when it
- * ends. It is handed the time and never asks for it; how long a batch takes is not its business.
- *
- * Work per step is O(1 + joins + leaves + chunks + preemptions + shared blocks filled): decodes live in a
- * cohort (cohort.ts) and blocks in runs (block-pool.ts). Only a plan that runs out of budget or blocks walks
- * the running requests (walk.ts), over the same state. Phase A of a plan is in running-plan.ts, phase B in admission.ts.
+ * One replica of vLLM V1 as docs/scheduler.md has it: what is in the next batch, and who gets tokens when it ends. It is
+ * handed the time; how long a batch takes is not its business. Work per step is O(1 + joins + leaves + chunks +
+ * preemptions + shared blocks filled). Only a plan that runs out of budget or blocks walks the running requests.
  */
 import type {BatchShape, Ns} from '../latency/step-time.js'
 import {Admission} from './admission.js'
@@ -118,6 +115,11 @@ export class Engine implements EngineView {
     return this.#pipeline.oldest
   }
 
+  /** Writes the first moment at which a request may leave (see Pipeline). There must be a batch. */
+  tellFirstLeave(times: Float64Array, at: number): void {
+    this.#pipeline.tellFirstLeave(times, at)
+  }
+
   /** The batch planned last. There must be one. */
   get newest(): Batch {
     return this.#pipeline.newest!
@@ -197,9 +199,8 @@ export class Engine implements EngineView {
 
   /** The batch that was just planned gets its times. Time in which it overlaps the one before counts for that one. */
   time(now: Ns, clock: BatchClock): void {
-    const batch = this.#pipeline.newest!
-    clock.add(batch, now)
-    this.spend(batch)
+    clock.add(this.#pipeline.newest!, now)
+    this.spend(this.#pipeline.newest!)
   }
 
   /** A batch whose start and end are known is accounted for. */
@@ -290,9 +291,8 @@ export class Engine implements EngineView {
   }
 
   /**
-   * Skips ahead: while every step is the one before of its lane with contexts one longer (nobody finishes, nobody can
-   * be admitted, blocks suffice), ends batches, plans and times the next, up to and including those that end at
-   * `until`. The arithmetic is that of `plan` and `complete`, step by step.
+   * Skips ahead: while every step is the one before of its lane with contexts one longer, ends batches, plans and times
+   * the next, up to and including those that end at `until`. The arithmetic is that of `plan` and `complete`.
    */
   runDecodes(until: Ns, clock: BatchClock): void {
     if (this.#pipeline.oldest.end > until) return

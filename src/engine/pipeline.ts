@@ -24,6 +24,17 @@ export class Pipeline {
     return this.sequence - this.batches.length
   }
 
+  /**
+   * Writes the first moment at which a request may leave by what is planned: the end of the first batch that holds a
+   * last token, else of the newest: batches to come end later. There must be one.
+   */
+  tellFirstLeave(times: Float64Array, at: number): void {
+    const {batches} = this
+    let i = 0
+    while (i < batches.length - 1 && batches[i]!.finishing.length === 0) i++
+    times[at] = batches[i]!.end
+  }
+
   /** The oldest batch ends and takes its place behind the newest, as it was: it is the next one once it is numbered. */
   rotate(): Batch {
     const {batches} = this

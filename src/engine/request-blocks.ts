@@ -311,7 +311,8 @@ export class RequestBlocks implements DeviceCache {
     if (first === none) return
     const further = furtherPieces[slot]
     if (further) {
-      for (let i = further.length - 2; i >= 0; i -= 2) this.#pool.release(further[i]!, further[i + 1]!)
+      for (let i = further.length - 2; i >= 0; i -= 2)
+        this.#pool.release(further[i]!, further[i + 1]!)
       furtherPieces[slot] = undefined
     }
     this.#pool.release(first, pieceEnd[slot]!)

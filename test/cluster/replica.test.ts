@@ -1,7 +1,8 @@
 /** One engine in time: when it looks for work, when its batches start and end. */
 import {expect} from 'chai'
+import {noFrontEnd} from '#llmsim/cluster/front-end.js'
 import {type ClockHooks, realClock, type Surroundings} from '#llmsim/cluster/idle-clock.js'
-import {noFrontEnd, Replica, type StepRecord} from '#llmsim/cluster/replica.js'
+import {Replica, type StepRecord} from '#llmsim/cluster/replica.js'
 import {Engine} from '#llmsim/engine/engine.js'
 import {RequestPool} from '#llmsim/engine/request-pool.js'
 import type {NodeEnds} from '#llmsim/latency/step-time.js'

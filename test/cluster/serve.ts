@@ -1,7 +1,8 @@
 /** Whole runs small enough for a pencil: rows, a few settings, everything else at rest. Times in ns. */
 import type {ReplicaConfig, SimulationConfig} from '#llmsim/cluster/cluster.js'
+import type {FrontEnd} from '#llmsim/cluster/front-end.js'
 import {type Replay, replay} from '#llmsim/cluster/replay.js'
-import type {FrontEnd, StepRecord} from '#llmsim/cluster/replica.js'
+import type {StepRecord} from '#llmsim/cluster/replica.js'
 import {routers} from '#llmsim/cluster/router.js'
 import type {Workload} from '#llmsim/cluster/workload.js'
 import type {EngineConfig} from '#llmsim/engine/engine-config.js'

@@ -211,11 +211,7 @@ describe('RequestBlocks', () => {
       const slot = arrive(0, 60)
       blocks.extend(slot, 0, 55)
       blocks.giveBack(slot, 55)
-      expect([pool.used, requests.entered[slot], piecesOf(requests, slot)]).deep.equal([
-        0,
-        0,
-        [],
-      ])
+      expect([pool.used, requests.entered[slot], piecesOf(requests, slot)]).deep.equal([0, 0, []])
       const match = blocks.match(slot)
       expect(match).include({tokens: 52, shared: 11, own: 2, unheld: 13})
       blocks.adopt(slot, match)

@@ -24,7 +24,19 @@ describe('RequestPool', () => {
     expect(pool.take()).equal(slot)
     expect(pool.furtherPieces[slot]).equal(undefined)
     // The rest is written by who submits, or when it is admitted.
-    const {row, input, total, arrivedAt, arrival, admission, previous, next, seat, pieceEnd, ...reset} = clean
+    const {
+      row,
+      input,
+      total,
+      arrivedAt,
+      arrival,
+      admission,
+      previous,
+      next,
+      seat,
+      pieceEnd,
+      ...reset
+    } = clean
     expect(snapshot()).deep.include(reset)
   })
 
