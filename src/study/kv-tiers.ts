@@ -42,9 +42,6 @@ const rates: Readonly<Record<TierKind, {read: number; write: number; latencyUs: 
   nvme: {read: 6.5, write: 3.5, latencyUs: 100},
 }
 
-/** What may wait to be written, unless told: 2^30 bytes, the size of a generous staging buffer. */
-const defaultPendingBytes = 2 ** 30
-
 /** An engine as far as its tiers are concerned. */
 export interface TierPlace {
   readonly instance: Instance
@@ -74,10 +71,7 @@ export function tieredKvOf(places: readonly TierPlace[]): (TieredKv | undefined)
         pool: poolOf(tier, at),
         blocks: blocksOf(tier, blockBytes, config),
         write: tier.write,
-        maxPending: Math.max(
-          1,
-          Math.floor((tier.pendingBytes ?? defaultPendingBytes) / blockBytes),
-        ),
+        maxPending: pendingOf(tier, blockBytes, config),
       })),
     }
   })
@@ -129,6 +123,16 @@ function blocksOf(tier: TierRequest, blockBytes: number, {blockSize}: EngineConf
     `--kv-offload: ${tier.kind} has ${sizeText(tier.bytes)}, but one block of ${blockSize} tokens takes ${sizeText(blockBytes)}.`,
     {suggestions: ['--kv-offload cpu:64GiB']},
   )
+}
+
+/** Unless told, what one admission may take from the device at once: the blocks of the longest request. */
+function pendingOf(
+  {pendingBytes}: TierRequest,
+  blockBytes: number,
+  {maxModelLen, blockSize}: EngineConfig,
+): number {
+  if (pendingBytes === undefined) return Math.ceil(maxModelLen / blockSize)
+  return Math.max(1, Math.floor(pendingBytes / blockBytes))
 }
 
 /** Bytes as a user would write them. */
