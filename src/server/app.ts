@@ -1,11 +1,18 @@
 /** The port itself: what every request passes whatever it asks for, and what every error looks like. */
 import {createHash, randomUUID, timingSafeEqual} from 'node:crypto'
-import {STATUS_CODES} from 'node:http'
+import {type ServerOptions, STATUS_CODES} from 'node:http'
 import type {Socket} from 'node:net'
 import fastify, {type FastifyError, type FastifyInstance, type FastifyRequest} from 'fastify'
 import {ApiError} from './api-error.js'
 import {sendError, ttftHeader} from './http-sink.js'
-import {parseBody} from './json-body.js'
+import {bodyTooLarge, createIntake, type Intake, readBody} from './intake.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** When the last byte of its body was there, on the model's clock. */
+    receivedAt: number
+  }
+}
 
 export interface AppOptions {
   /** Without one everybody is let in. */
@@ -14,6 +21,7 @@ export interface AppOptions {
   /** How long a client may take to send headers, and a whole request. */
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
+  readonly intake: Intake
   /** Told of faults of ours: a sentence and a stack. */
   readonly onBug: (error: Error) => void
 }
@@ -30,25 +38,23 @@ const guarded = /^\/(v1|tokenize|detokenize)(\/|\?|$)/
 export function createApp(options: AppOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: options.bodyLimit,
-    requestTimeout: options.requestTimeoutMs,
-    keepAliveTimeout: 75_000,
-    http: {
-      headersTimeout: options.headersTimeoutMs,
-      connectionsCheckingInterval: Math.min(5000, options.headersTimeoutMs),
-      maxHeaderSize: 16 * 1024,
-    },
+    serverFactory: (handle) => createIntake(serverOptions(options), handle, options.intake),
     forceCloseConnections: 'idle',
     exposeHeadRoutes: true,
     clientErrorHandler: brokenRequest,
     frameworkErrors: (error, _request, reply) => sendError(reply, translated(error)),
   })
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', {parseAs: 'buffer'}, (_request, body, done) => {
-    try {
-      done(null, parseBody(body as Buffer))
-    } catch (error) {
-      done(error as Error)
-    }
+  app.decorateRequest('receivedAt', 0)
+  app.addContentTypeParser('application/json', (request, message, done) => {
+    readBody(message, {limit: options.bodyLimit, now: options.intake.now}, (error, body) => {
+      if (body === undefined) {
+        done(error!)
+        return
+      }
+      request.receivedAt = body.at
+      done(null, body.bytes)
+    })
   })
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', requestId(request))
@@ -76,6 +82,14 @@ export function createApp(options: AppOptions): FastifyInstance {
   })
   return app
 }
+
+const serverOptions = ({headersTimeoutMs, requestTimeoutMs}: AppOptions): ServerOptions => ({
+  headersTimeout: headersTimeoutMs,
+  requestTimeout: requestTimeoutMs,
+  connectionsCheckingInterval: Math.min(5000, headersTimeoutMs),
+  maxHeaderSize: 16 * 1024,
+  keepAliveTimeout: 75_000,
+})
 
 /** The client's own id where it sent a usable one. */
 function requestId({headers}: FastifyRequest): string {
@@ -137,10 +151,7 @@ function translated(error: FastifyError | ApiError): ApiError {
   if (error instanceof ApiError) return error
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new ApiError(413, 'The body is too large.', {
-        code: 'request_too_large',
-        headers: {connection: 'close'},
-      })
+      return bodyTooLarge()
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
     case 'FST_ERR_CTP_EMPTY_TYPE':
       return new ApiError(

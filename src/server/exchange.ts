@@ -2,7 +2,7 @@
  * One request on its way through the port: its answers are asked of the engines, written as their tokens come, and
  * recorded before the client gets the last byte.
  */
-import {blockTokens, idsOfTokens, idToHex} from '../trace/block-ids.js'
+import {blockTokens, idsOfTokens, idsToHex} from '../trace/block-ids.js'
 import type {RecordedRow} from '../trace/recording.js'
 import {ApiError} from './api-error.js'
 import type {LiveObserver, ServedTimes, Ticket} from './backend.js'
@@ -130,7 +130,7 @@ export class Exchange {
       session: turn && `s${turn.session}`,
       turn: turn?.turn,
       priority,
-      blockHashes: ids.map(idToHex).join(' '),
+      blockHashes: idsToHex(ids),
       cancelledAt: undefined,
       endpoint,
       mode,

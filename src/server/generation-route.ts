@@ -1,9 +1,11 @@
 /** From a body to a running exchange: the same way for every endpoint that generates. */
+import type {ServerResponse} from 'node:http'
 import type {FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {ApiError} from './api-error.js'
 import {Exchange} from './exchange.js'
 import type {FairQueue} from './fair-queue.js'
 import {HttpSink, type StreamFlusher, sendError} from './http-sink.js'
+import {parseBody} from './json-body.js'
 import type {Plan} from './plan.js'
 import type {Serving} from './serving.js'
 
@@ -27,22 +29,18 @@ export function addGeneration(
   app.post(path, (request, reply) => generate({request, reply}, makePlan, parts))
 }
 
-export function generate(call: Call, makePlan: MakePlan, parts: GenerationParts): void {
-  const {raw} = call.reply
-  const receivedAt = parts.serving.backend.now()
-  parts.serving.enter()
-  // Emitted once, after the last byte or when the client is gone.
-  raw.once('close', () => parts.serving.leave())
-  parts.queue.add(() => {
+function generate(call: Call, makePlan: MakePlan, parts: GenerationParts): void {
+  const visit = enter(call.reply.raw, parts.serving)
+  parts.queue.goOn(() => {
     try {
       parts.serving.admit()
-      const plan = makePlan(call.request.body)
+      const plan = makePlan(parseBody(call.request.body))
       if (!(plan instanceof Promise)) {
-        begin(plan, {...call, receivedAt}, parts)
+        begin(plan, {...call, visit}, parts)
         return
       }
       plan
-        .then((ready) => begin(ready, {...call, receivedAt}, parts))
+        .then((ready) => begin(ready, {...call, visit}, parts))
         .catch((error) => refuse(call.reply, error, parts))
     } catch (error) {
       refuse(call.reply, error, parts)
@@ -50,24 +48,42 @@ export function generate(call: Call, makePlan: MakePlan, parts: GenerationParts)
   })
 }
 
-export interface Call {
+interface Call {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
 }
 
+/** What a client is here for, as long as it is. */
+interface Visit {
+  exchange: Exchange | undefined
+}
+
+/**
+ * Ends after the last byte, or when the client is gone. A response has grown old by the time it is answered, and what
+ * old objects refer to is copied along by the garbage collector even when they are dead: so it lets go of the rest.
+ */
+function enter(raw: ServerResponse, serving: Serving): Visit {
+  const visit: Visit = {exchange: undefined}
+  serving.enter()
+  raw.once('close', () => {
+    const {exchange} = visit
+    visit.exchange = undefined
+    if (!raw.writableFinished) exchange?.gone()
+    serving.leave()
+  })
+  return visit
+}
+
 function begin(
   plan: Plan,
-  {reply, receivedAt}: Call & {readonly receivedAt: number},
+  {request: {receivedAt}, reply, visit}: Call & {readonly visit: Visit},
   {serving, flusher}: GenerationParts,
 ): void {
   const {raw} = reply
   // It may have left while its text was being counted.
   if (raw.destroyed || raw.closed) return
-  const exchange = new Exchange({serving, receivedAt}, plan, new HttpSink(reply, flusher))
-  raw.once('close', () => {
-    if (!raw.writableFinished) exchange.gone()
-  })
-  exchange.begin()
+  visit.exchange = new Exchange({serving, receivedAt}, plan, new HttpSink(reply, flusher))
+  visit.exchange.begin()
 }
 
 function refuse(reply: FastifyReply, error: unknown, {onBug}: GenerationParts): void {

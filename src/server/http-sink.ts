@@ -15,12 +15,9 @@ const eventHeaders = {
 /** A client that reads so much slower than its answer comes is given up, before it fills our memory. */
 const mostUnread = 16 * 1024 * 1024
 
-/** What one turn of the event loop spends on writing, ms; between two of them requests are read. */
-const writingMs = 1
-
 /** Pieces of all streams: what a stream got in one turn of the event loop is one write of a later one. */
 export class StreamFlusher {
-  readonly #queue = new FairQueue(writingMs)
+  readonly #queue = new FairQueue()
 
   add(sink: HttpSink): void {
     this.#queue.add(sink.flush)

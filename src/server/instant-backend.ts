@@ -44,7 +44,7 @@ export class InstantBackend implements Backend {
     const times = timesOf(arrivedAt, request.outputTokens)
     this.#inFlight++
     let isOpen = true
-    this.#queue.add(() => {
+    this.#queue.goOn(() => {
       if (!isOpen) return
       isOpen = false
       this.#inFlight--

@@ -4,8 +4,12 @@ import {parseJson} from '../catalogue/json-text.js'
 import {Problem} from '../errors.js'
 import {ApiError} from './api-error.js'
 
+const empty = 'The body is empty; it must be a JSON object.'
+
 /** @throws ApiError 400 */
-export function parseBody(bytes: Buffer): unknown {
+export function parseBody(bytes: unknown): unknown {
+  if (!Buffer.isBuffer(bytes) || bytes.length === 0)
+    throw new ApiError(400, empty, {code: 'invalid_json'})
   if (!isUtf8(bytes)) {
     throw new ApiError(400, 'The body is not valid UTF-8.', {code: 'invalid_encoding'})
   }
@@ -25,7 +29,7 @@ export function parseBody(bytes: Buffer): unknown {
 }
 
 function whyNotJson(text: string): string {
-  if (text.trim() === '') return 'The body is empty; it must be a JSON object.'
+  if (text.trim() === '') return empty
   try {
     parseJson(text, 'body', 'TRACE_BAD_VALUE')
   } catch (error) {

@@ -52,7 +52,7 @@ export interface PortOptions {
   readonly version: string
   /** What /status says of the configuration. */
   readonly about: {readonly [field: string]: unknown}
-  readonly limits?: Partial<Omit<AppOptions, 'apiKey' | 'onBug'>>
+  readonly limits?: Partial<Omit<AppOptions, 'apiKey' | 'intake' | 'onBug'>>
   /** One sentence for whoever watches the server. */
   readonly onLog: (line: string) => void
 }
@@ -102,7 +102,8 @@ export async function openPort(options: PortOptions): Promise<Port> {
     faults: options.faults,
   })
   const onBug = (error: Error) => options.onLog(`bug: ${error.stack ?? error.message}`)
-  const app = createApp({apiKey: options.apiKey, onBug, ...appDefaults, ...options.limits})
+  const intake = {queue, now: () => serving.backend.now()}
+  const app = createApp({apiKey: options.apiKey, intake, onBug, ...appDefaults, ...options.limits})
   const parts = {serving, flusher: new StreamFlusher(), queue, onBug}
   if (proxy === undefined) addRoutes(app, {options, answering, parts})
   else addProxy(app, {...proxy, serving, answering})

@@ -2,12 +2,13 @@
 import type {FastifyInstance} from 'fastify'
 import type {Answering} from './answering.js'
 import {ApiError} from './api-error.js'
+import {parseBody} from './json-body.js'
 import {parseDetokenize, parseTokenize} from './requests/tokenization.js'
 
 export function addTokenizer(app: FastifyInstance, answering: Answering): void {
   const {tokenizer} = answering.tokens
   app.post('/tokenize', async ({body}) => {
-    const {model, prompt, tools, wantsStrings} = parseTokenize(body)
+    const {model, prompt, tools, wantsStrings} = parseTokenize(parseBody(body))
     if (model !== undefined) answering.models.check(model)
     const tokens = Array.from(await answering.idsOf(prompt, tools))
     return {
@@ -18,7 +19,7 @@ export function addTokenizer(app: FastifyInstance, answering: Answering): void {
     }
   })
   app.post('/detokenize', ({body}) => {
-    const {model, tokens} = parseDetokenize(body)
+    const {model, tokens} = parseDetokenize(parseBody(body))
     if (model !== undefined) answering.models.check(model)
     const prompt = tokenizer.decode(tokens)
     if (prompt !== undefined) return {prompt}

@@ -106,6 +106,27 @@ export function idToHex(id: number): string {
   return id.toString(16).padStart(16, '0')
 }
 
+const digits = Buffer.from('0123456789abcdef', 'latin1')
+const blank = 32
+
+/** Writes `value` as 8 digits from `at` on. */
+function writeHex(bytes: Buffer, value: number, at: number): void {
+  for (let i = 7, rest = value; i >= 0; i--, rest >>>= 4) bytes[at + i] = digits[rest & 15]!
+}
+
+/** Hexadecimal of ids, with a blank between two. */
+export function idsToHex(ids: ArrayLike<number>): string {
+  const each = 17
+  const bytes = Buffer.allocUnsafe(ids.length * each)
+  for (let k = 0; k < ids.length; k++) {
+    const id = ids[k]!
+    writeHex(bytes, Math.floor(id / two32), k * each)
+    writeHex(bytes, id >>> 0, k * each + 8)
+    bytes[k * each + 16] = blank
+  }
+  return bytes.toString('latin1', 0, Math.max(0, bytes.length - 1))
+}
+
 /** The id of a 64-bit hash in hexadecimal (1 to 16 digits). Hashes below 2^53 stand for themselves. */
 export function idOfHex(hex: string): number {
   const high = hex.length > 8 ? Number.parseInt(hex.slice(0, -8), 16) : 0

@@ -6,6 +6,7 @@ import {
   idOfHex,
   idsOfGroups,
   idsOfTokens,
+  idsToHex,
   idToHex,
   nameId,
 } from '#llmsim/trace/block-ids.js'
@@ -53,6 +54,14 @@ describe('block ids', () => {
     expect(chainId(0, [1, 2], 0, 2)).not.equal(chainId(0, [2, 1], 0, 2))
     expect(chainId(1, [1, 2], 0, 2)).not.equal(chainId(2 ** 40 + 1, [1, 2], 0, 2))
     expect(nameId('ab')).not.equal(nameId('ba'))
+  })
+
+  it('are written side by side as each alone', () => {
+    fc.assert(
+      fc.property(fc.array(fc.maxSafeNat(), {maxLength: 20}), (ids) => {
+        expect(idsToHex(ids)).equal(ids.map(idToHex).join(' '))
+      }),
+    )
   })
 
   it('survive hexadecimal, and take 64-bit hashes', () => {

@@ -1,5 +1,5 @@
 /** The rows of a recording that a proxied request becomes: one for each choice of its answer. */
-import {blockTokens, idsOfTokens, idToHex} from '../../trace/block-ids.js'
+import {blockTokens, idsOfTokens, idsToHex} from '../../trace/block-ids.js'
 import type {RecordedRow, RecordedStatus} from '../../trace/recording.js'
 import type {Sessions} from '../sessions.js'
 import type {PromptTokens} from '../tokens/prompt-tokens.js'
@@ -137,7 +137,7 @@ function identityOf(
   const inPrompt = Math.floor(prompt.length / blockTokens)
   const turn = isChat ? sessions?.turnOf(ids.slice(0, inPrompt), ids) : undefined
   return {
-    blockHashes: ids.map(idToHex).join(' '),
+    blockHashes: idsToHex(ids),
     session: turn && `s${turn.session}`,
     turn: turn?.turn,
   }
