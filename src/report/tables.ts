@@ -152,7 +152,7 @@ function tierFacts({loads, mean_load_ms, tiers}: TierUse): (readonly [string, st
     const dropped = dropped_blocks > 0 ? `, ${count(dropped_blocks)} dropped` : ''
     const moved = `${counted(loaded_blocks, 'block')} loaded, ${count(written_blocks)} written${dropped}`
     return [
-      `KV tier ${tier}`,
+      `KV in ${tier}`,
       `hits ${share(hit_rate)} of prompt tokens; ${moved}; at most ${share(peak_usage)} full`,
     ]
   })

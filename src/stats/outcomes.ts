@@ -84,6 +84,7 @@ export interface EngineTotals {
         /** Between the devices and their host. */
         readonly linkBytes: number
         readonly tiers: readonly {
+          readonly name: string
           readonly hitTokens: number
           readonly loadedBlocks: number
           readonly writtenBlocks: number

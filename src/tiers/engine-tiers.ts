@@ -47,6 +47,7 @@ interface TierUse {
 
 /** The same at the end of a run. */
 export interface TierTotals extends TierUse {
+  readonly name: string
   readonly droppedBlocks: number
   /** Room of the pool, the most that it held, and what it holds at the end. */
   readonly blocks: number
@@ -112,6 +113,7 @@ export class EngineTiers implements KvBelow {
   get totals(): TierTotals[] {
     return this.uses.map((use, tier) => ({
       ...use,
+      name: this.#parts.tiers[tier]!.name,
       droppedBlocks: this.#writers[tier]!.dropped,
       blocks: this.#parts.tiers[tier]!.pool.capacity,
       peakBlocks: this.#parts.tiers[tier]!.pool.peak,

@@ -6,8 +6,6 @@ import {TierTraffic} from './tier-traffic.js'
 import type {TierRules} from './tier-writer.js'
 
 export interface TierConfig extends Omit<TierRules, 'pool'> {
-  /** What users call it. */
-  readonly name: string
   /** Engines of a group that name the same pool share it. */
   readonly pool: string
   /** Blocks that the pool has room for. */
@@ -43,10 +41,10 @@ export class TierGroups {
   ): EngineTiers | undefined {
     if (tiered === undefined) return undefined
     const {traffic, pools} = this.#groupOf(tiered)
-    const tiers = tiered.tiers.map(({pool: name, blocks, write, maxPending}) => {
-      const pool = pools.get(name) ?? new TierPool(blocks)
-      pools.set(name, pool)
-      return {pool, write, maxPending}
+    const tiers = tiered.tiers.map(({pool: shared, blocks, ...rules}) => {
+      const pool = pools.get(shared) ?? new TierPool(blocks)
+      pools.set(shared, pool)
+      return {...rules, pool}
     })
     return new EngineTiers({...engine, tiers, traffic, blockBytes: tiered.blockBytes})
   }

@@ -2,6 +2,8 @@
 import type {Runs, TierPool} from './tier-pool.js'
 
 export interface TierRules {
+  /** What users call the tier. */
+  readonly name: string
   readonly pool: TierPool
   /** `through`: as blocks are written above; `on eviction`: as they are lost above. */
   readonly write: 'through' | 'on eviction'

@@ -43,6 +43,7 @@ describe('docs/results.md', () => {
   const speculation = {verifications: 1, drafts: 3, accepted: 2, wasted: 1}
   const adapters = {loads: 1, hits: 1, held: 1, heldNs: 5}
   const tier = {
+    name: 'cpu',
     hitTokens: 1,
     loadedBlocks: 1,
     writtenBlocks: 1,

@@ -202,7 +202,7 @@ describe('a run with tiers', () => {
   it('shows it, and says what there is', async () => {
     const {stdout} = await llmsim(...argv, ...small, '--kv-offload', 'cpu:8GB')
     expect(stdout).match(/KV below the device: cpu 8 GB \(3814 blocks/)
-    expect(stdout).match(/KV tier 1 +hits \d+ % of prompt tokens/)
+    expect(stdout).match(/KV in cpu +hits \d+ % of prompt tokens/)
     expect(stdout).match(/KV loads +4, [\d.]+ ms on average/)
   })
 })

@@ -5,7 +5,7 @@ import {TierWriter} from '#llmsim/tiers/tier-writer.js'
 
 const writerOf = (capacity: number, maxPending: number) => {
   const pool = new TierPool(capacity)
-  return {pool, writer: new TierWriter({pool, write: 'through', maxPending})}
+  return {pool, writer: new TierWriter({name: 'cpu', pool, write: 'through', maxPending})}
 }
 
 describe('TierWriter', () => {
