@@ -3,6 +3,7 @@ import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
 import {
   type KvOffloadRequest,
+  nearerOf,
   type TierKind,
   type TierRequest,
   tierKinds,
@@ -77,6 +78,8 @@ function tiersOf(list: string | undefined, gib: string | undefined): TierRequest
   const tiers = list.split(',').map((text) => tierFrom(text.trim(), list))
   const twice = tiers.find(({kind}, at) => tiers.findIndex((tier) => tier.kind === kind) < at)
   if (twice) throw bad(list, `${twice.kind} stands there twice`)
+  const nearer = nearerOf(tiers.map(({kind}) => kind))
+  if (nearer) throw bad(list, `${nearer} is nearer to the device than the tier before it`)
   return tiers
 }
 

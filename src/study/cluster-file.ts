@@ -6,7 +6,7 @@ import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
 import type {Problem} from '../errors.js'
-import {tierKinds, tierWrites} from './kv-tiers.js'
+import {nearerOf, type TierKind, tierKinds, tierWrites} from './kv-tiers.js'
 import {memoryKeys, memorySchema} from './memory-schema.js'
 import {all2allBackends} from './run-request.js'
 import {namedParts, outerLayers, weightPlaces} from './weight-rules.js'
@@ -151,10 +151,14 @@ const schema = z
       fault(['instances'], 'has decode instances only: nobody runs the prompts')
     if (roles.has('prefill') && !roles.has('decode'))
       fault(['instances'], 'has prefill instances and none with role: decode')
-    const tiers = (list: readonly {tier: string}[], path: (string | number)[]) => {
-      for (const [i, {tier: name}] of list.entries())
+    const tiers = (list: readonly {tier: TierKind}[], path: (string | number)[]) => {
+      for (const [i, {tier: name}] of list.entries()) {
+        const at = [...path, 'kv_offload', 'tiers', i, 'tier']
         if (list.findIndex((other) => other.tier === name) < i)
-          fault([...path, 'kv_offload', 'tiers', i, 'tier'], `stands there twice: ${name}`)
+          fault(at, `stands there twice: ${name}`)
+        else if (i > 0 && nearerOf([list[i - 1]!.tier, name]))
+          fault(at, `is ${name}, nearer to the device than the tier before it`)
+      }
     }
     tiers(file.kv_offload?.tiers ?? [], [])
     for (const [i, instance] of file.instances.entries()) {

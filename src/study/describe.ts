@@ -43,7 +43,11 @@ export function describeRun(
 
 /** The same without a trace: what stands ready. */
 export function describeEngines(deployment: Deployment): string[] {
-  return [...engineLines(deployment), ...deployment.notes.map((note) => `note: ${note}`)]
+  return [
+    ...engineLines(deployment),
+    ...tierLines(deployment),
+    ...deployment.notes.map((note) => `note: ${note}`),
+  ]
 }
 
 function engineLines(deployment: Deployment): string[] {
@@ -61,13 +65,19 @@ function engineLines(deployment: Deployment): string[] {
   ])
 }
 
-/** Engines whose tiers are alike share a line. */
+/** Engines whose tiers are alike share a line, which names them where others have none or different ones. */
 function tierLines({engines, tiers}: Deployment): string[] {
-  const lines = engines.map(({instance, settled: {config}}, at) => {
+  const alike = new Map<string, number[]>()
+  for (const [at, {instance, settled}] of engines.entries()) {
     const tiered = tiers[at]
-    return tiered === undefined ? [] : [describeTiers({instance, config}, tiered)]
+    if (tiered === undefined) continue
+    const line = describeTiers({instance, config: settled.config}, tiered)
+    alike.set(line, [...(alike.get(line) ?? []), at])
+  }
+  return [...alike].map(([line, own]) => {
+    if (own.length === engines.length) return `KV below the device: ${line}`
+    return `KV below ${own.length === 1 ? 'engine' : 'engines'} ${own.join(', ')}: ${line}`
   })
-  return [...new Set(lines.flat())]
 }
 
 const ignoredAdapters = (trace: TraceFacts, {request}: Deployment): string[] =>
@@ -89,6 +99,7 @@ export function describeDevices(
     traceLine(trace, traceName),
     ...(deployments[0] ? [modelText(deployments[0].engines[0]!)] : []),
     ...deployments.map(deviceLine),
+    ...deviceTierLines(deployments),
     ...[...trace.notes, ...notes].map((note) => `note: ${note}`),
   ]
 }
@@ -119,6 +130,17 @@ function deviceLine({engines}: Deployment): string {
   const sources = [...terms].map(([from, names]) => `${from}: ${names.join(', ')}`)
   const many = engines.length > 1 ? `${engines.length} × ` : ''
   return [`${many}${devicesText(engine)}: ${limitsText(engine)}`, ...sources].join('; ')
+}
+
+/** Devices differ in their links. */
+function deviceTierLines(deployments: readonly Deployment[]): string[] {
+  const lines = deployments.map(tierLines)
+  const [first = []] = lines
+  const areAlike = lines.every((own) => own.join() === first.join())
+  if (areAlike) return first
+  return lines.flatMap((own, at) =>
+    own.map((line) => `${deployments[at]!.engines[0]!.instance.hardwareName}: ${line}`),
+  )
 }
 
 function devicesText({instance}: DeployedEngine): string {

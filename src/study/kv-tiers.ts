@@ -3,11 +3,17 @@ import {stageKvBytesPerToken} from '../catalogue/model-arithmetic.js'
 import {type EngineLinks, SharedTierLinks} from '../cluster/shared-tier-links.js'
 import type {EngineConfig} from '../engine/engine-config.js'
 import {Problem} from '../errors.js'
+import {counted} from '../report/figures.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
 import type {Instance} from './instance.js'
 
+/** Nearest first. */
 export const tierKinds = ['cpu', 'cxl', 'nvme'] as const
 export type TierKind = (typeof tierKinds)[number]
+
+/** The first of a list, nearest first, that is nearer to the device than the one before it. */
+export const nearerOf = (kinds: readonly TierKind[]): TierKind | undefined =>
+  kinds.find((kind, at) => at > 0 && tierKinds.indexOf(kind) < tierKinds.indexOf(kinds[at - 1]!))
 
 export const tierWrites = ['through', 'on eviction'] as const
 
@@ -29,6 +35,8 @@ export interface KvOffloadRequest {
   readonly tiers: readonly TierRequest[]
   /** 10^9 bytes per second between a device and its host, in one direction; absent: its PCIe link. */
   readonly hostGbPerS?: number | undefined
+  /** Where a user said so; absent: --kv-offload. */
+  readonly askedAt?: string | undefined
 }
 
 /**
@@ -40,6 +48,15 @@ const rates: Readonly<Record<TierKind, {read: number; write: number; latencyUs: 
   cpu: {read: 307, write: 307, latencyUs: 10},
   cxl: {read: 64, write: 64, latencyUs: 10},
   nvme: {read: 6.5, write: 3.5, latencyUs: 100},
+}
+
+const ratesOf = (tier: Pick<TierRequest, 'kind' | 'readGbPerS' | 'writeGbPerS' | 'latencyUs'>) => {
+  const {read, write, latencyUs} = rates[tier.kind]
+  return {
+    read: tier.readGbPerS ?? read,
+    write: tier.writeGbPerS ?? write,
+    latencyUs: tier.latencyUs ?? latencyUs,
+  }
 }
 
 /** An engine as far as its tiers are concerned. */
@@ -69,13 +86,15 @@ export function tieredKvOf(places: readonly TierPlace[]): (TieredKv | undefined)
       tiers: tiers.map((tier) => ({
         name: tier.kind,
         pool: poolOf(tier, at),
-        blocks: blocksOf(tier, blockBytes, config),
+        blocks: blocksOf(tier, blockBytes, {instance, config}),
         write: tier.write,
         maxPending: pendingOf(tier, blockBytes, config),
       })),
     }
   })
 }
+
+const flag = '--kv-offload'
 
 const tiersOf = ({kvOffload}: Instance): readonly TierRequest[] => kvOffload?.tiers ?? []
 
@@ -106,22 +125,30 @@ function linksOf({instance, config}: TierPlace, at: number): EngineLinks {
     instance: at,
     hostGbPerS: hostLink(instance) * instance.tp * instance.pp,
     blockBytes: bytesPerToken(instance) * config.blockSize,
-    tiers: tiersOf(instance).map((tier) => ({
-      pool: poolOf(tier, at),
-      readGbPerS: tier.readGbPerS ?? rates[tier.kind].read,
-      writeGbPerS: tier.writeGbPerS ?? rates[tier.kind].write,
-      latencyNs: Math.round((tier.latencyUs ?? rates[tier.kind].latencyUs) * 1000),
-    })),
+    tiers: tiersOf(instance).map((tier) => {
+      const {read, write, latencyUs} = ratesOf(tier)
+      return {
+        pool: poolOf(tier, at),
+        readGbPerS: read,
+        writeGbPerS: write,
+        latencyNs: Math.round(latencyUs * 1000),
+      }
+    }),
   }
 }
 
-function blocksOf(tier: TierRequest, blockBytes: number, {blockSize}: EngineConfig): number {
+function blocksOf(
+  tier: TierRequest,
+  blockBytes: number,
+  {instance: {kvOffload}, config: {blockSize}}: TierPlace,
+): number {
   const blocks = Math.floor(tier.bytes / blockBytes)
   if (blocks >= 1) return blocks
+  const {askedAt = flag} = kvOffload!
   throw new Problem(
     'FLAG_BAD_VALUE',
-    `--kv-offload: ${tier.kind} has ${sizeText(tier.bytes)}, but one block of ${blockSize} tokens takes ${sizeText(blockBytes)}.`,
-    {suggestions: ['--kv-offload cpu:64GiB']},
+    `${askedAt}: ${tier.kind} has ${sizeText(tier.bytes)}, but one block of ${blockSize} tokens takes ${sizeText(blockBytes)}.`,
+    {suggestions: [askedAt === flag ? `${flag} cpu:64GiB` : 'capacity_gb: 64']},
   )
 }
 
@@ -136,8 +163,10 @@ function pendingOf(
 }
 
 /** Bytes as a user would write them. */
-export const sizeText = (bytes: number): string =>
-  bytes >= 1e9 ? `${Number((bytes / 1e9).toFixed(1))} GB` : `${Number((bytes / 1e6).toFixed(1))} MB`
+export function sizeText(bytes: number): string {
+  const [unit, name] = bytes >= 1e12 ? [1e12, 'TB'] : bytes >= 1e9 ? [1e9, 'GB'] : [1e6, 'MB']
+  return `${Number((bytes / unit).toFixed(1))} ${name}`
+}
 
 function check({instance, config}: TierPlace): void {
   if (tiersOf(instance).length === 0) return
@@ -151,54 +180,81 @@ function check({instance, config}: TierPlace): void {
           : '--no-scheduler-reserve-full-isl: what is loaded needs blocks for the whole prompt'
         : '--no-enable-prefix-caching: a tier is looked up as the prefix cache is'
   if (refused === undefined) return
-  throw new Problem('FLAG_CONFLICT', `--kv-offload and ${refused}.`, {
+  throw new Problem('FLAG_CONFLICT', `${instance.kvOffload?.askedAt ?? flag} and ${refused}.`, {
     suggestions: ['Leave one of the two out.'],
   })
 }
 
-/** Blocks of a shared pool are of one kind. */
+/** A shared pool is one: its blocks are of one kind, and whoever names it says the same of it. */
 function checkAlike(places: readonly TierPlace[]): void {
   const kinds = new Map<string, string>()
   for (const {instance, config} of places) {
     if (!tiersOf(instance).some(({isShared}) => isShared)) continue
-    const {model, settings, tp} = instance
+    const {model, settings, tp, pp} = instance
+    const kv = settings.kvCacheDtype ?? 'auto'
     const bytes = bytesPerToken(instance) * config.blockSize
-    const kind = `${model.id}, ${settings.kvCacheDtype ?? 'auto'}, ${config.blockSize} tokens, ${bytes} bytes`
-    kinds.set(kind, `${model.id} (tp ${tp}, blocks of ${config.blockSize} tokens)`)
+    const cut = `tp ${tp}, pp ${pp}, KV ${kv}, blocks of ${config.blockSize} tokens`
+    kinds.set(`${model.id}, ${cut}, ${bytes} bytes`, `${model.id} (${cut})`)
   }
+  checkOnePool(places)
   if (kinds.size <= 1) return
   throw new Problem(
     'FLAG_CONFLICT',
     `kv_offload: a shared tier holds blocks of one kind, but there are ${[...kinds.values()].join(' and ')}.`,
-    {suggestions: ['shared: false', 'the same model, block_size and tp for all instances']},
+    {
+      suggestions: [
+        'shared: false',
+        'the same model, tp, pp, block_size and kv_cache_dtype for all instances',
+      ],
+    },
   )
 }
 
-/** A line for the head of the tables. */
+function checkOnePool(places: readonly TierPlace[]): void {
+  const known = new Map<TierKind, string>()
+  for (const {kind, bytes, isShared, ...rest} of places.flatMap(({instance}) =>
+    tiersOf(instance),
+  )) {
+    if (!isShared) continue
+    const {read, write, latencyUs} = ratesOf({kind, ...rest})
+    const says = `${sizeText(bytes)}, ${read}/${write} GB/s, ${latencyUs} µs`
+    const before = known.get(kind) ?? says
+    known.set(kind, before)
+    if (before === says) continue
+    throw new Problem(
+      'FLAG_CONFLICT',
+      `kv_offload: the shared ${kind} is one memory, but it is told as ${before} and as ${says}.`,
+      {suggestions: ['kv_offload at the top of the file, for all instances', 'shared: false']},
+    )
+  }
+}
+
+/** What lies below an engine, for the head of the tables. */
 export function describeTiers({instance}: TierPlace, {tiers}: TieredKv): string {
   const asked = tiersOf(instance)
   const each = tiers.map(({name, blocks, write}, at) => {
-    const {kind, bytes, isShared, readGbPerS, writeGbPerS} = asked[at]!
-    const {read, write: writing} = rates[kind]
-    const speed = `${readGbPerS ?? read}/${writeGbPerS ?? writing} GB/s read/write`
-    return `${name} ${sizeText(bytes)}${isShared ? ', shared' : ''} (${blocks} blocks, ${speed}, written ${write})`
+    const {bytes, isShared} = asked[at]!
+    const {read, write: writing} = ratesOf(asked[at]!)
+    const speed = `${read}/${writing} GB/s read/write`
+    return `${name} ${sizeText(bytes)}${isShared ? ', shared' : ''} (${counted(blocks, 'block')}, ${speed}, written ${write})`
   })
-  return `KV below the device: ${each.join('; ')}; host link ${hostLink(instance)} GB/s a device`
+  return `${each.join('; ')}; host link ${hostLink(instance)} GB/s a device`
 }
 
 /** The same for `config`. */
 export const tiersConfig = ({instance}: TierPlace, {tiers}: TieredKv) =>
   tiers.map(({name, blocks, write, maxPending}, at) => {
-    const {kind, bytes, isShared, readGbPerS, writeGbPerS, latencyUs} = tiersOf(instance)[at]!
+    const asked = tiersOf(instance)[at]!
+    const {read, write: writing, latencyUs} = ratesOf(asked)
     return {
       tier: name,
-      bytes,
+      bytes: asked.bytes,
       blocks,
       write,
-      shared: isShared,
-      read_gb_s: readGbPerS ?? rates[kind].read,
-      write_gb_s: writeGbPerS ?? rates[kind].write,
-      latency_us: latencyUs ?? rates[kind].latencyUs,
+      shared: asked.isShared,
+      read_gb_s: read,
+      write_gb_s: writing,
+      latency_us: latencyUs,
       max_pending_blocks: maxPending,
     }
   })

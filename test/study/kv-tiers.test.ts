@@ -6,6 +6,7 @@ import {expect} from 'chai'
 import {kvOffloadOf} from '#llmsim/command-flags/kv-offload-flag.js'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
 import {deploy} from '#llmsim/study/deployment.js'
+import {describeEngines} from '#llmsim/study/describe.js'
 import type {KvOffloadRequest} from '#llmsim/study/kv-tiers.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
@@ -46,6 +47,7 @@ describe('--kv-offload', () => {
     [{'kv-offload': 'cpu:-4GB'}, /"-4GB" is not a size above 0/],
     [{'kv-offload': 'cpu:4GB:later'}, /"later" is neither through nor on-eviction\./],
     [{'kv-offload': 'cpu:4GB,cpu:8GB'}, /cpu stands there twice\./],
+    [{'kv-offload': 'nvme:4GB,cpu:8GB'}, /cpu is nearer to the device than the tier before it\./],
     [{'kv-offload': ''}, /"" is none of cpu, cxl, nvme/],
     [{'kv-offload': 'cpu:4GB', 'kv-offloading-size': '4'}, /both say what host memory is for/],
     [{'kv-offloading-size': 'lots'}, /--kv-offloading-size lots: it must be a number above 0\./],
@@ -138,15 +140,57 @@ instances:
     ])
   })
 
-  it('shares no pool between blocks of different kinds', async () => {
-    const shared = file('kv_offload: {tiers: [{tier: cpu, capacity_gb: 8, shared: true}]}')
-    const cut = shared.replace('{tp: 2}', '{engine: {block_size: 32}}')
-    const {message} = await problemOf(() =>
-      deploy(runRequest({frontEnd: 'none', cluster: fileOf('kinds.yaml', cut)})),
-    )
-    expect(message).match(
+  const shared = file('kv_offload: {tiers: [{tier: cpu, capacity_gb: 8, shared: true}]}')
+  const own = (rest: string) =>
+    `kv_offload: {tiers: [{tier: cpu, capacity_gb: 8, shared: true${rest}}]}`
+  const unlike: readonly (readonly [name: string, text: string, says: RegExp])[] = [
+    [
+      'block sizes',
+      shared.replace('{tp: 2}', '{engine: {block_size: 32}}'),
       /a shared tier holds blocks of one kind, but there are .*blocks of 16.*32/,
+    ],
+    ['cuts', shared, /one kind, but there are .*tp 1, pp 1.* and .*tp 2, pp 1/],
+    [
+      'sizes of the pool',
+      `hardware: A6000\ninstances: [{${own('')}}, {${own('').replace('8', '9')}}]\n`,
+      /the shared cpu is one memory, but it is told as 8 GB, .* and as 9 GB/,
+    ],
+    [
+      'rates of the pool',
+      `hardware: A6000\ninstances: [{${own('')}}, {${own(', read_gb_s: 4')}}]\n`,
+      /told as 8 GB, 307\/307 GB\/s, 10 µs and as 8 GB, 4\/307 GB\/s, 10 µs/,
+    ],
+    [
+      'tiers and blocks: one is larger',
+      'hardware: A6000\ninstances: [{kv_offload: {tiers: [{tier: cpu, capacity_gb: 0.001}]}}]\n',
+      /unlike\.yaml: kv_offload of an instance: cpu has 1 MB, but one block .* takes 2\.1 MB/,
+    ],
+    [
+      'wishes: tiers without a prefix cache',
+      `${shared.replace('{tp: 2}', '{}')}\nengine: {enable_prefix_caching: false}\n`,
+      /unlike\.yaml: kv_offload and --no-enable-prefix-caching/,
+    ],
+  ]
+  for (const [name, text, says] of unlike)
+    it(`tells of different ${name}`, async () => {
+      const cluster = fileOf('unlike.yaml', text.endsWith('\n') ? text : `${text}\n`)
+      const {message} = await problemOf(() => deploy(runRequest({frontEnd: 'none', cluster})))
+      expect(message).match(says)
+    })
+
+  it('has a line in the head for engines that are alike', async () => {
+    const cluster = fileOf(
+      'heads.yaml',
+      `hardware: A6000
+kv_offload: {tiers: [{tier: cpu, capacity_gb: 1500}]}
+instances: [{count: 2}, {kv_offload: {tiers: []}}, {kv_offload: {tiers: [{tier: nvme, capacity_gb: 8}]}}]
+`,
     )
+    const lines = describeEngines(await deploy(runRequest({frontEnd: 'none', cluster})))
+    expect(lines.filter((line) => line.startsWith('KV below'))).deep.equal([
+      'KV below engines 0, 1: cpu 1.5 TB (715,255 blocks, 307/307 GB/s read/write, written through); host link 32 GB/s a device',
+      'KV below engine 3: nvme 8 GB (3,814 blocks, 6.5/3.5 GB/s read/write, written through); host link 32 GB/s a device',
+    ])
   })
 
   const faults: readonly (readonly [text: string, says: RegExp])[] = [
@@ -158,6 +202,10 @@ instances:
     ['{tiers: [{tier: cpu, capacity_gb: 0}]}', /3:47: .*capacity_gb must be above 0/],
     ['{tiers: [{tier: cpu, capacity_gb: 1, size: 3}]}', /tiers\[0\]\.size is not a known key/],
     ['{tier: []}', /kv_offload\.tier is not a known key/],
+    [
+      '{tiers: [{tier: nvme, capacity_gb: 1}, {tier: cxl, capacity_gb: 2}]}',
+      /tiers\[1\]\.tier is cxl, nearer to the device than the tier before it/,
+    ],
     [
       '{tiers: [{tier: cpu, capacity_gb: 1}, {tier: cpu, capacity_gb: 2}]}',
       /tiers\[1\]\.tier stands there twice: cpu/,
@@ -201,7 +249,7 @@ describe('a run with tiers', () => {
 
   it('shows it, and says what there is', async () => {
     const {stdout} = await llmsim(...argv, ...small, '--kv-offload', 'cpu:8GB')
-    expect(stdout).match(/KV below the device: cpu 8 GB \(3814 blocks/)
+    expect(stdout).match(/KV below the device: cpu 8 GB \(3,814 blocks/)
     expect(stdout).match(/KV in cpu +hits \d+ % of prompt tokens/)
     expect(stdout).match(/KV loads +4, [\d.]+ ms on average/)
   })
