@@ -211,7 +211,7 @@ export class Cluster {
     among: readonly number[],
   ): number | undefined {
     if (among.length <= 1 || router === undefined) return among[0]
-    return among[router.pick(request, this.#views.of(among))]
+    return among[router.pick(request, this.#views.of(among), this.#views.countsOf(among))]
   }
 
   #lookAtAll(): void {

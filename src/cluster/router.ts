@@ -10,8 +10,8 @@ export interface RequestView {
 
 export interface Router {
   readonly name: string
-  /** Index of the engine, 0 … engines.length − 1. */
-  pick(request: RequestView, engines: readonly EngineView[]): number
+  /** Index of the engine, 0 … engines.length − 1. `counts`: how many requests each has, where somebody keeps that. */
+  pick(request: RequestView, engines: readonly EngineView[], counts?: Int32Array): number
   /**
    * What the pick depends on: nothing of the engines, how many requests each of them has (`running + waiting`), or, as
    * when this is absent, anything. An engine that nobody looks at need not be up to date.
@@ -77,37 +77,62 @@ function least(measure: Measure): Pick<Router, 'pick'> {
 /** An engine may have this much more than the mean load before it is passed over. */
 const boundedLoad = 1.25
 
+/** Keys whose favourite engine is remembered; another key with the same place takes it over. */
+const favourites = 4096
+
+/** The engine that comes first in the order of a key, whatever its load. */
+class Favourites {
+  #unloaded = new Int32Array(0)
+  readonly #keys = new Float64Array(favourites).fill(Number.NaN)
+  readonly #first = new Int32Array(favourites)
+
+  of(key: number, engines: number): number {
+    if (engines !== this.#unloaded.length) {
+      this.#unloaded = new Int32Array(engines)
+      this.#keys.fill(Number.NaN)
+    }
+    const ofKey = mixedKey(key)
+    const place = ofKey & (favourites - 1)
+    if (this.#keys[place] !== key) {
+      this.#keys[place] = key
+      this.#first[place] = firstBelow(ofKey, this.#unloaded, 1)
+    }
+    return this.#first[place]!
+  }
+}
+
+/** The first engine in the order of a key that has less than `most` requests. */
+function firstBelow(ofKey: number, counts: Int32Array, most: number): number {
+  let best = -1
+  let highest = 0
+  for (let at = 0; at < counts.length; at++) {
+    if (counts[at]! >= most) continue
+    const rank = mixedWith(ofKey, at)
+    if (best >= 0 && rank <= highest) continue
+    highest = rank
+    best = at
+  }
+  return best
+}
+
 /**
  * Rendezvous hashing with bounded loads: each key has its own order of engines, and takes the first one that is not
  * loaded far above the mean (Mirrokni and others, 2016; as prefix hashing in KubeAI).
  */
 function byKey(keyOf: (request: RequestView) => number | undefined): Omit<Router, 'name'> {
   const otherwise = least(load)
-  let loads = new Int32Array(0)
+  const first = new Favourites()
   return {
     reads: (request) => (keyOf(request) === undefined ? 'everything' : 'counts'),
-    pick(request, engines) {
+    pick(request, engines, known) {
       const key = keyOf(request)
       if (key === undefined) return otherwise.pick(request, engines)
-      if (loads.length < engines.length) loads = new Int32Array(engines.length)
+      const counts = known ?? Int32Array.from(engines, ({waiting, running}) => waiting + running)
       let sum = 1
-      for (let at = 0; at < engines.length; at++) {
-        const {waiting, running} = engines[at]!
-        loads[at] = waiting + running
-        sum += loads[at]!
-      }
-      const most = Math.ceil((boundedLoad * sum) / engines.length)
-      const ofKey = mixedKey(key)
-      let best = -1
-      let highest = 0
-      for (let at = 0; at < engines.length; at++) {
-        if (loads[at]! >= most) continue
-        const rank = mixedWith(ofKey, at)
-        if (best >= 0 && rank <= highest) continue
-        highest = rank
-        best = at
-      }
-      return best
+      for (let at = 0; at < counts.length; at++) sum += counts[at]!
+      const most = Math.ceil((boundedLoad * sum) / counts.length)
+      const favourite = first.of(key, counts.length)
+      return counts[favourite]! < most ? favourite : firstBelow(mixedKey(key), counts, most)
     },
   }
 }

@@ -42,6 +42,8 @@ export class Views {
   readonly #follows: boolean
   readonly #snapshots: readonly Snapshot[]
   readonly #shown: readonly EngineView[]
+  /** `running + waiting` of every engine; kept where changes are told. */
+  readonly #counts: Int32Array | undefined
   readonly #subsets = new Map<readonly number[], readonly EngineView[]>()
   #takenAt: Ns = 0
 
@@ -52,11 +54,20 @@ export class Views {
     const isKept = ageNs > 0 || this.#follows
     this.#snapshots = isKept ? engines.map((engine) => new Snapshot(engine)) : []
     this.#shown = isKept ? this.#snapshots : engines
+    this.#counts = this.#follows ? new Int32Array(engines.length) : undefined
   }
 
   /** Engine `instance` may have changed. */
   changed(instance: number): void {
-    if (this.#follows) this.#snapshots[instance]!.take()
+    if (this.#counts === undefined) return
+    const snapshot = this.#snapshots[instance]!
+    snapshot.take()
+    this.#counts[instance] = snapshot.running + snapshot.waiting
+  }
+
+  /** How many requests each of them has, where that is kept and they are all engines. */
+  countsOf(among: readonly number[]): Int32Array | undefined {
+    return among.length === this.#counts?.length ? this.#counts : undefined
   }
 
   /** Views of some replicas; `among` is kept by its identity. */

@@ -1,4 +1,5 @@
 import {expect} from 'chai'
+import {mixed, Random} from '#llmsim/cluster/random.js'
 import {plainSeams, type Router, routers} from '#llmsim/cluster/router.js'
 import type {EngineView} from '#llmsim/engine/engine-config.js'
 
@@ -110,6 +111,22 @@ describe('routers that look at caches and keys', () => {
     const home = homeOf(3)
     engines[home] = view(9, 0)
     expect(homeOf(3)).not.equal(home)
+  })
+
+  it('prefix-affinity takes the first in the order of the key that is not loaded, however many keys it met', () => {
+    const dice = new Random(5)
+    const router = routers['prefix-affinity']!({...plainSeams, prefixOf: (row) => row})
+    const counts = new Int32Array(6)
+    // More keys than favourites are remembered, each of them again and again.
+    for (let i = 0; i < 20_000; i++) {
+      const row = (i * 7) % 9001
+      counts[dice.below(6)] = dice.below(12)
+      const engines = [...counts].map((count) => view(count >> 1, count - (count >> 1)))
+      const most = Math.ceil((1.25 * (1 + counts.reduce((a, b) => a + b, 0))) / 6)
+      const order = [0, 1, 2, 3, 4, 5].sort((a, b) => mixed(row, b) - mixed(row, a))
+      const wanted = order.find((at) => counts[at]! < most)
+      expect(router.pick({row, inputTokens: 5}, engines, i % 2 ? counts : undefined)).equal(wanted)
+    }
   })
 
   it('prefix-affinity spreads what nobody knows like least-requests', () => {
