@@ -194,6 +194,19 @@ function shareOf(text: string): number {
   )
 }
 
+/** vLLM's attention backends refuse others ("Block size must be a multiple of 16", v1/attention/backends/flash_attn.py). */
+const blockMultiple = 16
+
+function blockSizeOf({'block-size': size, compat}: EngineFlagValues): number | undefined {
+  if (size === undefined || size % blockMultiple === 0 || compat !== undefined) return size
+  const near = Math.max(1, Math.round(size / blockMultiple)) * blockMultiple
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--block-size ${size}: vLLM takes multiples of ${blockMultiple} only.`,
+    {suggestions: [`--block-size ${near}`]},
+  )
+}
+
 function priceOf(text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (value >= 0 && value < Number.POSITIVE_INFINITY) return value
@@ -330,7 +343,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
       maxNumSeqs: flags['max-num-seqs'],
       maxNumBatchedTokens: flags['max-num-batched-tokens'],
       longPrefillTokenThreshold: flags['long-prefill-token-threshold'],
-      blockSize: flags['block-size'],
+      blockSize: blockSizeOf(flags),
       maxModelLen: flags['max-model-len'],
       numGpuBlocksOverride: flags['num-gpu-blocks-override'],
       gpuMemoryUtilization: flags['gpu-memory-utilization'],

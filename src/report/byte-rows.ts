@@ -2,8 +2,9 @@
  * CSV rows as bytes: numbers go digit by digit into one buffer. Building a string per row took as long as simulating
  * the request that the row is about.
  */
-import {closeSync, mkdirSync, openSync, writeSync} from 'node:fs'
+import {closeSync, openSync, writeSync} from 'node:fs'
 import {dirname} from 'node:path'
+import {makeFolders} from '../make-folder.js'
 import {csvCell, notWritable} from './row-file.js'
 
 const bufferBytes = 1 << 20
@@ -26,7 +27,7 @@ export class ByteRows {
   constructor(path: string, header: string) {
     this.path = path
     try {
-      mkdirSync(dirname(path), {recursive: true})
+      makeFolders(dirname(path))
       this.#handle = openSync(path, 'w')
     } catch (cause) {
       throw notWritable(path, cause)

@@ -1,7 +1,8 @@
 /** A text file written row by row with bounded memory, and the quoting of CSV. */
-import {closeSync, mkdirSync, openSync, writeSync} from 'node:fs'
+import {closeSync, openSync, writeSync} from 'node:fs'
 import {dirname} from 'node:path'
 import {Problem} from '../errors.js'
+import {makeFolders} from '../make-folder.js'
 
 const bufferChars = 1 << 16
 
@@ -37,7 +38,7 @@ export class RowFile {
   constructor(path: string, header: string) {
     this.path = path
     try {
-      mkdirSync(dirname(path), {recursive: true})
+      makeFolders(dirname(path))
       this.handle = openSync(path, 'w')
     } catch (cause) {
       throw notWritable(path, cause)

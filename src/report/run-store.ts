@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import {basename, dirname, join} from 'node:path'
 import {Problem} from '../errors.js'
+import {makeFolders} from '../make-folder.js'
 import type {RequestResults} from './measures.js'
 import {LabelsFile, RequestsFile} from './request-files.js'
 import {badFile, readRequests} from './request-reader.js'
@@ -67,19 +68,19 @@ export function slugOf(about: readonly string[]): string {
 
 /** Creates the folder of a new run and returns it. Throws OUTPUT_NOT_WRITABLE. */
 export function createRunFolder(run: NewRun): string {
-  if (run.out !== undefined) return makeFolder(run.out, {recursive: true})
-  const root = makeFolder(run.root ?? runsFolder, {recursive: true})
+  if (run.out !== undefined) return made(run.out, makeFolders)
+  const root = made(run.root ?? runsFolder, makeFolders)
   const name = join(root, `${timeStamp(run.startedAt)}-${slugOf(run.about)}`)
   for (let n = 1; ; n++) {
     const folder = n === 1 ? name : `${name}-${n}`
     // Two runs may start within one second: the folder that mkdir refuses is not ours.
-    if (!existsSync(folder)) return makeFolder(folder, {recursive: false})
+    if (!existsSync(folder)) return made(folder, mkdirSync)
   }
 }
 
-function makeFolder(folder: string, options: {recursive: boolean}): string {
+function made(folder: string, make: (path: string) => void): string {
   try {
-    mkdirSync(folder, options)
+    make(folder)
   } catch (cause) {
     throw notWritable(folder, cause)
   }

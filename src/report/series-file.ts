@@ -113,12 +113,17 @@ export function sumSeries(rows: readonly SeriesRow[]): SeriesSum[] {
   }
   const intervals = [...byEnd.values()]
   const width = Math.ceil(intervals.length / shownIntervals)
+  const blocks = blocksByEngine(rows)
   const sums: SeriesSum[] = []
-  for (let i = 0; i < intervals.length; i += width) sums.push(merged(intervals.slice(i, i + width)))
+  for (let i = 0; i < intervals.length; i += width)
+    sums.push(merged(intervals.slice(i, i + width), blocks))
   return sums
 }
 
-function merged(intervals: readonly (readonly SeriesRow[])[]): SeriesSum {
+function merged(
+  intervals: readonly (readonly SeriesRow[])[],
+  blocks: ReadonlyMap<number, number>,
+): SeriesSum {
   const last = intervals.at(-1)!
   const start = intervals[0]![0]!.start_s!
   const end = last[0]!.end_s!
@@ -133,9 +138,34 @@ function merged(intervals: readonly (readonly SeriesRow[])[]): SeriesSum {
     end_s: end,
     running: sum(last, 'running'),
     waiting: sum(last, 'waiting'),
-    kv_usage: sum(last, 'kv_usage') / last.length,
+    kv_usage: usageOfAll(last, blocks),
     prefill_tokens_per_s: mean('prefill_tokens_per_s'),
     decode_tokens_per_s: mean('decode_tokens_per_s'),
     preemptions: sum(all, 'preemptions'),
   }
+}
+
+/** Blocks of each engine: what it used over the share that this was, where the share has most digits. */
+function blocksByEngine(rows: readonly SeriesRow[]): Map<number, number> {
+  const most = new Map<number, number>()
+  const blocks = new Map<number, number>()
+  for (const {instance, kv_used_blocks: used, kv_usage: share} of rows) {
+    if (!used || !share || share <= (most.get(instance!) ?? 0)) continue
+    most.set(instance!, share)
+    blocks.set(instance!, used / share)
+  }
+  return blocks
+}
+
+/** Share of the blocks of all engines, large and small; one that never used any is taken for as large as the mean. */
+function usageOfAll(rows: readonly SeriesRow[], blocks: ReadonlyMap<number, number>): number {
+  if (blocks.size === 0) return 0
+  const mean = [...blocks.values()].reduce((total, each) => total + each, 0) / blocks.size
+  let used = 0
+  let all = 0
+  for (const {instance, kv_used_blocks} of rows) {
+    used += kv_used_blocks ?? 0
+    all += blocks.get(instance!) ?? mean
+  }
+  return used / all
 }

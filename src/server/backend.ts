@@ -23,6 +23,8 @@ export interface ServedTimes {
   readonly producedTokens: number
   readonly cachedTokens: number
   readonly preemptions: number
+  /** Place in `Backend.engines()` of the one that served it, at last. */
+  readonly engine: number
 }
 
 /** Told what becomes of a request. Must not call the engine back but for `cancel`. */
@@ -41,8 +43,8 @@ export interface Ticket {
   cancel(): {readonly at: Ns; readonly times: ServedTimes} | undefined
 }
 
-/** What the engines are doing, over all of them. */
-export interface BackendStatus {
+/** What an engine is doing. */
+export interface EngineStatus {
   readonly running: number
   readonly waiting: number
   readonly usedBlocks: number
@@ -52,6 +54,10 @@ export interface BackendStatus {
   readonly lookedUpTokens: number
   readonly hitTokens: number
   readonly preemptions: number
+}
+
+/** What the engines are doing, over all of them. */
+export interface BackendStatus extends EngineStatus {
   readonly steps: number
   /** Output tokens so far. */
   readonly outputTokens: number
@@ -77,6 +83,8 @@ export interface Backend {
   /** Those of them that wait for a place in an engine. */
   readonly waiting: number
   status(): BackendStatus
+  /** Each engine on its own; none where nothing is modelled. */
+  engines(): readonly EngineStatus[]
   /** The model's time. */
   now(): Ns
   /**

@@ -161,7 +161,7 @@ export class Exchange {
   #finished(part: Part, times: ServedTimes): void {
     part.times = times
     part.state = 'ended'
-    this.#record(part, rowOf(part.base, times, 'completed'), (fate) => {
+    this.#record(part, rowOf(part.base, times, 'completed'), times.engine, (fate) => {
       if (this.#isOver) return
       if (fate === 'lost') this.#fail(unrecorded())
       else this.#complete(part.index)
@@ -198,7 +198,7 @@ export class Exchange {
 
   #rejected(part: Part, times: ServedTimes, error: ApiError): void {
     part.state = 'ended'
-    this.#record(part, rowOf(part.base, times, 'failed'))
+    this.#record(part, rowOf(part.base, times, 'failed'), times.engine)
     // Not now: the engine is in the middle of an instant, and the other answers must be cancelled.
     setImmediate(() => this.#isOver || this.#fail(error))
   }
@@ -224,16 +224,22 @@ export class Exchange {
       if (gone === undefined) continue
       part.state = 'ended'
       const row = rowOf(part.base, gone.times, 'cancelled')
-      this.#record(part, {...row, cancelledAt: gone.at})
+      this.#record(part, {...row, cancelledAt: gone.at}, gone.times.engine)
     }
   }
 
-  #record(part: Part, row: RecordedRow, then?: (fate: 'kept' | 'lost') => void): void {
+  #record(
+    part: Part,
+    row: RecordedRow,
+    engine: number,
+    then?: (fate: 'kept' | 'lost') => void,
+  ): void {
     const {recorder, observers} = this.#serving
+    const {index} = part
     recorder.end(row, (fate) => {
       part.state = 'recorded'
       this.#unrecorded--
-      for (const observer of observers) observer.ended(row, this.#plan, part.index)
+      for (const observer of observers) observer.ended(row, {plan: this.#plan, index, engine})
       then?.(fate)
     })
   }

@@ -2,6 +2,7 @@
 import {
   type Backend,
   type BackendStatus,
+  type EngineStatus,
   idleStatus,
   type LiveObserver,
   type LiveRequest,
@@ -33,6 +34,10 @@ export class InstantBackend implements Backend {
 
   status(): BackendStatus {
     return {...idleStatus, running: this.#inFlight, outputTokens: this.#outputTokens}
+  }
+
+  engines(): EngineStatus[] {
+    return [this.status()]
   }
 
   now(): number {
@@ -80,4 +85,5 @@ const timesOf = (arrivedAt: number, producedTokens: number): ServedTimes => ({
   producedTokens,
   cachedTokens: 0,
   preemptions: 0,
+  engine: 0,
 })

@@ -8,6 +8,7 @@ import type {Ns} from '../latency/step-time.js'
 import {
   type Backend,
   type BackendStatus,
+  type EngineStatus,
   idleStatus,
   type LiveObserver,
   type LiveRequest,
@@ -30,14 +31,21 @@ export type ModelledCluster = Omit<
   'coupling' | 'prefixes' | 'listener' | 'onStep'
 >
 
+/** `count` gaps of `ns` between tokens of one engine. */
+export interface TokenGaps {
+  readonly engine: number
+  readonly ns: Ns
+  readonly count: number
+}
+
 export interface LiveEngineParts {
   /** Made with what routers may ask about the requests. */
   readonly simulation: (live: LivePrefixes) => ModelledCluster
   readonly clock: ModelClock
   /** How long tokens are on their way from here to a client: events happen so much before their time. Default: 0. */
   readonly leadNs?: Ns | undefined
-  /** Told of gaps between tokens, now and then: `count` of `ns`. */
-  readonly onGaps?: ((ns: Ns, count: number) => void) | undefined
+  /** Told of gaps between tokens, now and then. */
+  readonly onGaps?: ((gaps: TokenGaps) => void) | undefined
 }
 
 export class LiveEngine implements Backend {
@@ -99,20 +107,31 @@ export class LiveEngine implements Backend {
 
   status(): BackendStatus {
     const status = {...idleStatus, outputTokens: this.#firstTokens}
-    for (const {engine, waiting, running, freeBlocks, totalBlocks} of this.cluster.replicas) {
-      const {totals} = engine
-      status.running += running
-      status.waiting += waiting
-      status.usedBlocks += totalBlocks - freeBlocks
-      status.totalBlocks += totalBlocks
-      status.blockSize = engine.config.blockSize
-      status.lookedUpTokens += totals.lookedUpTokens
-      status.hitTokens += totals.hitTokens
-      status.preemptions += totals.preemptions
-      status.steps += totals.steps
-      status.outputTokens += totals.decodeTokens
+    for (const one of this.engines()) {
+      status.running += one.running
+      status.waiting += one.waiting
+      status.usedBlocks += one.usedBlocks
+      status.totalBlocks += one.totalBlocks
+      status.blockSize = one.blockSize
+      status.lookedUpTokens += one.lookedUpTokens
+      status.hitTokens += one.hitTokens
+      status.preemptions += one.preemptions
+    }
+    for (const {engine} of this.cluster.replicas) {
+      status.steps += engine.totals.steps
+      status.outputTokens += engine.totals.decodeTokens
     }
     return status
+  }
+
+  engines(): EngineStatus[] {
+    return this.cluster.replicas.map(({engine, waiting, running, freeBlocks, totalBlocks}) => {
+      const {lookedUpTokens, hitTokens, preemptions} = engine.totals
+      const usedBlocks = totalBlocks - freeBlocks
+      const {blockSize} = engine.config
+      const counted = {lookedUpTokens, hitTokens, preemptions}
+      return {running, waiting, usedBlocks, totalBlocks, blockSize, ...counted}
+    })
   }
 
   now(): Ns {
@@ -209,9 +228,10 @@ export class LiveEngine implements Backend {
 
   /** A port may run for ever: what the engines collect for the end of a run must not grow. */
   #takeGaps(): void {
-    for (const {engine} of this.cluster.replicas) {
-      const {gaps} = engine.totals
-      for (let i = 0; i < gaps.length; i++) this.#onGaps?.(gaps.values[i]!, gaps.counts[i]!)
+    for (const [engine, replica] of this.cluster.replicas.entries()) {
+      const {gaps} = replica.engine.totals
+      for (let i = 0; i < gaps.length; i++)
+        this.#onGaps?.({engine, ns: gaps.values[i]!, count: gaps.counts[i]!})
       gaps.length = 0
     }
   }
@@ -250,6 +270,7 @@ export class LiveEngine implements Backend {
       producedTokens,
       cachedTokens: requests.cached[slot]!,
       preemptions: requests.preemptions[slot]!,
+      engine: this.cluster.instanceOf[slot]!,
     }
   }
 

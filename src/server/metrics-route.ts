@@ -5,8 +5,10 @@
 import type {FastifyInstance} from 'fastify'
 import {Counter, Gauge, Histogram, Registry} from 'prom-client'
 import type {RecordedRow} from '../trace/recording.js'
-import type {FinishReason, Plan} from './plan.js'
-import type {Serving} from './serving.js'
+import type {EngineStatus} from './backend.js'
+import type {TokenGaps} from './live-engine.js'
+import type {FinishReason} from './plan.js'
+import type {EngineAnswer, Serving} from './serving.js'
 
 export interface MetricsParts {
   readonly serving: Serving
@@ -51,75 +53,78 @@ function reasonOf({status}: RecordedRow, reason: FinishReason): Reason {
 
 const isKnown = (ns: number | undefined): ns is number => ns !== undefined && !Number.isNaN(ns)
 
+type EngineLabels = Readonly<Record<(typeof labelNames)[number], string>>
+
 export class ServingMetrics {
   readonly registry = new Registry()
-  readonly #labels: {readonly model_name: string; readonly engine: string}
+  /** Of each engine, in their order. */
+  readonly #labels: readonly EngineLabels[]
   readonly #serving: Serving
   readonly #counters = new Map<string, Counter>()
   readonly #histograms = new Map<string, Histogram>()
   readonly #reasons: Counter
   /** What the engines had counted at the last look. */
-  #counted = {preemptions: 0, lookedUpTokens: 0, hitTokens: 0}
+  #counted: readonly EngineStatus[]
 
   constructor({serving, modelName, maxModelLen}: MetricsParts) {
     this.#serving = serving
-    this.#labels = {model_name: modelName, engine: '0'}
+    this.#counted = serving.backend.engines()
+    this.#labels = this.#counted.map((_, i) => ({model_name: modelName, engine: String(i)}))
     this.#reasons = new Counter({
       name: 'vllm:request_success_total',
       help: 'Requests that ended, by reason.',
       labelNames: [...labelNames, 'finished_reason'],
       registers: [this.registry],
     })
-    for (const reason of ['stop', 'length', 'abort', 'error']) {
-      this.#reasons.inc({...this.#labels, finished_reason: reason}, 0)
+    for (const labels of this.#labels) {
+      for (const finished_reason of ['stop', 'length', 'abort', 'error'])
+        this.#reasons.inc({...labels, finished_reason}, 0)
     }
     this.#addGauges()
     this.#addCounters()
     this.#addHistograms(maxModelLen)
     serving.observers.push({
-      ended: (row, plan, index) => {
-        if (plan !== undefined) this.#ended(row, plan, index)
+      ended: (row, answer) => {
+        if (answer !== undefined) this.#ended(row, answer)
       },
-      gaps: (ns, count) => this.#gaps(ns, count),
+      gaps: (gaps) => this.#gaps(gaps),
     })
   }
 
   #addGauges(): void {
     const {backend} = this.#serving
-    const gauge = (name: string, help: string, value: () => number): void => {
-      const labels = this.#labels
+    const allLabels = this.#labels
+    const gauge = (name: string, help: string, value: (status: EngineStatus) => number): void => {
       new Gauge({
         name,
         help,
         labelNames: [...labelNames],
         registers: [this.registry],
         collect() {
-          this.set(labels, value())
+          for (const [i, status] of backend.engines().entries())
+            this.set(allLabels[i]!, value(status))
         },
       })
     }
     gauge(
       'vllm:num_requests_running',
       'Requests that have a seat in an engine.',
-      () => backend.status().running,
+      ({running}) => running,
     )
+    gauge('vllm:num_requests_waiting', 'Requests that wait for a seat.', ({waiting}) => waiting)
     gauge(
-      'vllm:num_requests_waiting',
-      'Requests that wait for a seat.',
-      () => backend.status().waiting,
+      'vllm:kv_cache_usage_perc',
+      'Share of the KV blocks that is in use, 0 to 1.',
+      ({usedBlocks, totalBlocks}) => (totalBlocks === 0 ? 0 : usedBlocks / totalBlocks),
     )
-    gauge('vllm:kv_cache_usage_perc', 'Share of the KV blocks that is in use, 0 to 1.', () => {
-      const {usedBlocks, totalBlocks} = backend.status()
-      return totalBlocks === 0 ? 0 : usedBlocks / totalBlocks
-    })
-    const {blockSize, totalBlocks} = backend.status()
     const config = new Gauge({
       name: 'vllm:cache_config_info',
       help: 'Size and number of KV blocks.',
       labelNames: ['engine', 'block_size', 'num_gpu_blocks'],
       registers: [this.registry],
     })
-    config.set({engine: '0', block_size: blockSize, num_gpu_blocks: totalBlocks}, 1)
+    for (const [i, {blockSize, totalBlocks}] of backend.engines().entries())
+      config.set({engine: i, block_size: blockSize, num_gpu_blocks: totalBlocks}, 1)
   }
 
   #addCounters(): void {
@@ -137,7 +142,7 @@ export class ServingMetrics {
         labelNames: [...labelNames],
         registers: [this.registry],
       })
-      counter.inc(this.#labels, 0)
+      for (const labels of this.#labels) counter.inc(labels, 0)
       this.#counters.set(name, counter)
     }
   }
@@ -183,58 +188,65 @@ export class ServingMetrics {
         buckets,
         registers: [this.registry],
       })
-      histogram.zero(this.#labels)
+      for (const labels of this.#labels) histogram.zero(labels)
       this.#histograms.set(name, histogram)
     }
   }
 
-  #observe(name: string, value: number): void {
-    this.#histograms.get(`vllm:${name}`)!.observe(this.#labels, value)
+  #observe(engine: number, name: string, value: number): void {
+    this.#histograms.get(`vllm:${name}`)!.observe(this.#labels[engine]!, value)
   }
 
-  #count(name: string, by: number): void {
-    this.#counters.get(`vllm:${name}`)!.inc(this.#labels, by)
+  #count(engine: number, name: string, by: number): void {
+    this.#counters.get(`vllm:${name}`)!.inc(this.#labels[engine]!, by)
   }
 
-  #ended(row: RecordedRow, plan: Plan, index: number): void {
+  #ended(row: RecordedRow, {plan, index, engine}: EngineAnswer): void {
     const finished_reason = reasonOf(row, plan.finishReason(index))
-    this.#reasons.inc({...this.#labels, finished_reason})
+    this.#reasons.inc({...this.#labels[engine]!, finished_reason})
     const produced = row.producedTokens ?? 0
-    this.#count('generation_tokens_total', produced)
+    this.#count(engine, 'generation_tokens_total', produced)
     if (row.status !== 'completed') return
-    this.#count('prompt_tokens_total', row.inputTokens)
-    this.#observe('request_prompt_tokens', row.inputTokens)
-    this.#observe('request_params_n', plan.asked.n)
+    this.#count(engine, 'prompt_tokens_total', row.inputTokens)
+    this.#observe(engine, 'request_prompt_tokens', row.inputTokens)
+    this.#observe(engine, 'request_params_n', plan.asked.n)
     const {maxTokens} = plan.asked
-    if (maxTokens !== undefined) this.#observe('request_params_max_tokens', maxTokens)
-    this.#observe('request_generation_tokens', produced)
+    if (maxTokens !== undefined) this.#observe(engine, 'request_params_max_tokens', maxTokens)
+    this.#observe(engine, 'request_generation_tokens', produced)
     const {predictedTtft: ttft, predictedE2e: e2e, predictedQueue: queue} = row
     if (!isKnown(ttft) || !isKnown(e2e) || !isKnown(queue)) return
-    this.#observe('time_to_first_token_seconds', ttft / 1e9)
-    this.#observe('e2e_request_latency_seconds', e2e / 1e9)
-    this.#observe('request_queue_time_seconds', queue / 1e9)
-    this.#observe('request_inference_time_seconds', (e2e - queue) / 1e9)
-    this.#observe('request_prefill_time_seconds', (ttft - queue) / 1e9)
-    this.#observe('request_decode_time_seconds', (e2e - ttft) / 1e9)
+    this.#observe(engine, 'time_to_first_token_seconds', ttft / 1e9)
+    this.#observe(engine, 'e2e_request_latency_seconds', e2e / 1e9)
+    this.#observe(engine, 'request_queue_time_seconds', queue / 1e9)
+    this.#observe(engine, 'request_inference_time_seconds', (e2e - queue) / 1e9)
+    this.#observe(engine, 'request_prefill_time_seconds', (ttft - queue) / 1e9)
+    this.#observe(engine, 'request_decode_time_seconds', (e2e - ttft) / 1e9)
     if (produced > 1) {
-      this.#observe('request_time_per_output_token_seconds', (e2e - ttft) / (produced - 1) / 1e9)
+      this.#observe(
+        engine,
+        'request_time_per_output_token_seconds',
+        (e2e - ttft) / (produced - 1) / 1e9,
+      )
     }
   }
 
-  #gaps(ns: number, count: number): void {
+  #gaps({engine, ns, count}: TokenGaps): void {
     for (let i = 0; i < count; i++) {
-      this.#observe('inter_token_latency_seconds', ns / 1e9)
-      this.#observe('time_per_output_token_seconds', ns / 1e9)
+      this.#observe(engine, 'inter_token_latency_seconds', ns / 1e9)
+      this.#observe(engine, 'time_per_output_token_seconds', ns / 1e9)
     }
   }
 
   /** In the text format of Prometheus. */
   text(): Promise<string> {
-    const {preemptions, lookedUpTokens, hitTokens} = this.#serving.backend.status()
-    this.#count('num_preemptions_total', preemptions - this.#counted.preemptions)
-    this.#count('prefix_cache_queries_total', lookedUpTokens - this.#counted.lookedUpTokens)
-    this.#count('prefix_cache_hits_total', hitTokens - this.#counted.hitTokens)
-    this.#counted = {preemptions, lookedUpTokens, hitTokens}
+    const now = this.#serving.backend.engines()
+    for (const [i, {preemptions, lookedUpTokens, hitTokens}] of now.entries()) {
+      const before = this.#counted[i]!
+      this.#count(i, 'num_preemptions_total', preemptions - before.preemptions)
+      this.#count(i, 'prefix_cache_queries_total', lookedUpTokens - before.lookedUpTokens)
+      this.#count(i, 'prefix_cache_hits_total', hitTokens - before.hitTokens)
+    }
+    this.#counted = now
     return this.registry.metrics()
   }
 }

@@ -13,7 +13,7 @@ import type {Faults} from './faults.js'
 import {addGeneration, type GenerationParts} from './generation-route.js'
 import {StreamFlusher} from './http-sink.js'
 import {InstantBackend} from './instant-backend.js'
-import {LiveEngine, type LiveEngineParts} from './live-engine.js'
+import {LiveEngine, type LiveEngineParts, type TokenGaps} from './live-engine.js'
 import {addMetrics} from './metrics-route.js'
 import {WallClock} from './model-clock.js'
 import {addPage} from './page-route.js'
@@ -89,8 +89,8 @@ export async function openPort(options: PortOptions): Promise<Port> {
   })
   const queue = new FairQueue()
   const proxy = options.upstream === undefined ? undefined : proxyTo(options.upstream)
-  const onGaps = (ns: number, count: number) => {
-    for (const observer of serving.observers) observer.gaps?.(ns, count)
+  const onGaps = (gaps: TokenGaps) => {
+    for (const observer of serving.observers) observer.gaps?.(gaps)
   }
   const serving = new Serving({
     backend: proxy?.backend ?? backendOf(options, queue, onGaps),
@@ -139,7 +139,7 @@ const ownWayMs = 1.5
 function backendOf(
   options: PortOptions,
   queue: FairQueue,
-  onGaps: (ns: number, count: number) => void,
+  onGaps: (gaps: TokenGaps) => void,
 ): Backend {
   const clock = new WallClock(options.speed)
   if (options.respond === 'instant') return new InstantBackend(clock, queue)

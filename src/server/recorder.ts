@@ -2,9 +2,10 @@
  * Keeps the trace of what was served: one row when a request ends, handed to the kernel before its client gets the
  * last byte. Rows of one turn of the event loop are written together.
  */
-import {mkdirSync, rmSync, writeFileSync} from 'node:fs'
+import {rmSync, writeFileSync} from 'node:fs'
 import {dirname, extname} from 'node:path'
 import {Problem} from '../errors.js'
+import {makeFolders} from '../make-folder.js'
 import {
   type KeptText,
   metaFileOf,
@@ -69,7 +70,7 @@ export class Recorder {
     this.#options = options
     this.#header = recordingHeader(options.kept)
     try {
-      mkdirSync(dirname(options.path), {recursive: true})
+      makeFolders(dirname(options.path))
       this.#file = this.#begin(options.path)
       this.#journal = new OpenJournal(openFileOf(options.path), this.#header)
     } catch (cause) {

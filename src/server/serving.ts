@@ -3,16 +3,24 @@ import type {RecordedRow} from '../trace/recording.js'
 import {ApiError} from './api-error.js'
 import type {Backend} from './backend.js'
 import type {Faults} from './faults.js'
+import type {TokenGaps} from './live-engine.js'
 import type {Plan} from './plan.js'
 import type {Recorder} from './recorder.js'
 import {Sessions} from './sessions.js'
 
+/** An answer that an engine gave: number `index` of its plan. */
+export interface EngineAnswer {
+  readonly plan: Plan
+  readonly index: number
+  /** Place of the engine in `Backend.engines()`. */
+  readonly engine: number
+}
+
 /** Told of every request; for metrics and pages. */
 export interface ServingObserver {
-  /** Answer `index` of a plan has ended, and its row is written. No plan: a real server answered. */
-  ended(row: RecordedRow, plan: Plan | undefined, index: number): void
-  /** `count` gaps of `ns` between tokens. */
-  gaps?(ns: number, count: number): void
+  /** An answer has ended, and its row is written. Undefined: a real server gave it. */
+  ended(row: RecordedRow, answer: EngineAnswer | undefined): void
+  gaps?(gaps: TokenGaps): void
 }
 
 export interface ServingParts {

@@ -424,6 +424,12 @@ const ofEngine: readonly Wrong[] = [
     says: /--block-size: .*equal to 1.*0/,
   },
   {
+    with: '--hardware H100 --block-size 17',
+    code: 'FLAG_BAD_VALUE',
+    says: /--block-size 17: vLLM takes multiples of 16 only/,
+    tries: /--block-size 16/,
+  },
+  {
     with: '--hardware H100 --num-gpu-blocks-override 0',
     code: 'FLAG_BAD_VALUE',
     says: /--num-gpu-blocks-override/,
@@ -545,6 +551,16 @@ const ofOutput: readonly Wrong[] = [
     with: '--hardware H100 --out good.csv',
     code: 'OUTPUT_NOT_WRITABLE',
     says: /good\.csv cannot be written: a file is in its way/,
+  },
+  {
+    with: '--hardware H100 --out /proc/x/y',
+    code: 'OUTPUT_NOT_WRITABLE',
+    says: /\/proc\/x\/y cannot be written/,
+  },
+  {
+    argv: 'listen --port 0 --trace /proc/x/y.csv',
+    code: 'OUTPUT_NOT_WRITABLE',
+    says: /\/proc\/x\/y\.csv: the trace cannot be written/,
   },
   {
     with: '--hardware H100 --out there --no-save',

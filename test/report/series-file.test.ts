@@ -67,6 +67,18 @@ describe('timeseries.csv', () => {
     expect(sums[0]!.kv_usage).to.be.closeTo(0.2, 1e-12)
   })
 
+  it('weighs the engines by their blocks', () => {
+    const series = new Series()
+    series.add([engine(1, 50), engine(1, 30), engine(1, 0)])
+    series.add([engine(2, 80), engine(2, 0), engine(2, 0)])
+    const path = join(folder, 'timeseries.csv')
+    writeSeries(path, series, [100, 300, 200])
+    const usage = sumSeries(readSeries(path)!).map((row) => row.kv_usage)
+    // The third never used any: it counts as the mean of the others, which is what it has here.
+    expect(usage[0]).to.be.closeTo(80 / 600, 1e-6)
+    expect(usage[1]).to.be.closeTo(80 / 600, 1e-6)
+  })
+
   it('says where a file is broken, and nothing where there is none', () => {
     const path = join(folder, 'timeseries.csv')
     expect(readSeries(path)).to.equal(undefined)

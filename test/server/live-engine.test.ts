@@ -233,6 +233,7 @@ describe('the live engine', () => {
             producedTokens: outcomes.producedTokens[row]!,
             cachedTokens: outcomes.cachedTokens[row]!,
             preemptions: outcomes.preemptions[row]!,
+            engine: outcomes.instance[row]!,
           })
           seen.preempted += times!.preemptions
           seen.cached += times!.cachedTokens

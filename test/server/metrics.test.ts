@@ -1,7 +1,10 @@
 import {expect} from 'chai'
+import {routers} from '#llmsim/cluster/router.js'
 import type {Port} from '#llmsim/server/port.js'
+import {deploy} from '#llmsim/study/deployment.js'
 import {listenModel as model, post} from '../support/listening.js'
 import {openTestPort} from '../support/open-port.js'
+import {runRequest} from '../support/run-request.js'
 
 /** Name and labels → value. */
 async function scrape(port: Port): Promise<Map<string, number>> {
@@ -129,5 +132,73 @@ describe('metrics', () => {
     for (let i = 0; i < 400 && (await scrape(port)).get(key) === 0; i++)
       await new Promise((r) => setTimeout(r, 5))
     expect((await scrape(port)).get(key)).equal(1)
+  })
+})
+
+describe('metrics of several engines', () => {
+  it('have a series for each, and its own share of its own blocks', async () => {
+    const {replicas} = await deploy(runRequest({hardware: 'H100', layout: {instances: 2}}))
+    const blocks = [100, 400]
+    const uneven = replicas.map((replica, i) => ({
+      ...replica,
+      engine: {...replica.engine, numGpuBlocks: blocks[i]!},
+    }))
+    const router = routers['round-robin']!()
+    const port = await openTestPort({simulation: () => ({replicas: uneven, router})})
+    try {
+      const begin = await scrape(port)
+      const series = (metrics: Map<string, number>, name: string, more = '') =>
+        [0, 1].map((engine) =>
+          metrics.get(`vllm:${name}{model_name="${model}",engine="${engine}"${more}}`),
+        )
+      for (const name of ['num_requests_running', 'e2e_request_latency_seconds_count'])
+        expect(series(begin, name), name).deep.equal([0, 0])
+      expect(
+        blocks.map((count, i) =>
+          begin.get(
+            `vllm:cache_config_info{engine="${i}",block_size="16",num_gpu_blocks="${count}"}`,
+          ),
+        ),
+      ).deep.equal([1, 1])
+
+      // In turn: the first and third on one engine, the second on the other.
+      const prompt = 'word '.repeat(300)
+      const asked = ['a', 'b', 'c'].map((first) =>
+        post({
+          url: port.url,
+          body: {
+            model,
+            max_tokens: 100,
+            ignore_eos: true,
+            messages: [{role: 'user', content: first + prompt}],
+          },
+        }),
+      )
+      let during = begin
+      for (let i = 0; i < 200; i++) {
+        during = await scrape(port)
+        if (series(during, 'num_requests_running').join() === '2,1') break
+      }
+      expect(series(during, 'num_requests_running')).deep.equal([2, 1])
+      const [small, large] = series(during, 'kv_cache_usage_perc')
+      // Two prompts of some 20 blocks in 100, one in 400: a mean over both engines would be 0.25.
+      expect(small).within(0.38, 0.6)
+      expect(large).within(0.048, 0.08)
+      await Promise.all(asked)
+      const end = await scrape(port)
+      expect(series(end, 'generation_tokens_total')).deep.equal([200, 100])
+      expect(series(end, 'inter_token_latency_seconds_count')).deep.equal([198, 99])
+      expect(series(end, 'time_to_first_token_seconds_count')).deep.equal([2, 1])
+      expect(series(end, 'request_success_total', ',finished_reason="length"')).deep.equal([2, 1])
+      const [twice, once] = series(end, 'prefix_cache_queries_total')
+      expect(twice).equal(2 * once!)
+      expect(once).above(300)
+      const status = (await (await fetch(`${port.url}/status`)).json()) as {
+        kv_blocks: {total: number}
+      }
+      expect(status.kv_blocks.total).equal(500)
+    } finally {
+      await port.close()
+    }
   })
 })

@@ -1,5 +1,5 @@
 /** Behind a proxy nothing is modelled: requests are counted, and that is all. */
-import type {Backend, BackendStatus, Ticket} from '../backend.js'
+import {type Backend, type BackendStatus, idleStatus, type Ticket} from '../backend.js'
 import type {ModelClock} from '../model-clock.js'
 
 export class ProxyBackend implements Backend {
@@ -18,18 +18,11 @@ export class ProxyBackend implements Backend {
   }
 
   status(): BackendStatus {
-    return {
-      running: this.inFlight,
-      waiting: 0,
-      usedBlocks: 0,
-      totalBlocks: 0,
-      blockSize: 0,
-      lookedUpTokens: 0,
-      hitTokens: 0,
-      preemptions: 0,
-      steps: 0,
-      outputTokens: this.outputTokens,
-    }
+    return {...idleStatus, running: this.inFlight, outputTokens: this.outputTokens}
+  }
+
+  engines(): [] {
+    return []
   }
 
   submit(): Ticket {

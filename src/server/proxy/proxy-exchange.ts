@@ -222,7 +222,7 @@ export class ProxyExchange {
       backend.outputTokens += row.outputTokens
       serving.recorder.end(row, (fate) => {
         if (fate === 'lost') worst = fate
-        for (const observer of serving.observers) observer.ended(row, undefined, 0)
+        for (const observer of serving.observers) observer.ended(row, undefined)
         if (--left === 0) then(worst)
       })
     }
