@@ -51,8 +51,8 @@ export interface EngineProfile {
     readonly sequenceNs: number
     /** Per step without asynchronous scheduling: the GPU waits while the next batch is planned. */
     readonly synchronousStepNs: number
-    /** Of a layer, where a step has more tokens than any CUDA graph: its kernels are launched one by one. */
-    readonly eagerLayerNs: number
+    /** Of a layer, where no CUDA graph has room for the step: its kernels are launched one by one. Undefined: unknown. */
+    readonly eagerLayerNs: number | undefined
   }
   readonly sampler: {readonly [kind in Exclude<Sampling, 'penalised'>]: SamplerTerms}
   /** What a repetition penalty adds to the sampler. */

@@ -31,7 +31,7 @@ export const loadEngine = async (nameOrPath: string): Promise<FoundEngine> => {
   const all = await listEngines()
   const direct = all.find(({id}) => plain(id) === plain(name))
   if (direct) return {profile: direct, notes: []}
-  const release = /^(?:vllm[-_ ]?)?v?(\d+\.\d+)(?:\.\w+)?$/i.exec(name)?.[1]
+  const release = /^(?:vllm[-_ ]?)?v?(\d+\.\d+)(?:[.+]\w+)*$/i.exec(name)?.[1]
   const covering = all.find(({releases}) => release !== undefined && releases.includes(release))
   if (covering) {
     const note = `--engine ${name}: taken as ${covering.id}, which stands for ${covering.name}.`
@@ -140,7 +140,9 @@ const profileOf = (file: Section, fileName: string): EngineProfile => {
       layerNs: host.notNegative('layer_us') * 1e3,
       sequenceNs: host.notNegative('sequence_us') * 1e3,
       synchronousStepNs: host.notNegative('synchronous_step_us') * 1e3,
-      eagerLayerNs: host.has('eager_layer_us') ? host.notNegative('eager_layer_us') * 1e3 : 0,
+      eagerLayerNs: host.has('eager_layer_us')
+        ? host.notNegative('eager_layer_us') * 1e3
+        : undefined,
     },
     sampler: {
       plain: samplerOf(sampler, 'plain'),

@@ -136,6 +136,7 @@ export const engineFlags = {
     'Admit a request only when its whole prompt fits (default: on).',
   ),
   'async-scheduling': choice('ENGINE', 'Plan a step while the one before runs (default: on).'),
+  'enforce-eager': choice('ENGINE', 'No CUDA graphs (default: off).'),
 
   'all2all-backend': Flags.option({
     helpGroup: 'ENGINE',
@@ -251,6 +252,7 @@ export interface EngineFlagValues {
   readonly 'enable-chunked-prefill'?: boolean | undefined
   readonly 'scheduler-reserve-full-isl'?: boolean | undefined
   readonly 'async-scheduling'?: boolean | undefined
+  readonly 'enforce-eager'?: boolean | undefined
   readonly 'all2all-backend'?: All2allBackend | undefined
   readonly latency: RunRequest['latency']
   readonly profiles?: string | undefined
@@ -351,6 +353,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
       enableChunkedPrefill: flags['enable-chunked-prefill'],
       reserveFullPrompt: flags['scheduler-reserve-full-isl'],
       asyncScheduling: flags['async-scheduling'],
+      enforceEager: flags['enforce-eager'],
       all2allBackend: flags['all2all-backend'],
       dtype: flags.dtype,
       kvCacheDtype: flags['kv-cache-dtype'],

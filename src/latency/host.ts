@@ -4,17 +4,22 @@
  */
 import type {EngineProfile, SamplerTerms, Sampling} from '../catalogue/engine-profile.js'
 
-export interface HostTerms {
+export interface HostTerms extends LaunchTerms {
   /** GPU idle time per step that waits for the scheduler. */
   readonly stepNs: number
   /** Small kernels and graph gaps. */
   readonly perLayerNs: number
   readonly perSequenceNs: number
-  /** What the host takes to launch a layer, in a step of more tokens than the largest CUDA graph has. */
-  readonly eagerLayerNs: number
-  readonly graphTokens: number
   readonly sampler: SamplerTerms
   readonly source: string
+}
+
+/** Steps whose kernels the host launches one by one. */
+export interface LaunchTerms {
+  /** What it takes to launch a layer, in a step of more tokens than the largest CUDA graph has. */
+  readonly eagerLayerNs: number
+  /** 0: there are no graphs. */
+  readonly graphTokens: number
 }
 
 /** How an engine is used, as far as its host cares. */
@@ -22,12 +27,16 @@ export interface HostUse {
   /** Requests come as chat completions. */
   readonly isChat: boolean
   readonly isSynchronous: boolean
+  /** No CUDA graphs (`--enforce-eager`). */
+  readonly isEager: boolean
   readonly maxNumSeqs: number
 }
 
-const plainUse: HostUse = {
+/** Of whoever says nothing. */
+export const plainUse: HostUse = {
   isChat: false,
   isSynchronous: false,
+  isEager: false,
   maxNumSeqs: Number.POSITIVE_INFINITY,
 }
 
@@ -43,10 +52,17 @@ export const hostTermsOf = (
   stepNs: stepOf(profile, use),
   perLayerNs: profile.host.layerNs,
   perSequenceNs: sequenceOf(profile, use),
-  eagerLayerNs: profile.host.eagerLayerNs,
-  graphTokens: graphTokensOf(use.maxNumSeqs),
+  ...launchTermsOf(profile, use),
   sampler: samplerOf(profile, sampling),
   source: `engine profile ${profile.id}`,
+})
+
+const launchTermsOf = (
+  {host}: EngineProfile,
+  {isEager, maxNumSeqs}: Pick<HostUse, 'isEager' | 'maxNumSeqs'>,
+): LaunchTerms => ({
+  eagerLayerNs: host.eagerLayerNs ?? 0,
+  graphTokens: isEager ? 0 : graphTokensOf(maxNumSeqs),
 })
 
 const stepOf = ({host}: EngineProfile, {isSynchronous}: HostUse): number =>
@@ -77,6 +93,20 @@ export const samplerNs = (
   const once = stepNs + vocabulary * perEntryNs
   const each = (vocabulary * perSequenceEntryNs * h100BandwidthGbS) / device.bandwidthGbS
   return (sequences) => once + sequences * each
+}
+
+/**
+ * Least time in ns of a step's layers by its tokens: the device waits for the host where no CUDA graph has room for
+ * them.
+ */
+export const launchNs = (
+  profile: EngineProfile,
+  layers: number,
+  use: HostUse = plainUse,
+): ((tokens: number) => number) => {
+  const {eagerLayerNs, graphTokens} = launchTermsOf(profile, use)
+  const ns = Math.round(layers * eagerLayerNs)
+  return (tokens) => (tokens > graphTokens ? ns : 0)
 }
 
 /**

@@ -54,7 +54,9 @@ function clockOffset(requests: readonly Fields[]): number {
 function settingsOf(meta: Fields): MeasuredSettings {
   const asked = meta.child('engine_kwargs')
   const cache = meta.maybeChild('kv_cache')
-  const resolved = meta.maybeChild('resolved_config')?.maybeChild('scheduler_config')
+  const resolved = meta.maybeChild('resolved_config')
+  const scheduler = resolved?.maybeChild('scheduler_config')
+  const eager = resolved?.maybeChild('model_config')?.maybeFlag('enforce_eager')
   return {
     model: meta.text('model'),
     hardware: meta.maybeChild('hardware')?.maybeText('device_name'),
@@ -67,8 +69,9 @@ function settingsOf(meta: Fields): MeasuredSettings {
     numGpuBlocks: cache?.maybeNumber('num_gpu_blocks'),
     gpuMemoryUtilization: cache?.maybeNumber('gpu_memory_utilization'),
     enablePrefixCaching: cache?.maybeFlag('enable_prefix_caching'),
-    enableChunkedPrefill: resolved?.maybeFlag('enable_chunked_prefill'),
-    asyncScheduling: resolved?.maybeFlag('async_scheduling'),
+    enableChunkedPrefill: scheduler?.maybeFlag('enable_chunked_prefill'),
+    asyncScheduling: scheduler?.maybeFlag('async_scheduling'),
+    enforceEager: eager ?? asked.maybeFlag('enforce_eager'),
     // The client calls AsyncLLM in its own process, at temperature 0.
     frontEnd: 'in-process',
     sampling: 'plain',

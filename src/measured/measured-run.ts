@@ -33,6 +33,7 @@ export interface MeasuredSettings {
   readonly enablePrefixCaching?: boolean | undefined
   readonly enableChunkedPrefill?: boolean | undefined
   readonly asyncScheduling?: boolean | undefined
+  readonly enforceEager?: boolean | undefined
   readonly kvCacheDtype?: 'auto' | 'fp8' | undefined
   readonly frontEnd?: 'http' | 'chat' | 'in-process' | undefined
   readonly sampling?: 'plain' | 'filtered' | 'penalised' | undefined

@@ -13,7 +13,13 @@ import type {EngineListener} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import {Problem} from '../errors.js'
 import {busiestRank, checkExpertLoad} from '../latency/expert-load.js'
-import {type HostTerms, type HostUse, hostBesideProfile, hostTermsOf} from '../latency/host.js'
+import {
+  type HostTerms,
+  type HostUse,
+  hostBesideProfile,
+  hostTermsOf,
+  launchNs,
+} from '../latency/host.js'
 import {stageHop} from '../latency/point-to-point.js'
 import {ProfileTimes} from '../latency/profile/profile.js'
 import {rooflineModel} from '../latency/roofline.js'
@@ -136,6 +142,7 @@ const useOf = (instance: Instance, {frontEnd}: RunRequest): HostUse => {
   return {
     isChat: frontEnd === 'chat',
     isSynchronous: pp === 1 && !(settings.asyncScheduling ?? profile.defaults.asyncScheduling),
+    isEager: settings.enforceEager === true,
     maxNumSeqs: seatsOf(instance),
   }
 }
@@ -239,14 +246,26 @@ function stepOfProfile(instance: Instance, request: RunRequest, timesOf: TimesOf
   }
   const use = useOf(instance, request)
   const host = hostBesideProfile(instance.profile, instance.sampling, device, use)
-  return instance.pp === 1
-    ? oneStage(timesOf(), host)
-    : inStages(instance, (stage) => oneStage(timesOf(stage), host))
+  const stageOf = (stage?: StageCut) => {
+    const layers = stage?.layers ?? layerCount(instance.model)
+    return oneStage(timesOf(stage), {host, least: launchNs(instance.profile, layers, use)})
+  }
+  return instance.pp === 1 ? stageOf() : inStages(instance, stageOf)
 }
 
-const oneStage = (times: ProfileTimes, host: (sequences: number) => number) => ({
-  stepTime: (shape: BatchShape) => times.at(shape) + host(shape.sequences),
-  outsideLayers: (shape: BatchShape) => times.head(shape) + host(shape.sequences),
+/** What the host does beside the layers, by sequences, and the least that these take, by tokens. */
+interface HostBeside {
+  readonly host: (sequences: number) => number
+  readonly least: (tokens: number) => number
+}
+
+const oneStage = (times: ProfileTimes, {host, least}: HostBeside): StageTime => ({
+  stepTime: (shape) => {
+    const head = times.head(shape)
+    const layers = Math.max(times.at(shape) - head, least(shape.tokens))
+    return layers + head + host(shape.sequences)
+  },
+  outsideLayers: (shape) => times.head(shape) + host(shape.sequences),
 })
 
 /** LLMServingSim's step: host copies before the first stage and after the last, hops, and KV that is sent along. */

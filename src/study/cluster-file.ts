@@ -29,6 +29,7 @@ const engine = z
     enable_chunked_prefill: z.boolean(),
     scheduler_reserve_full_isl: z.boolean(),
     async_scheduling: z.boolean(),
+    enforce_eager: z.boolean(),
     dtype: z.enum(weightFormats),
     kv_cache_dtype: z.enum(['auto', 'fp8']),
     all2all_backend: z.enum(all2allBackends),

@@ -15,6 +15,7 @@ import type {Price} from '../report/summary.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
 import {checkAutoscale} from './autoscaling.js'
 import {type ChosenLatency, chooseLatency} from './choose-latency.js'
+import {eagerLaunchOf, launched} from './eager-launch.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
@@ -129,16 +130,18 @@ interface Common {
 }
 
 async function engineOf(
-  instance: Instance,
+  placed: Instance,
   {request, policy, ...common}: Common,
 ): Promise<DeployedEngine> {
+  const launch = await eagerLaunchOf(placed)
+  const {instance} = launch
   // Who only runs prompts has nothing to draft.
   const speculator = instance.role === 'prefill' ? undefined : common.speculator
   // The order matters for messages: a cut that does not divide comes before a model that does not fit.
   const weights = weightPlacementOf(instance, request)
   const pim = pimMemoryOf(instance, request)
   const settled = settleEngine(instance, request, policy, weights?.memory)
-  const resident = await chooseLatency(instance, request)
+  const resident = launched(await chooseLatency(instance, request), launch)
   const attending = pim ? pimLatency(resident, pim, instance) : resident
   const latency = weights ? placedLatency(attending, weights) : attending
   const {lora} = request

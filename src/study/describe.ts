@@ -164,7 +164,7 @@ function limitsText({settled}: DeployedEngine): string {
 }
 
 const scheduleText = ({instance, settled}: DeployedEngine): string =>
-  `${instance.profile.id}, ${settled.config.policy.name}, ${schedulingText(settled.config)}`
+  `${instance.profile.id}, ${settled.config.policy.name}, ${schedulingText(settled.config)}${instance.settings.enforceEager ? ', no CUDA graphs' : ''}`
 
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
@@ -228,6 +228,7 @@ function engineConfig(engine: DeployedEngine, tiered: TieredKv | undefined) {
     enable_prefix_caching: config.enablePrefixCaching,
     enable_chunked_prefill: config.enableChunkedPrefill,
     async_scheduling: config.depth > 1,
+    enforce_eager: instance.settings.enforceEager ?? false,
     memory_bytes: memory && {
       device: memory.memoryBytes,
       weights: memory.weights.total,

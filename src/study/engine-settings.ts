@@ -74,16 +74,24 @@ export function settleEngine(
     policy,
   }
   if (!isCompat) checkLimits(settings, config)
-  if (isCompat && settings.asyncScheduling) {
+  if (isCompat) checkCompat(settings)
+  return {config, gpuMemoryUtilization, memory: blocks.memory, blocksFrom: blocks.from, notes}
+}
+
+function checkCompat({asyncScheduling, enforceEager}: EngineSettings): void {
+  const suggestions = ['Leave one of the two out.']
+  if (asyncScheduling)
     throw new Problem(
       'FLAG_CONFLICT',
       '--async-scheduling and --compat llmservingsim: that simulator schedules synchronously.',
-      {
-        suggestions: ['Leave one of the two out.'],
-      },
+      {suggestions},
     )
-  }
-  return {config, gpuMemoryUtilization, memory: blocks.memory, blocksFrom: blocks.from, notes}
+  if (enforceEager)
+    throw new Problem(
+      'FLAG_CONFLICT',
+      '--enforce-eager and --compat llmservingsim: that simulator knows no launches, with graphs or without.',
+      {suggestions},
+    )
 }
 
 /** Batches in an engine. A pipeline has one for each stage, and schedules synchronously. */

@@ -22,11 +22,12 @@ function bands(): readonly ErrorBand[] {
 
 /**
  * The widest band of the run's engines; undefined where another simulator is repeated, which is exact or wrong, and with
- * memory that computes or weights on their way, which nobody has measured.
+ * memory that computes, weights on their way or no CUDA graphs, which none of the measured runs had.
  */
 export function errorBand({request, engines}: Deployment): ErrorBand | undefined {
   if (request.compat !== undefined) return undefined
   if (engines.some(({instance, weights}) => instance.pim ?? weights)) return undefined
+  if (engines.some(({instance}) => instance.settings.enforceEager)) return undefined
   const own = engines.map((engine) => bands().find(({kind}) => kind === kindOf(engine)))
   return own.reduce((widest, band) =>
     band && (widest === undefined || band.tpot > widest.tpot) ? band : widest,

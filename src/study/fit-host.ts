@@ -93,7 +93,7 @@ export const hostTerms = {
     name: 'host.eager_layer_us',
     unit: 'us',
     most: 2000,
-    read: ({profile}) => profile.host.eagerLayerNs / 1e3,
+    read: ({profile}) => (profile.host.eagerLayerNs ?? 0) / 1e3,
     write: onProfile((profile, us) => ({
       ...profile,
       host: {...profile.host, eagerLayerNs: us * 1e3},

@@ -40,6 +40,7 @@ export async function requestFor(run: MeasuredRun, flags: ValidationFlags): Prom
       enablePrefixCaching: engine.enablePrefixCaching ?? settings.enablePrefixCaching,
       enableChunkedPrefill: engine.enableChunkedPrefill ?? settings.enableChunkedPrefill,
       asyncScheduling: engine.asyncScheduling ?? settings.asyncScheduling,
+      enforceEager: engine.enforceEager ?? settings.enforceEager,
       kvCacheDtype: engine.kvCacheDtype ?? settings.kvCacheDtype,
     },
   }

@@ -155,6 +155,7 @@ function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
     enableChunkedPrefill: given.enable_chunked_prefill,
     reserveFullPrompt: given.scheduler_reserve_full_isl,
     asyncScheduling: given.async_scheduling,
+    enforceEager: given.enforce_eager,
     dtype: given.dtype,
     kvCacheDtype: given.kv_cache_dtype,
     all2allBackend: given.all2all_backend,

@@ -33,6 +33,8 @@ export interface EngineSettings {
   readonly enableChunkedPrefill?: boolean | undefined
   readonly reserveFullPrompt?: boolean | undefined
   readonly asyncScheduling?: boolean | undefined
+  /** No CUDA graphs. */
+  readonly enforceEager?: boolean | undefined
   readonly dtype?: WeightFormat | undefined
   readonly kvCacheDtype?: KvDtype | undefined
   readonly all2allBackend?: All2allBackend | undefined

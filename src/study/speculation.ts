@@ -6,7 +6,7 @@ import {loadModel} from '../catalogue/models.js'
 import {checkParallelism} from '../catalogue/parallelism.js'
 import {expectedTokens, speculationOf} from '../engine/speculation.js'
 import {Problem} from '../errors.js'
-import {hostTermsOf} from '../latency/host.js'
+import {hostTermsOf, plainUse} from '../latency/host.js'
 import {rooflineModel} from '../latency/roofline.js'
 import {
   type BatchShape,
@@ -123,7 +123,7 @@ export function draftedLatency(
     link,
     parallelism: {tp, ep: 1},
     kvDtype: settings.kvCacheDtype ?? 'auto',
-    host: hostTermsOf(profile, sampling),
+    host: hostTermsOf(profile, sampling, {...plainUse, isEager: settings.enforceEager === true}),
   })
   return {
     ...target,

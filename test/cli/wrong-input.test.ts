@@ -466,6 +466,12 @@ const ofEngine: readonly Wrong[] = [
     says: /words\.mjs: key\(\) must return a number, it returned first/,
   },
   {
+    with: '--hardware H100 --enforce-eager --compat llmservingsim',
+    code: 'FLAG_CONFLICT',
+    says: /--enforce-eager and --compat llmservingsim/,
+    tries: /Leave one of the two out/,
+  },
+  {
     with: '--hardware H100 --async-scheduling --compat llmservingsim',
     code: 'FLAG_CONFLICT',
     says: /--async-scheduling and --compat llmservingsim/,

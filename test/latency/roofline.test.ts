@@ -12,7 +12,7 @@ import {allModels, latent, llama8b, llama70b, qwenMoe, windowed} from './models.
 import {decodes, shapeOf} from './shapes.js'
 
 const olderHostTerms = hostTermsOf((await loadEngine('vllm-0.11')).profile, 'plain', {
-  ...{isChat: false, isSynchronous: true, maxNumSeqs: 128},
+  ...{isChat: false, isSynchronous: true, isEager: false, maxNumSeqs: 128},
 })
 const defaultHostTerms = hostTermsOf((await loadEngine('vllm-0.19')).profile, 'filtered')
 

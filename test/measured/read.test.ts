@@ -147,6 +147,24 @@ describe('measured runs', () => {
     expect(run!.timeline).deep.equal([{at: 1, running: 2, waiting: 0, kv: 0.132}])
   })
 
+  it('reads whether the server of a bench folder had CUDA graphs', async () => {
+    const row = {request_id: 'r', input_toks: 7, output_toks: 11}
+    const times = {arrival_time: 1, queued_ts: 1, first_token_ts: 1.1, last_token_ts: 1.2}
+    const eagerOf = async (asked: object, resolved?: object) => {
+      const resolved_config = resolved && {model_config: resolved}
+      const folder = await folderOf({
+        'meta.json': JSON.stringify({model: 'x', engine_kwargs: asked, resolved_config}),
+        'requests.jsonl': JSON.stringify({...row, ...times}),
+      })
+      return (await readMeasured(folder))[0]!.settings.enforceEager
+    }
+    expect(await eagerOf({})).equal(undefined)
+    expect(await eagerOf({enforce_eager: true})).equal(true)
+    expect(await eagerOf({}, {enforce_eager: true})).equal(true)
+    // What the engine made of it counts.
+    expect(await eagerOf({enforce_eager: true}, {enforce_eager: false})).equal(false)
+  })
+
   it('takes prefixes from the trace that was replayed, if it is that one', async () => {
     const header = 'arrived_at,input_tokens,output_tokens'
     const folder = await folderOf({
