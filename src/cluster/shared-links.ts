@@ -124,14 +124,10 @@ export class SharedLinks implements Network {
   /** Gives everybody the fair rate from `now` on. Most transfers have the links for themselves. */
   #share(now: Ns): void {
     if (this.#sending.length === 0) return
-    const [only] = this.#sending
-    const rates =
-      this.#sending.length === 1
-        ? [rateAlone(this.#rateOfLink, only!.way)]
-        : fairRates(
-            this.#rateOfLink,
-            this.#sending.map(({way}) => way),
-          )
+    const ways = this.#sending.map(({way}) => way)
+    const rates = areApart(ways)
+      ? ways.map((way) => rateAlone(this.#rateOfLink, way))
+      : fairRates(this.#rateOfLink, ways)
     for (let i = 0; i < rates.length; i++) {
       const flow = this.#sending[i]!
       const rate = rates[i]!
@@ -143,6 +139,18 @@ export class SharedLinks implements Network {
       flow.sentAt = now + Math.ceil(flow.left / rate)
     }
   }
+}
+
+/** Whether no two of the transfers cross the same link. */
+function areApart(ways: readonly Way[]): boolean {
+  if (ways.length === 1) return true
+  const crossed = new Set<number>()
+  for (const {links} of ways)
+    for (const {link} of links) {
+      if (crossed.has(link)) return false
+      crossed.add(link)
+    }
+  return true
 }
 
 /** Bytes per ns of a transfer that has all links of its way, each of them crossed once, for itself. */

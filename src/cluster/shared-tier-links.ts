@@ -32,6 +32,8 @@ export class SharedTierLinks implements TierLinks {
   /** Rates of all links: two for each engine, down to it and up from it, then two for each pool, reading and writing. */
   readonly #rates: number[] = []
   readonly #linkOf = new Map<string, number>()
+  /** Of each engine, up from its tiers and down to them: twice the tier, one more for writing. */
+  readonly #ways = new Map<number, readonly Way[]>()
 
   constructor(engines: readonly EngineLinks[]) {
     this.#engines = new Map(engines.map((engine) => [engine.instance, engine]))
@@ -45,8 +47,13 @@ export class SharedTierLinks implements TierLinks {
     }
     this.#links = new SharedLinks({
       rateOf: (link) => this.#rates[link]!,
-      wayOf: (instance, place) => this.#wayOf(instance, place),
+      wayOf: (instance, place) => this.#ways.get(instance)![place]!,
     })
+    for (const engine of engines)
+      this.#ways.set(
+        engine.instance,
+        engine.tiers.flatMap((_, tier) => [this.#wayUp(engine, tier), this.#wayDown(engine, tier)]),
+      )
   }
 
   #add(name: string, rate: number): void {
@@ -55,14 +62,17 @@ export class SharedTierLinks implements TierLinks {
     this.#rates.push(rate)
   }
 
-  /** `place`: twice the tier, one more for writing. */
-  #wayOf(instance: number, place: number): Way {
-    const tier = Math.floor(place / 2)
-    const {pool, latencyNs} = this.#engines.get(instance)!.tiers[tier]!
-    const names =
-      place % 2 === 0
-        ? [`read ${pool}`, `to ${instance}`]
-        : [...(tier === 0 ? [`from ${instance}`] : []), `write ${pool}`]
+  #wayUp({instance, tiers}: EngineLinks, tier: number): Way {
+    const {pool, latencyNs} = tiers[tier]!
+    return this.#way([`read ${pool}`, `to ${instance}`], latencyNs)
+  }
+
+  #wayDown({instance, tiers}: EngineLinks, tier: number): Way {
+    const {pool, latencyNs} = tiers[tier]!
+    return this.#way([...(tier === 0 ? [`from ${instance}`] : []), `write ${pool}`], latencyNs)
+  }
+
+  #way(names: readonly string[], latencyNs: Ns): Way {
     return {links: names.map((name) => ({link: this.#linkOf.get(name)!, share: 1})), latencyNs}
   }
 

@@ -58,6 +58,7 @@ export class TierPool {
   renew(runs: Runs): void {
     const found = this.#found
     for (let at = 0; at < runs.length; at += 3) {
+      if (this.#moveUp(runs[at]!, runs[at + 1]!, runs[at + 2]!)) continue
       found.length = 0
       this.#takeOut(runs[at]!, runs[at + 1]!, runs[at + 2]!, found)
       for (let i = found.length - 3; i >= 0; i -= 3)
@@ -69,11 +70,22 @@ export class TierPool {
   enter(runs: Runs, gone: Runs): void {
     for (let at = 0; at < runs.length; at += 3) {
       const span = runs[at]!
+      if (this.#moveUp(span, runs[at + 1]!, runs[at + 2]!)) continue
       this.#takeOut(span, runs[at + 1]!, runs[at + 2]!)
       this.#append(span, runs[at + 1]!, runs[at + 2]!)
     }
     this.#trim(gone)
     if (this.used > this.peak) this.peak = this.used
+  }
+
+  /** Where the lowest run of a span is just these blocks it becomes the youngest, as most that are used again do. */
+  #moveUp(span: number, low: number, top: number): boolean {
+    const list = this.#list
+    const run = this.#spans.get(span)
+    if (run === undefined || list.low[run] !== low || list.top[run] !== top) return false
+    list.unlink(run)
+    list.append(run)
+    return true
   }
 
   #trim(gone: Runs): void {
