@@ -76,13 +76,19 @@ export function placedStages(instance: Instance, request: WeightRequest): StageW
     return outsideWeights(instance, request)
   } catch (error) {
     if (!(error instanceof SchemaFault)) throw error
-    const [, key = 'rule'] = error.path
-    throw new Problem('FLAG_BAD_VALUE', `--weights: ${String(key)} ${error.message}.`, {
+    const who = error.path[1] === 'blocks' ? 'blocks' : 'a rule'
+    throw new Problem('FLAG_BAD_VALUE', `--weights: ${who} ${error.message}.`, {
       cause: error,
-      suggestions: error.suggestions,
+      suggestions: error.suggestions.map(asFlag),
     })
   }
 }
+
+/** `blocks: 0-3` of a cluster file as it is typed. */
+const asFlag = (text: string): string =>
+  text
+    .replace(/^blocks: (.*)$/, "--weights 'blocks $1:cpu'")
+    .replace(/^(?:parts|layers): \[(.*)\]$/, "--weights '$1:cpu'")
 
 /** One device of a stage, as those see it with which it shares memories. */
 export const streamerOf = (
@@ -196,16 +202,23 @@ const rateText = (shares: readonly MemoryShares[]): string =>
 
 function noteOf(stage: StageWeights, stream: WeightStream): string {
   const {prefetch} = stream
+  const away = bytesAway(stageAway(stage))
+  const gib = (away / 2 ** 30).toFixed(1)
+  const what = `${gib} GiB of the weights of each device lie outside of it`
+  if (streamNs(stream) === 0) return `${what}, the embedding, of which a step reads rows in place.`
   const how =
     prefetch === 'in place'
       ? 'are read in place'
       : `are fetched ${prefetch === 0 ? 'when their turn comes' : `${prefetch} ${prefetch === 1 ? 'block' : 'blocks'} ahead`}`
-  const gib = (bytesAway(stageAway(stage)) / 2 ** 30).toFixed(1)
   const {hiddenBlockNs} = streamLaw(stream)
   const bound = Number.isFinite(hiddenBlockNs)
     ? `and may wait for them while its blocks take less than ${milliseconds(hiddenBlockNs)} each`
     : 'and may wait for some however large it is'
-  return `${gib} GiB of the weights of each device lie outside of it and ${how}: a step takes at least ${milliseconds(streamNs(stream))}, ${bound}.`
+  const isAllBuffered = bufferBytes(stage, prefetch) >= away - bytesAway(stage.embedding)
+  const vain = isAllBuffered
+    ? ' The buffer has room for all that is fetched, so it saves nothing.'
+    : ''
+  return `${what} and ${how}: a step takes at least ${milliseconds(streamNs(stream))}, ${bound}.${vain}`
 }
 
 const milliseconds = (ns: number): string => `${Number((ns / 1e6).toPrecision(3))} ms`

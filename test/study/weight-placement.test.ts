@@ -175,7 +175,7 @@ describe('placed weights', () => {
     expect(stepOf(placed)).least(loadNs(offloadedBytes!))
     const parted = rules(['embedding:cpu', 'lm_head:npu'])
     const {message} = await problemOf(() => engineOf(parted, small))
-    expect(message).include('--weights: layers parts embedding and lm_head, which are one table')
+    expect(message).include('--weights: a rule parts embedding and lm_head, which are one table')
   })
 
   it('belong to the stage that has the block', async () => {
@@ -225,7 +225,35 @@ describe('placed weights', () => {
   })
 })
 
+describe('what the head of a run says', () => {
+  const noteOf = async (texts: readonly string[], prefetch?: Weights['prefetch']) =>
+    (
+      await engineOf({...rules(texts), ...(prefetch === undefined ? {} : {prefetch})})
+    ).latency.notes.at(-1)
+
+  it('of an embedding alone: nothing waits for a fetch', async () => {
+    expect(await noteOf(['embedding:cpu'])).equal(
+      '1.0 GiB of the weights of each device lie outside of it, the embedding, of which a step reads rows in place.',
+    )
+  })
+
+  it('of a buffer as large as what it is for', async () => {
+    const vain = /The buffer has room for all that is fetched, so it saves nothing\.$/
+    expect(await noteOf(['blocks 0-3:cpu'], 4)).match(vain)
+    expect(await noteOf(['lm_head embedding:cpu'], 1)).match(vain)
+    expect(await noteOf(['blocks 0-3:cpu'], 2)).not.match(vain)
+    expect(await noteOf(['blocks 0-3:cpu'], 'in place')).not.match(vain)
+  })
+})
+
 describe('rules that cannot be', () => {
+  it('are answered with rules as they are typed', async () => {
+    const blocks = await problemOf(() => engineOf(rules(['blocks 16-40:cpu'])))
+    expect(blocks.suggestions).deep.equal(["--weights 'blocks 16-31:cpu'"])
+    const parts = await problemOf(() => engineOf(rules(['experts:cpu'])))
+    expect(parts.suggestions).deep.equal(["--weights 'attention, mlp:cpu'"])
+  })
+
   const faults: readonly (readonly [rules: readonly string[], says: string])[] = [
     [['blocks 16-40:cpu'], 'blocks names block 40, and the model has blocks 0 to 31'],
     [['blocks 3-1:cpu'], 'blocks must be numbers and ranges, as 0-3,8, but has "3-1"'],
@@ -233,8 +261,8 @@ describe('rules that cannot be', () => {
     [['blocks 0-3:cpu', 'blocks 3:npu'], 'blocks places block 3, which an earlier rule'],
     [['mlp:cpu', 'blocks 3:npu'], 'blocks places block 3, which an earlier rule'],
     [['mlp:cpu', 'blocks 3 mlp:npu'], 'blocks places mlp of block 3, which an earlier rule'],
-    [['lm_head:cpu', 'lm_head:npu'], 'layers places lm_head, which an earlier rule'],
-    [['experts:cpu'], 'parts names experts, and meta-llama/Llama-3.1-8B-Instruct has none'],
+    [['lm_head:cpu', 'lm_head:npu'], 'a rule places lm_head, which an earlier rule'],
+    [['experts:cpu'], 'a rule names experts, and meta-llama/Llama-3.1-8B-Instruct has none'],
     [[':cpu'], 'rule names no weights'],
     [['lm_head:cxl'], 'no CXL memory is described'],
   ]
