@@ -1,4 +1,5 @@
 /** What every command of llmsim shares: --json, faults as one clear line, and the right exit code. */
+import {basename, relative} from 'node:path'
 import {Command, type Interfaces} from '@oclif/core'
 import {exitCodeOf, faultJson} from './fault.js'
 
@@ -38,10 +39,25 @@ export abstract class BaseCommand extends Command {
   }
 }
 
-/** How the user calls the program: `llmsim`, or `npx llmsim` where npx started it and a PATH may not have it. */
-export const calledAs = (bin: string, env: NodeJS.ProcessEnv): string => {
+/** What the system says of how the program was started. */
+export interface Start {
+  readonly env: NodeJS.ProcessEnv
+  readonly argv: readonly string[]
+  cwd(): string
+}
+
+/**
+ * How the user calls the program: `llmsim`; `npx llmsim` where npx started it and a PATH may not have it; `node
+ * bin/run.js` where it was started from a clone, which no PATH has.
+ */
+export function calledAs(bin: string, {env, argv, cwd}: Start): string {
   const byNpx =
     env.npm_lifecycle_event === 'npx' &&
     /^'?(\w+)/.exec(env.npm_lifecycle_script ?? '')?.[1] === bin
-  return byNpx ? `npx ${bin}` : bin
+  if (byNpx) return `npx ${bin}`
+  const [, script = ''] = argv
+  // Windows starts an installed program by its script, too.
+  if (basename(script) !== 'run.js' || /[\\/]node_modules[\\/]/.test(script)) return bin
+  const short = relative(cwd(), script)
+  return `node ${short.startsWith('..') ? script : short}`
 }

@@ -280,12 +280,22 @@ describe('the process', () => {
 })
 
 describe('what the user calls', () => {
-  it('is npx llmsim where npx started it, and llmsim everywhere else', () => {
+  const called = (env: NodeJS.ProcessEnv, script: string, cwd = '/home/me') =>
+    calledAs('llmsim', {env, argv: ['node', script], cwd: () => cwd})
+
+  it('is npx llmsim where npx started it, and llmsim where that is installed', () => {
+    const script = '/usr/local/bin/llmsim'
     const byNpx = {npm_lifecycle_event: 'npx', npm_lifecycle_script: "'llmsim' listen"}
-    expect(calledAs('llmsim', byNpx)).equal('npx llmsim')
-    expect(calledAs('llmsim', {...byNpx, npm_lifecycle_script: 'mocha'})).equal('llmsim')
-    expect(calledAs('llmsim', {...byNpx, npm_lifecycle_event: 'test'})).equal('llmsim')
-    expect(calledAs('llmsim', {})).equal('llmsim')
+    expect(called(byNpx, script)).equal('npx llmsim')
+    expect(called({...byNpx, npm_lifecycle_script: 'mocha'}, script)).equal('llmsim')
+    expect(called({...byNpx, npm_lifecycle_event: 'test'}, script)).equal('llmsim')
+    expect(called({}, script)).equal('llmsim')
+    expect(called({}, '/lib/node_modules/llmsim/bin/run.js')).equal('llmsim')
+  })
+
+  it('is the script where a clone was started by it', () => {
+    expect(called({}, '/home/me/clone/bin/run.js', '/home/me/clone')).equal('node bin/run.js')
+    expect(called({}, '/home/me/clone/bin/run.js', '/tmp')).equal('node /home/me/clone/bin/run.js')
   })
 })
 

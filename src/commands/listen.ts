@@ -168,7 +168,7 @@ export default class Listen extends BaseCommand {
     const flagsAgain = retyped(names, parsed.raw, flags)
     const hardware = flagsAgain.includes('--hardware') || run.hardware === undefined
     const next = ['simulate', ...files, ...(hardware ? [] : ['--hardware H100']), ...flagsAgain]
-    const command = `${calledAs(this.config.bin, process.env)} ${next.join(' ')}`
+    const command = `${calledAs(this.config.bin, process)} ${next.join(' ')}`
     if (served === undefined) this.log('no requests came')
     else {
       const style = await styleFor(process.stdout, process.env)

@@ -32,6 +32,11 @@ export class FairQueue {
     this.#running ??= setImmediate(this.#run)
   }
 
+  /** Resolves when all that were added so far have run. */
+  passed(): Promise<void> {
+    return new Promise((resolve) => this.add(resolve))
+  }
+
   readonly #run = (): void => {
     const until = performance.now() + budgetMs
     this.#running = undefined

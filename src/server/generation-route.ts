@@ -1,7 +1,7 @@
 /** From a body to a running exchange: the same way for every endpoint that generates. */
-import type {ServerResponse} from 'node:http'
 import type {FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {ApiError} from './api-error.js'
+import {onDeparture} from './departure.js'
 import {Exchange} from './exchange.js'
 import type {FairQueue} from './fair-queue.js'
 import {HttpSink, type StreamFlusher, sendError} from './http-sink.js'
@@ -30,7 +30,7 @@ export function addGeneration(
 }
 
 function generate(call: Call, makePlan: MakePlan, parts: GenerationParts): void {
-  const visit = enter(call.reply.raw, parts.serving)
+  const visit = enter(call, parts.serving)
   parts.queue.goOn(() => {
     try {
       parts.serving.admit()
@@ -56,18 +56,20 @@ interface Call {
 /** What a client is here for, as long as it is. */
 interface Visit {
   exchange: Exchange | undefined
+  isOver: boolean
 }
 
 /**
  * Ends after the last byte, or when the client is gone. A response has grown old by the time it is answered, and what
  * old objects refer to is copied along by the garbage collector even when they are dead: so it lets go of the rest.
  */
-function enter(raw: ServerResponse, serving: Serving): Visit {
-  const visit: Visit = {exchange: undefined}
+function enter({request, reply: {raw}}: Call, serving: Serving): Visit {
+  const visit: Visit = {exchange: undefined, isOver: false}
   serving.enter()
-  raw.once('close', () => {
+  onDeparture(request.raw, raw, () => {
     const {exchange} = visit
     visit.exchange = undefined
+    visit.isOver = true
     if (!raw.writableFinished) exchange?.gone()
     serving.leave()
   })
@@ -79,9 +81,8 @@ function begin(
   {request: {receivedAt}, reply, visit}: Call & {readonly visit: Visit},
   {serving, flusher}: GenerationParts,
 ): void {
-  const {raw} = reply
   // It may have left while its text was being counted.
-  if (raw.destroyed || raw.closed) return
+  if (visit.isOver) return
   visit.exchange = new Exchange({serving, receivedAt}, plan, new HttpSink(reply, flusher))
   visit.exchange.begin()
 }

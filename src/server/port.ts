@@ -116,7 +116,8 @@ export async function openPort(options: PortOptions): Promise<Port> {
     answering,
     app,
     files: recorder.files,
-    drain: () => serving.drain(),
+    // Those that are not taken up yet are told so before connections are closed.
+    drain: () => serving.drain().then(() => queue.passed()),
     close: () => {
       closing ??= closePort(app, serving, answering)
       return closing

@@ -348,6 +348,41 @@ describe('bad requests', () => {
     await expectEmpty(port)
   })
 
+  it('clients that leave while answers wait behind another on their connection (pipelining)', async () => {
+    const socket = connect(Number(new URL(port.url).port), '127.0.0.1')
+    const body = chat({max_tokens: 400, ignore_eos: true})
+    const one = head([postChat, json], body)
+    const begun = port.serving.recorder.rows
+    // More than the ten listeners that Node warns of.
+    socket.write(Buffer.concat(Array.from({length: 12}, () => one)))
+    for (let i = 0; i < 100 && port.serving.open < 12; i++) await settled(5)
+    expect(port.serving.open).equal(12)
+    socket.destroy()
+    await expectEmpty(port)
+    await settled()
+    expect(port.serving.recorder.rows - begun).equal(12)
+  })
+
+  it('answers come in the order of their requests on one connection, and all are counted out', async () => {
+    const socket = connect(Number(new URL(port.url).port), '127.0.0.1')
+    let text = ''
+    socket.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece
+    })
+    const sizes = [30, 1, 5]
+    socket.write(
+      Buffer.concat(
+        sizes.map((size) => head([postChat, json], chat({max_tokens: size, ignore_eos: true}))),
+      ),
+    )
+    const lengths = () =>
+      [...text.matchAll(/"completion_tokens":(\d+)/g)].map((found) => +found[1]!)
+    for (let i = 0; i < 200 && lengths().length < 3; i++) await settled(10)
+    expect(lengths()).deep.equal(sizes)
+    await expectEmpty(port)
+    socket.destroy()
+  })
+
   it('leave a healthy server: no log of a bug, no connection, timer or block kept, and it still answers', async () => {
     const {status, text} = await ask({max_tokens: 3})
     expect(status, text).equal(200)

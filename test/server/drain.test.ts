@@ -21,7 +21,7 @@ describe('Ctrl-C', () => {
     expect((await server.ended).code).equal(0)
     expect((await open).text).match(/data: \[DONE\]\n\n$/)
     const stdout = server.stdout()
-    const next = /^next: llmsim (simulate .*)$/m.exec(stdout)![1]!
+    const next = /^next: node \S+run\.js (simulate .*)$/m.exec(stdout)![1]!
     expect(next).equal(`simulate ${server.trace} --hardware L40S --max-num-seqs 8`)
     const simulated = await spawnProgram(process.execPath, [
       `${root}bin/run.js`,

@@ -37,6 +37,14 @@ describe('a fair queue', () => {
     while (done < 40) await turn()
   })
 
+  it('says when all that came so far have run', async () => {
+    const queue = new FairQueue()
+    let done = 0
+    for (let i = 0; i < 100; i++) queue.add(() => done++)
+    await queue.passed()
+    expect(done).equal(100)
+  })
+
   it('ends what it has begun before it begins something else', async () => {
     const queue = new FairQueue()
     const seen: string[] = []

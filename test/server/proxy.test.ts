@@ -363,7 +363,7 @@ describe('listen --upstream', function () {
     expect((await proxy.ended).code).equal(0)
     expect((await open).text).match(/data: \[DONE\]\n\n$/)
     expect(proxy.stdout()).contain('2 of 2 completed').contain(`2 rows in ${proxy.trace}`)
-    expect(proxy.stdout()).contain(`next: llmsim simulate ${proxy.trace} --hardware L40S`)
+    expect(proxy.stdout()).contain(`run.js simulate ${proxy.trace} --hardware L40S`)
     const trace = await readTrace([proxy.trace])
     expect([...trace.outputTokens].sort((a, b) => a - b)).deep.equal([2, 40])
     await upstream.close()

@@ -5,6 +5,7 @@ import type {FastifyReply, FastifyRequest} from 'fastify'
 import type {RecordedRow, RecordedStatus} from '../../trace/recording.js'
 import type {Answering} from '../answering.js'
 import {ApiError} from '../api-error.js'
+import {onDeparture} from '../departure.js'
 import {sendError} from '../http-sink.js'
 import type {Serving} from '../serving.js'
 import {dataOf, EventSplitter} from './event-splitter.js'
@@ -52,8 +53,7 @@ export class ProxyExchange {
     const {serving, backend} = this.#parts
     serving.enter()
     backend.inFlight++
-    // Emitted once, after the last byte or when the client is gone.
-    this.#reply.raw.once('close', () => {
+    onDeparture(this.#incoming.raw, this.#reply.raw, () => {
       serving.leave()
       this.#gone()
     })

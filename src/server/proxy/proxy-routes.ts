@@ -1,6 +1,7 @@
 /** `--upstream`: everything goes to a real server and back; what generates is measured and recorded. */
 import type {FastifyInstance, FastifyReply, FastifyRequest} from 'fastify'
 import {ApiError} from '../api-error.js'
+import {onDeparture} from '../departure.js'
 import {sendError} from '../http-sink.js'
 import {recordedPaths} from './proxied-request.js'
 import {ProxyExchange, type ProxyParts} from './proxy-exchange.js'
@@ -53,6 +54,6 @@ function passThrough(upstream: Upstream, request: FastifyRequest, reply: Fastify
     if (raw.headersSent) raw.destroy()
     else sendError(reply, upstream.unreachable(error))
   })
-  raw.once('close', () => asked.destroy())
+  onDeparture(incoming, raw, () => asked.destroy())
   incoming.pipe(asked)
 }
