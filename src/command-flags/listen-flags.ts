@@ -44,7 +44,8 @@ export function retyped(
     })
 }
 
-const quoted = (text: string): string =>
+/** For a shell. */
+export const quoted = (text: string): string =>
   isPlain.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 
 /** `10` → 10. @throws Problem FLAG_BAD_VALUE */

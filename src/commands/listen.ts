@@ -2,7 +2,14 @@ import {Flags} from '@oclif/core'
 import {BaseCommand, calledAs} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {kvOffloadFlags, kvOffloadOf} from '../command-flags/kv-offload-flag.js'
-import {durationMs, namesOf, retyped, rotationOf, speedOf} from '../command-flags/listen-flags.js'
+import {
+  durationMs,
+  namesOf,
+  quoted,
+  retyped,
+  rotationOf,
+  speedOf,
+} from '../command-flags/listen-flags.js'
 import {memoryFlags, weightsOf} from '../command-flags/memory-flags.js'
 import {counted} from '../report/figures.js'
 import {styleFor} from '../report/style.js'
@@ -167,7 +174,12 @@ export default class Listen extends BaseCommand {
     const names = ['hardware', ...Object.keys({...engineFlags, ...kvOffloadFlags, ...memoryFlags})]
     const flagsAgain = retyped(names, parsed.raw, flags)
     const hardware = flagsAgain.includes('--hardware') || run.hardware === undefined
-    const next = ['simulate', ...files, ...(hardware ? [] : ['--hardware H100']), ...flagsAgain]
+    const next = [
+      'simulate',
+      ...files.map(quoted),
+      ...(hardware ? [] : ['--hardware H100']),
+      ...flagsAgain,
+    ]
     const command = `${calledAs(this.config.bin, process)} ${next.join(' ')}`
     if (served === undefined) this.log('no requests came')
     else {

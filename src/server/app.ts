@@ -35,6 +35,18 @@ export const appDefaults = {
 /** Paths that need the key: everything that OpenAI has, and the tokenizer. */
 const guarded = /^\/(v1|tokenize|detokenize)(\/|\?|$)/
 
+/** As the router reads it, and whoever may stand behind us: `/%761/…` is `/v1/…`. */
+function isGuarded({url, routeOptions}: FastifyRequest): boolean {
+  if (guarded.test(routeOptions.url ?? '')) return true
+  const [path = ''] = url.split('?', 1)
+  try {
+    return guarded.test(decodeURIComponent(path))
+  } catch {
+    // Not what anybody can decode: no route has it, and whoever has the key may find out.
+    return true
+  }
+}
+
 export function createApp(options: AppOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: options.bodyLimit,
@@ -65,7 +77,7 @@ export function createApp(options: AppOptions): FastifyInstance {
       return
     }
     const isRefused = options.apiKey !== undefined && !hasKey(request, options.apiKey)
-    if (isRefused && guarded.test(request.url)) sendError(reply, wrongKey(request))
+    if (isRefused && isGuarded(request)) sendError(reply, wrongKey(request))
     else done()
   })
   const routes: Route[] = []

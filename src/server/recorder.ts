@@ -2,7 +2,7 @@
  * Keeps the trace of what was served: one row when a request ends, handed to the kernel before its client gets the
  * last byte. Rows of one turn of the event loop are written together.
  */
-import {rmSync, writeFileSync} from 'node:fs'
+import {existsSync, rmSync, writeFileSync} from 'node:fs'
 import {dirname, extname} from 'node:path'
 import {Problem} from '../errors.js'
 import {makeFolders} from '../make-folder.js'
@@ -45,6 +45,9 @@ interface Pending {
 
 const retryMs = 1000
 
+/** After a part that could not be begun the next one is not tried sooner. */
+const nextPartMs = 60_000
+
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : String(error)
 
@@ -64,6 +67,8 @@ export class Recorder {
   #isEnding = false
   #retry: NodeJS.Timeout | undefined
   #partSince = performance.now()
+  /** No new part before that. */
+  #partAfter = 0
 
   /** @throws Problem OUTPUT_NOT_WRITABLE when the file exists or cannot be made */
   constructor(options: RecorderOptions) {
@@ -80,9 +85,15 @@ export class Recorder {
 
   #begin(path: string): LineFile {
     const file = this.#options.create?.(path) ?? new AppendingFile(path)
-    file.append(this.#header)
     const meta = {kind: recordingKind, ...this.#options.meta, part: this.files.length + 1}
-    writeFileSync(metaFileOf(path), `${JSON.stringify(meta, undefined, 2)}\n`)
+    try {
+      file.append(this.#header)
+      writeFileSync(metaFileOf(path), `${JSON.stringify(meta, undefined, 2)}\n`)
+    } catch (error) {
+      file.close()
+      rmSync(path, {force: true})
+      throw error
+    }
     this.files.push(path)
     return file
   }
@@ -166,10 +177,9 @@ export class Recorder {
   #rotateWhenDue(): void {
     const {bytes = Number.POSITIVE_INFINITY, ms = Number.POSITIVE_INFINITY} =
       this.#options.rotate ?? {}
-    if (this.#file.size < bytes && performance.now() - this.#partSince < ms) return
-    const extension = extname(this.#options.path)
-    const stem = this.#options.path.slice(0, this.#options.path.length - extension.length)
-    const path = `${stem}-${this.files.length + 1}${extension}`
+    const now = performance.now()
+    if ((this.#file.size < bytes && now - this.#partSince < ms) || now < this.#partAfter) return
+    const path = this.#nextPath()
     try {
       const next = this.#begin(path)
       this.#file.close()
@@ -180,7 +190,17 @@ export class Recorder {
       this.#options.onTrouble(
         `${path} cannot be begun (${codeOf(error)}): the trace goes on in ${this.#file.path}.`,
       )
-      this.#partSince = performance.now()
+      this.#partAfter = now + nextPartMs
+    }
+  }
+
+  /** A number that no file has: parts of an earlier recording may be left. */
+  #nextPath(): string {
+    const extension = extname(this.#options.path)
+    const stem = this.#options.path.slice(0, this.#options.path.length - extension.length)
+    for (let n = this.files.length + 1; ; n++) {
+      const path = `${stem}-${n}${extension}`
+      if (!existsSync(path) && !existsSync(openFileOf(path))) return path
     }
   }
 

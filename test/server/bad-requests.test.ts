@@ -196,6 +196,19 @@ const wrong: readonly Wrong[] = [
     says: /API key/,
   },
   {
+    what: 'no key, and a path in other letters',
+    raw: Buffer.from(
+      `POST /%76%31/chat/completions HTTP/1.1\r\nhost: x\r\n${json}\r\ncontent-length: 2\r\n\r\n{}`,
+    ),
+    status: 401,
+    says: /API key/,
+  },
+  {
+    what: 'no key, and a path that is none',
+    raw: Buffer.from('GET /v1/models/%zz HTTP/1.1\r\nhost: x\r\n\r\n'),
+    status: 400,
+  },
+  {
     what: 'a wrong key',
     raw: Buffer.from(
       `${postChat}\r\nhost: x\r\nauthorization: Bearer sk-wrong\r\n${json}\r\ncontent-length: 2\r\n\r\n{}`,

@@ -167,6 +167,47 @@ describe('the recorder', () => {
     recorder.close()
   })
 
+  it('begins its parts beside those that an earlier recording left', async () => {
+    const {recorder, path, told} = recorderIn(freshFolder(), {rotate: {bytes: 600}})
+    const second = path.replace('.csv', '-2.csv')
+    writeFileSync(second, 'somebody else')
+    for (let number = 0; number < 9; number++) {
+      recorder.end(rowOf(number))
+      await turn()
+    }
+    expect(recorder.files[1]).equal(path.replace('.csv', '-3.csv'))
+    expect(readFileSync(second, 'utf8')).equal('somebody else')
+    expect(told).deep.equal([])
+    expect((await readTrace(recorder.files)).length).equal(9)
+    recorder.close()
+  })
+
+  it('tells once that a part cannot be begun, leaves nothing of it, and goes on', async () => {
+    let made = 0
+    class FullDisk extends AppendingFile {
+      override append(): void {
+        throw Object.assign(new Error('no space'), {code: 'ENOSPC'})
+      }
+    }
+    const {recorder, path, told} = recorderIn(freshFolder(), {
+      rotate: {bytes: 600},
+      create: (file) => {
+        made++
+        return made > 1 ? new FullDisk(file) : new AppendingFile(file)
+      },
+    })
+    for (let number = 0; number < 9; number++) {
+      recorder.end(rowOf(number))
+      await turn()
+    }
+    expect(told.length).equal(1)
+    expect(told[0]).match(/-2\.csv cannot be begun \(ENOSPC\): the trace goes on in .*trace\.csv\./)
+    expect(existsSync(path.replace('.csv', '-2.csv'))).equal(false)
+    expect(recorder.files).deep.equal([path])
+    expect((await readTrace(recorder.files)).length).equal(9)
+    recorder.close()
+  })
+
   it('tells when the disk is full, fails the answers, and goes on without a gap when there is room', async () => {
     let room = 1000
     class SmallDisk extends AppendingFile {
