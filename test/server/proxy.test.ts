@@ -10,7 +10,7 @@ import type {RecordedRow} from '#llmsim/trace/recording.js'
 import {problemOf} from '../catalogue/problem.js'
 import {spawnCli} from '../support/cli.js'
 import {endListening, listenModel as model, post, startListen} from '../support/listening.js'
-import {openTestPort} from '../support/open-port.js'
+import {closeTestPorts, openTestPort} from '../support/open-port.js'
 
 const messages = [
   {
@@ -352,6 +352,7 @@ describe('a proxy', function () {
 describe('listen --upstream', function () {
   this.timeout(60_000)
   afterEach(endListening)
+  afterEach(closeTestPorts)
 
   it('lets open requests end at Ctrl-C, and simulates what it recorded', async () => {
     const upstream = await openTestPort()
