@@ -70,7 +70,8 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
     made.set(instance, engine)
     engines.push(engine)
   }
-  const tiers = tieredKvOf(engines.map(({instance, settled: {config}}) => ({instance, config})))
+  const places = engines.map(({instance, settled: {config}}) => ({instance, config}))
+  const tiers = tieredKvOf(places, request)
   return {
     request,
     layout,

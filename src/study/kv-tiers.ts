@@ -6,6 +6,7 @@ import {Problem} from '../errors.js'
 import {counted} from '../report/figures.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
 import type {Instance} from './instance.js'
+import type {RunRequest} from './run-request.js'
 
 /** Nearest first. */
 export const tierKinds = ['cpu', 'cxl', 'nvme'] as const
@@ -69,8 +70,11 @@ export interface TierPlace {
  * The tiers below each engine; undefined for those that have none.
  * @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE for tiers that cannot be laid out so
  */
-export function tieredKvOf(places: readonly TierPlace[]): (TieredKv | undefined)[] {
-  for (const place of places) check(place)
+export function tieredKvOf(
+  places: readonly TierPlace[],
+  {compat}: Pick<RunRequest, 'compat'>,
+): (TieredKv | undefined)[] {
+  for (const place of places) check(place, compat)
   const isShared = places.some(({instance}) => tiersOf(instance).some((tier) => tier.isShared))
   if (isShared) checkAlike(places)
   const links = places.map(linksOf)
@@ -168,17 +172,22 @@ export function sizeText(bytes: number): string {
   return `${Number((bytes / unit).toFixed(1))} ${name}`
 }
 
-function check({instance, config}: TierPlace): void {
+function check({instance, config}: TierPlace, compat: RunRequest['compat']): void {
   if (tiersOf(instance).length === 0) return
-  const refused = instance.machine
-    ? "LLMServingSim's cluster files: its second tier is not repeated"
-    : instance.pim
-      ? '--pim: both would keep the KV'
-      : config.enablePrefixCaching
-        ? config.reserveFullPrompt
-          ? undefined
-          : '--no-scheduler-reserve-full-isl: what is loaded needs blocks for the whole prompt'
-        : '--no-enable-prefix-caching: a tier is looked up as the prefix cache is'
+  const rules: readonly (readonly [isBroken: boolean, says: string])[] = [
+    [compat !== undefined, `--compat ${compat}: its second tier is not repeated`],
+    [instance.machine !== undefined, "LLMServingSim's cluster files: they know no such tiers"],
+    [instance.pim !== undefined, '--pim: both would keep the KV'],
+    [
+      !config.enablePrefixCaching,
+      '--no-enable-prefix-caching: a tier is looked up as the prefix cache is',
+    ],
+    [
+      !config.reserveFullPrompt,
+      '--no-scheduler-reserve-full-isl: what is loaded needs blocks for the whole prompt',
+    ],
+  ]
+  const refused = rules.find(([isBroken]) => isBroken)?.[1]
   if (refused === undefined) return
   throw new Problem('FLAG_CONFLICT', `${instance.kvOffload?.askedAt ?? flag} and ${refused}.`, {
     suggestions: ['Leave one of the two out.'],

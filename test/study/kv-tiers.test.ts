@@ -92,6 +92,7 @@ describe('tiers of a deployment', () => {
   })
 
   const refused: readonly (readonly [given: Partial<typeof request>, says: RegExp])[] = [
+    [{compat: 'llmservingsim'}, /--compat llmservingsim: its second tier is not repeated/],
     [{engine: {enablePrefixCaching: false}}, /--no-enable-prefix-caching: a tier is looked up/],
     [{engine: {reserveFullPrompt: false}}, /--no-scheduler-reserve-full-isl: what is loaded/],
     [{kvOffload: asked('cpu:1MB')}, /cpu has 1 MB, but one block of 16 tokens takes 2\.1 MB/],
