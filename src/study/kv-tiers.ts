@@ -176,7 +176,6 @@ function check({instance, config}: TierPlace, compat: RunRequest['compat']): voi
   if (tiersOf(instance).length === 0) return
   const rules: readonly (readonly [isBroken: boolean, says: string])[] = [
     [compat !== undefined, `--compat ${compat}: its second tier is not repeated`],
-    [instance.machine !== undefined, "LLMServingSim's cluster files: they know no such tiers"],
     [instance.pim !== undefined, '--pim: both would keep the KV'],
     [
       !config.enablePrefixCaching,
