@@ -142,7 +142,9 @@ export class Admission {
       return this.#chunk(reached - this.#parts.requests.pulled[slot]!, left)
     const match = this.#parts.blocks.match(slot)
     const comes =
-      from !== origin.here || this.#parts.blocks.reach(slot, match) > match.shared + match.own
+      from !== origin.here ||
+      (this.#parts.below !== undefined &&
+        this.#parts.blocks.reach(slot, match) > match.shared + match.own)
     const want = this.#parts.seats.cut(reached - match.tokens)
     if (!comes && !this.#parts.config.enableChunkedPrefill && want > left)
       return this.#hold('budget')

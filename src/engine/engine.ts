@@ -309,6 +309,7 @@ export class Engine implements EngineView {
   /** One cohort: each batch holds the decodes of the one before. */
   #runAll(until: Ns, clock: BatchClock): void {
     const {cohort} = this.#seats
+    const below = this.#below
     const left = this.config.maxNumBatchedTokens - cohort.size
     const waiting = this.#queue.size
     let sum = cohort.contextSum()
@@ -328,13 +329,12 @@ export class Engine implements EngineView {
       sum += cohort.size
       if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
       // A block that just became full, or was written below, may be the one the head of the queue waited for.
-      this.#below?.planning(now)
+      if (below) below.planning(now)
       const admits = waiting > 0 && this.#hasNews && this.#admission.headFits(left) > 0
       if (admits) this.#admission.admit(batch, left, now)
       this.#note(batch)
       this.#seats.seal(batch)
-      this.#below?.planned(batch.sequence, this.#blocks)
-      this.#below?.settled(now)
+      if (below) below.onlyPlanned(batch.sequence, this.#blocks, now)
       this.#work++
       this.time(now, clock)
       if (admits) return

@@ -34,6 +34,8 @@ export interface KvBelow {
   planned(sequence: number | undefined, device: DeviceCache): void
   /** No further plan is made at this instant. */
   settled(now: Ns): void
+  /** Both at once, of the only plan of an instant. */
+  onlyPlanned(sequence: number, device: DeviceCache, now: Ns): void
 }
 
 /** What the device's cache has. */

@@ -95,10 +95,15 @@ export class RequestBlocks implements DeviceCache {
 
   /** Enters the blocks that `tokens` tokens fill in the index: a plan did, so its batch computes what is in them. */
   enterFull(slot: number, tokens: number): void {
+    const below = this.#below
+    if (below === undefined) {
+      this.enterPresent(slot, tokens)
+      return
+    }
     const from = this.#requests.entered[slot]!
     this.enterPresent(slot, tokens)
     const to = this.#requests.entered[slot]!
-    if (this.#below && to > from) this.#below.entered(slot, {from, to})
+    if (to > from) below.entered(slot, {from, to})
   }
 
   /** The same for blocks whose content is there already. */
@@ -267,7 +272,7 @@ export class RequestBlocks implements DeviceCache {
 
   /** The same, where its last token is in flight: it will not come back for them. */
   giveUp(slot: number, tokens: number): void {
-    this.#offerOwn(slot, tokens)
+    if (this.#below) this.#offerOwn(slot, tokens)
     this.leave(slot, tokens)
   }
 

@@ -297,6 +297,11 @@ export class EngineTiers implements KvBelow {
     this.startWrites(now)
   }
 
+  onlyPlanned(sequence: number, device: DeviceCache, now: Ns): void {
+    this.planned(sequence, device)
+    this.startWrites(now)
+  }
+
   /** Idle writers take what waits. */
   startWrites(now: Ns): void {
     const {instance, traffic} = this.#parts
