@@ -8,6 +8,7 @@ import {
   type TierRequest,
   tierKinds,
 } from '../study/kv-tiers.js'
+import {positiveFlag} from './positive-flag.js'
 
 const helpGroup = 'ENGINE'
 
@@ -47,20 +48,11 @@ const units: Readonly<Record<string, number>> = {
 /** Undefined without a flag. @throws Problem FLAG_BAD_VALUE, FLAG_CONFLICT */
 export function kvOffloadOf(flags: KvOffloadValues): KvOffloadRequest | undefined {
   const {'kv-offload': list, 'kv-offloading-size': gib, 'kv-offload-bandwidth': rate} = flags
-  const hostGbPerS = numberOf('kv-offload-bandwidth', rate)
+  const hostGbPerS = positiveFlag('kv-offload-bandwidth', rate, 64)
   if (list !== undefined || gib !== undefined) return {tiers: tiersOf(list, gib), hostGbPerS}
   if (rate === undefined) return undefined
   throw new Problem('FLAG_CONFLICT', '--kv-offload-bandwidth without --kv-offload.', {
     suggestions: ['--kv-offload cpu:64GiB', 'Leave --kv-offload-bandwidth out.'],
-  })
-}
-
-function numberOf(flag: keyof KvOffloadValues, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const value = text.trim() === '' ? Number.NaN : Number(text)
-  if (value > 0 && Number.isFinite(value)) return value
-  throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: it must be a number above 0.`, {
-    suggestions: [`--${flag} 64`],
   })
 }
 
@@ -73,7 +65,7 @@ function tiersOf(list: string | undefined, gib: string | undefined): TierRequest
     )
   }
   if (list === undefined) {
-    return [tierOf('cpu', numberOf('kv-offloading-size', gib)! * 2 ** 30)]
+    return [tierOf('cpu', positiveFlag('kv-offloading-size', gib, 64)! * 2 ** 30)]
   }
   const tiers = list.split(',').map((text) => tierFrom(text.trim(), list))
   const twice = tiers.find(({kind}, at) => tiers.findIndex((tier) => tier.kind === kind) < at)

@@ -3,6 +3,7 @@ import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
 import type {WeightRequest} from '../study/outside-weights.js'
 import {ruleOfText} from '../study/weight-rules.js'
+import {positiveFlag} from './positive-flag.js'
 
 const helpGroup = 'ENGINE'
 
@@ -40,8 +41,8 @@ export interface MemoryFlagValues {
 
 /** Undefined without --weights and --cpu-offload-gb. @throws Problem FLAG_BAD_VALUE, FLAG_CONFLICT */
 export function weightsOf(flags: MemoryFlagValues): WeightRequest | undefined {
-  const gib = positive('cpu-offload-gb', flags['cpu-offload-gb'])
-  const gbPerS = positive('weight-bandwidth', flags['weight-bandwidth'])
+  const gib = positiveFlag('cpu-offload-gb', flags['cpu-offload-gb'], 10)
+  const gbPerS = positiveFlag('weight-bandwidth', flags['weight-bandwidth'], 10)
   const prefetch = prefetchOf(flags['weight-prefetch'])
   const rules = flags.weights?.map(ruleOfText)
   if (gib !== undefined && rules !== undefined) {
@@ -67,13 +68,4 @@ function prefetchOf(text: string | undefined): WeightRequest['prefetch'] | undef
     `--weight-prefetch ${text}: it must be a number of blocks, or in-place.`,
     {suggestions: ['--weight-prefetch 1', '--weight-prefetch in-place']},
   )
-}
-
-function positive(flag: keyof MemoryFlagValues, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const value = text.trim() === '' ? Number.NaN : Number(text)
-  if (value > 0 && Number.isFinite(value)) return value
-  throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: it must be a number above 0.`, {
-    suggestions: [`--${flag} 10`],
-  })
 }

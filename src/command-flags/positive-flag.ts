@@ -1,0 +1,16 @@
+/** A flag whose value is a number above 0. */
+import {Problem} from '../errors.js'
+
+/** Undefined without the flag. `example`: a value that would do. @throws Problem FLAG_BAD_VALUE */
+export function positiveFlag(
+  flag: string,
+  text: string | undefined,
+  example: number,
+): number | undefined {
+  if (text === undefined) return undefined
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value > 0 && Number.isFinite(value)) return value
+  throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: it must be a number above 0.`, {
+    suggestions: [`--${flag} ${example}`],
+  })
+}
