@@ -160,7 +160,7 @@ function rateAlone(rateOf: (link: number) => number, {links}: Way): number {
   return least
 }
 
-/** Max-min fair rates by progressive filling. `ways` cross at least one link each. */
+/** Max-min fair rates by progressive filling; +Infinity where no link of a way has a limit. */
 export function fairRates(rateOf: (link: number) => number, ways: readonly Way[]): number[] {
   const rates = ways.map(() => 0)
   const room = new Map<number, number>()
@@ -171,6 +171,10 @@ export function fairRates(rateOf: (link: number) => number, ways: readonly Way[]
       room,
       Array.from(open, (i) => ways[i]!),
     )
+    if (tight < 0) {
+      for (const i of open) rates[i] = never
+      break
+    }
     for (const i of [...open]) {
       const {links} = ways[i]!
       if (!links.some(({link}) => link === tight)) continue

@@ -1,6 +1,7 @@
 /** Who draws on which memory: what each holds must fit, and devices that stream at the same time share its bandwidth. */
 import {defaultLatencyUs, type MemoryDevices} from '../catalogue/memory-devices.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
+import {fairRates} from '../cluster/shared-links.js'
 import {Problem} from '../errors.js'
 import {type Away, type OutsideKind, outsideKinds} from './outside-weights.js'
 
@@ -38,7 +39,7 @@ export function sharesOf(streamers: readonly Streamer[], memories: MemoryDevices
       if (memory?.capacityBytes !== undefined && needed + kept > memory.capacityBytes)
         throw tooSmall(kind, memory.capacityBytes, {weights: needed, kept})
       if (kind === 'cxl' && memory === undefined && needed > 0) throw noCxl()
-      const rates = fairRates(
+      const rates = ratesWithin(
         members.map(({linkGbPerS}) => linkGbPerS ?? Number.POSITIVE_INFINITY),
         memory?.gbPerS ?? Number.POSITIVE_INFINITY,
       )
@@ -52,16 +53,14 @@ export function sharesOf(streamers: readonly Streamer[], memories: MemoryDevices
   return shares
 }
 
-/** Each at most its limit, all together at most the whole, the smallest as large as can be. */
-export function fairRates(limits: readonly number[], whole: number): number[] {
-  const rates = limits.map(() => 0)
-  const order = [...limits.keys()].sort((a, b) => limits[a]! - limits[b]!)
-  let left = whole
-  for (const [served, at] of order.entries()) {
-    rates[at] = Math.min(limits[at]!, left / (order.length - served))
-    if (left !== Number.POSITIVE_INFINITY) left -= rates[at]
-  }
-  return rates
+/** Each at most its limit, all together at most the whole: a link of its own for each, and one that all cross. */
+export function ratesWithin(limits: readonly number[], whole: number): number[] {
+  const shared = limits.length
+  const ways = limits.map((_, own) => ({
+    links: [own, shared].map((link) => ({link, share: 1})),
+    latencyNs: 0,
+  }))
+  return fairRates((link) => limits[link] ?? whole, ways)
 }
 
 const noCxl = (): Problem =>

@@ -1,21 +1,11 @@
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
-import {join} from 'node:path'
 import {expect} from 'chai'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
 import {memoriesOf} from '#llmsim/study/memory-schema.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
+import {temporaryFiles} from '../support/temporary-files.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'llmsim-cluster-'))
-after(() => rmSync(folder, {recursive: true}))
-
-let files = 0
-const fileOf = (text: string): string => {
-  const path = join(folder, `cluster-${++files}.yaml`)
-  writeFileSync(path, text)
-  return path
-}
+const {fileOf} = temporaryFiles('cluster')
 
 const whole = `model: meta-llama/Llama-3.1-8B-Instruct
 hardware: H100

@@ -1,6 +1,5 @@
 /** `--enforce-eager`: no step goes through a CUDA graph. Steps and KV blocks by hand, settings and where they come from. */
-import {cpSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {cpSync} from 'node:fs'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {emptyShape} from '#llmsim/latency/step-time.js'
@@ -12,16 +11,9 @@ import type {RunRequest} from '#llmsim/study/run-request.js'
 import {problemOf} from '../catalogue/problem.js'
 import {root} from '../support/cli.js'
 import {runRequest} from '../support/run-request.js'
+import {temporaryFiles} from '../support/temporary-files.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'llmsim-eager-'))
-after(() => rmSync(folder, {recursive: true}))
-
-let files = 0
-const fileOf = (text: string): string => {
-  const path = join(folder, `file-${++files}.yaml`)
-  writeFileSync(path, text)
-  return path
-}
+const {folder, fileOf} = temporaryFiles('eager')
 
 const request = runRequest({hardware: 'H100', frontEnd: 'none', engineProfile: 'vllm-0.11'})
 const deployed = (more: Partial<RunRequest>) => deploy({...request, ...more})

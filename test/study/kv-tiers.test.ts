@@ -1,7 +1,4 @@
 /** Memory tiers as flags and files ask for them: sizes by hand, what cannot be, and a run that finds what it lost. */
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
-import {join} from 'node:path'
 import {expect} from 'chai'
 import {kvOffloadOf} from '#llmsim/command-flags/kv-offload-flag.js'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
@@ -11,15 +8,9 @@ import type {KvOffloadRequest} from '#llmsim/study/kv-tiers.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
 import {runRequest} from '../support/run-request.js'
+import {temporaryFiles} from '../support/temporary-files.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'llmsim-tiers-'))
-after(() => rmSync(folder, {recursive: true}))
-
-const fileOf = (name: string, text: string): string => {
-  const path = join(folder, name)
-  writeFileSync(path, text)
-  return path
-}
+const {fileOf} = temporaryFiles('tiers')
 
 const request = runRequest({hardware: 'A6000', frontEnd: 'none'})
 const asked = (list: string): KvOffloadRequest => kvOffloadOf({'kv-offload': list})!
@@ -114,9 +105,7 @@ instances: [{count: 2}, {tp: 2}]
 ${rest}`
 
   it('is for all instances that name none, shared or not', async () => {
-    const cluster = fileOf(
-      'tiers.yaml',
-      `hardware: A6000
+    const cluster = fileOf(`hardware: A6000
 kv_offload:
   host_link_gb_s: 20
   tiers:
@@ -125,8 +114,7 @@ kv_offload:
 instances:
   - {count: 2}
   - {kv_offload: {tiers: []}}
-`,
-    )
+`)
     const {tiers} = await deploy(runRequest({frontEnd: 'none', cluster}))
     expect(tiers.map((of) => of?.tiers.map(({pool}) => pool))).deep.equal([
       ['cpu of 0', 'nvme'],
@@ -174,19 +162,16 @@ instances:
   ]
   for (const [name, text, says] of unlike)
     it(`tells of different ${name}`, async () => {
-      const cluster = fileOf('unlike.yaml', text.endsWith('\n') ? text : `${text}\n`)
+      const cluster = fileOf(text.endsWith('\n') ? text : `${text}\n`, 'unlike.yaml')
       const {message} = await problemOf(() => deploy(runRequest({frontEnd: 'none', cluster})))
       expect(message).match(says)
     })
 
   it('has a line in the head for engines that are alike', async () => {
-    const cluster = fileOf(
-      'heads.yaml',
-      `hardware: A6000
+    const cluster = fileOf(`hardware: A6000
 kv_offload: {tiers: [{tier: cpu, capacity_gb: 1500}]}
 instances: [{count: 2}, {kv_offload: {tiers: []}}, {kv_offload: {tiers: [{tier: nvme, capacity_gb: 8}]}}]
-`,
-    )
+`)
     const lines = describeEngines(await deploy(runRequest({frontEnd: 'none', cluster})))
     expect(lines.filter((line) => line.startsWith('KV below'))).deep.equal([
       'KV below engines 0, 1: cpu 1.5 TB (715,255 blocks, 307/307 GB/s read/write, written through); host link 32 GB/s a device',
@@ -214,7 +199,7 @@ instances: [{count: 2}, {kv_offload: {tiers: []}}, {kv_offload: {tiers: [{tier: 
   ]
   for (const [text, says] of faults)
     it(`tells where ${text} is wrong`, async () => {
-      const path = fileOf('wrong.yaml', file(`kv_offload: ${text}`))
+      const path = fileOf(file(`kv_offload: ${text}`))
       const {code, message} = await problemOf(() => readClusterYaml(path))
       expect(code).equal('CLUSTER_BAD_FILE')
       expect(message).match(says)
@@ -231,7 +216,7 @@ describe('a run with tiers', () => {
       hash_ids: Array.from({length: 8}, (_, k) => 100 * (i % 2) + k),
     }),
   )
-  const trace = fileOf('turns.jsonl', `${rows.join('\n')}\n`)
+  const trace = fileOf(`${rows.join('\n')}\n`, 'turns.jsonl')
   const argv = ['simulate', trace, '--hardware', 'A6000', '--no-save', '--check']
   const small = ['--num-gpu-blocks-override', '300', '--max-model-len', '4600']
 

@@ -1,29 +1,19 @@
 /** Weights outside of the device: memory and steps by hand, what cannot be, and whole runs. */
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
-import {join} from 'node:path'
 import {expect} from 'chai'
 import fc from 'fast-check'
 import {retyped} from '#llmsim/command-flags/listen-flags.js'
 import {emptyShape} from '#llmsim/latency/step-time.js'
 import {type DeployedEngine, deploy} from '#llmsim/study/deployment.js'
-import {fairRates} from '#llmsim/study/memory-shares.js'
+import {ratesWithin} from '#llmsim/study/memory-shares.js'
 import type {RunRequest} from '#llmsim/study/run-request.js'
 import {stepTraffic} from '#llmsim/study/weight-placement.js'
 import {ruleOfText} from '#llmsim/study/weight-rules.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim, root} from '../support/cli.js'
 import {runRequest} from '../support/run-request.js'
+import {temporaryFiles} from '../support/temporary-files.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'llmsim-weights-'))
-after(() => rmSync(folder, {recursive: true}))
-
-let files = 0
-const fileOf = (text: string): string => {
-  const path = join(folder, `cluster-${++files}.yaml`)
-  writeFileSync(path, text)
-  return path
-}
+const {fileOf} = temporaryFiles('weights')
 
 const request = runRequest({hardware: 'A6000', frontEnd: 'none'})
 const GiB = 2 ** 30
@@ -423,13 +413,15 @@ describe('weights of a cluster file', () => {
 
 describe('shares of a memory', () => {
   it('are fair: nobody above its link, nobody who could have more', () => {
-    expect(fairRates([32, 32], 40)).deep.equal([20, 20])
-    expect(fairRates([64, 8, 64], 40)).deep.equal([16, 8, 16])
-    expect(fairRates([32, 32], Number.POSITIVE_INFINITY)).deep.equal([32, 32])
+    expect(ratesWithin([32, 32], 40)).deep.equal([20, 20])
+    expect(ratesWithin([64, 8, 64], 40)).deep.equal([16, 8, 16])
+    expect(ratesWithin([32, 32], Number.POSITIVE_INFINITY)).deep.equal([32, 32])
+    const [none, some] = ratesWithin([Number.POSITIVE_INFINITY, 5], Number.POSITIVE_INFINITY)
+    expect([none, some]).deep.equal([Number.POSITIVE_INFINITY, 5])
     const limits = fc.array(fc.integer({min: 1, max: 100}), {minLength: 1, maxLength: 8})
     fc.assert(
       fc.property(limits, fc.integer({min: 1, max: 300}), (links, whole) => {
-        const rates = fairRates(links, whole)
+        const rates = ratesWithin(links, whole)
         const sum = rates.reduce((all, rate) => all + rate, 0)
         expect(sum).closeTo(
           Math.min(

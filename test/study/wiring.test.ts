@@ -1,7 +1,4 @@
 /** Where the ranks of instances lie in a topology. */
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
-import {join} from 'node:path'
 import {expect} from 'chai'
 import type {TopologyDimension} from '#llmsim/latency/collective.js'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
@@ -9,6 +6,7 @@ import {placeInstances} from '#llmsim/study/instance.js'
 import {hopLink, wire} from '#llmsim/study/wiring.js'
 import {problemOf} from '../catalogue/problem.js'
 import {runRequest} from '../support/run-request.js'
+import {temporaryFiles} from '../support/temporary-files.js'
 
 const nvlink = {
   wiring: 'switch',
@@ -20,13 +18,7 @@ const nvlink = {
 const infiniband = {...nvlink, kind: 'fabric', degree: 4, gbPerS: 50} as const
 const topology: readonly TopologyDimension[] = [nvlink, infiniband]
 
-const folder = mkdtempSync(join(tmpdir(), 'llmsim-wiring-'))
-after(() => rmSync(folder, {recursive: true}))
-const fileOf = (text: string): string => {
-  const path = join(folder, 'cluster.yaml')
-  writeFileSync(path, text)
-  return path
-}
+const {fileOf} = temporaryFiles('wiring')
 
 describe('ranks in a topology', () => {
   it('tensor-parallel ranks are next to each other, then stages, then data-parallel ranks', () => {
