@@ -1,8 +1,7 @@
 /** Flags of what lies outside of the device's memory. */
 import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
-import type {WeightRequest} from '../study/outside-weights.js'
-import {ruleOfText} from '../study/weight-rules.js'
+import {ruleOfText, type WeightRequest} from '../study/weights/rules.js'
 import {positiveFlag} from './positive-flag.js'
 
 const helpGroup = 'ENGINE'

@@ -7,9 +7,9 @@ import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
 import type {Problem} from '../errors.js'
 import {nearerOf, type TierKind, tierKinds, tierWrites} from './kv-tiers.js'
-import {memoryKeys, memorySchema} from './memory-schema.js'
 import {all2allBackends} from './run-request.js'
-import {namedParts, outerLayers, weightPlaces} from './weight-rules.js'
+import {memoryKeys, memorySchema} from './weights/memory-schema.js'
+import {namedParts, outerLayers, weightPlaces} from './weights/rules.js'
 
 const size = z.int().min(1)
 const share = z.number().gt(0).max(1)

@@ -27,7 +27,7 @@ import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
 import {settleTraffic, type Traffic} from './traffic.js'
-import {placedLatency, type WeightPlacement, weightPlacementOf} from './weight-placement.js'
+import {placedLatency, type WeightPlacement, weightPlacementOf} from './weights/placement.js'
 
 export interface DeployedEngine {
   readonly instance: Instance

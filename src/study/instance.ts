@@ -14,11 +14,11 @@ import {scaled} from '../latency/scaled-hardware.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {KvOffloadRequest} from './kv-tiers.js'
 import {type Layout, resolveLayout} from './layout.js'
-import type {MemoryShares} from './memory-shares.js'
-import type {WeightRequest} from './outside-weights.js'
 import type {PimRequest} from './pim.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
+import type {MemoryShares} from './weights/placement.js'
+import type {WeightRequest} from './weights/rules.js'
 import type {Wired} from './wiring.js'
 
 export interface Instance {
@@ -166,7 +166,7 @@ async function fromClusterFile(request: RunRequest, path: string): Promise<Place
 
 /** Weights where the file places them; a flag goes before it. */
 async function withWeights(placed: readonly Placed[], file: ClusterFile): Promise<Placed[]> {
-  const {sharingNodes, weightsOfPlacement} = await import('./json-placement.js')
+  const {sharingNodes, weightsOfPlacement} = await import('./weights/json-placement.js')
   const given = placed.map((one) => {
     const {weights, machine, model} = one.instance
     return weights

@@ -15,12 +15,12 @@ import {
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
 import type {KvOffloadRequest} from './kv-tiers.js'
-import {memoriesOf} from './memory-schema.js'
 import type {PimRequest} from './pim.js'
-import {checkRules, sharingMemories, weightsOfYaml} from './place-weights.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
 import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
 import {defaultNetwork} from './traffic.js'
+import {checkRules, sharingMemories, weightsOfYaml} from './weights/cluster-weights.js'
+import {memoriesOf} from './weights/memory-schema.js'
 import {topologyOf, wire} from './wiring.js'
 
 /** The engines and the traffic that a file describes. */

@@ -9,7 +9,7 @@ import {
 import type {PimMemory} from '../latency/pim.js'
 import type {EnginePower, PowerPlan} from '../report/energy.js'
 import type {Instance} from './instance.js'
-import {streamedBytes, type WeightPlacement} from './weight-placement.js'
+import {streamedBytes, type WeightPlacement} from './weights/placement.js'
 
 /** Engines that share hosts. */
 interface Room {

@@ -10,9 +10,9 @@ import type {ExpertLoad} from '../latency/expert-load.js'
 import type {KvOffloadRequest} from './kv-tiers.js'
 import type {LayoutRequest} from './layout.js'
 import type {LoraRequest} from './lora.js'
-import type {WeightRequest} from './outside-weights.js'
 import type {PimRequest} from './pim.js'
 import type {SpeculationRequest} from './speculation.js'
+import type {WeightRequest} from './weights/rules.js'
 
 export const latencySources = ['auto', 'profile', 'roofline', 'datasheet'] as const
 export type LatencySource = (typeof latencySources)[number]

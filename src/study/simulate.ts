@@ -27,7 +27,7 @@ import type {Deployment} from './deployment.js'
 import {together} from './listeners.js'
 import {Adapters} from './lora.js'
 import {RoutingFacts, trafficParts} from './traffic.js'
-import {stepTraffic} from './weight-placement.js'
+import {stepTraffic} from './weights/placement.js'
 
 export type PartResults = FinishedPart & RequestResults & Pick<RunResult, 'isOpen'>
 

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
-import {memoriesOf} from '#llmsim/study/memory-schema.js'
+import {memoriesOf} from '#llmsim/study/weights/memory-schema.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
 import {temporaryFiles} from '../support/temporary-files.js'

@@ -1,30 +1,18 @@
 /** How many bytes of a model's weights lie outside of one device of each stage, block by block. */
 
-import {type MemoryKind, memoryKinds} from '../catalogue/memory-devices.js'
+import {type MemoryKind, memoryKinds} from '../../catalogue/memory-devices.js'
 import {
   type BlockPart,
   blockParts,
   blockWeightBytes,
   stageWeightBytes,
   type WeightBytes,
-} from '../catalogue/model-arithmetic.js'
-import {layerCount} from '../catalogue/model-shape.js'
-import {checkParallelism, stageLayers} from '../catalogue/parallelism.js'
-import {Problem} from '../errors.js'
-import type {Instance} from './instance.js'
-import {type WeightMap, type WeightRule, weightMap} from './weight-rules.js'
-
-export interface WeightRequest {
-  /** GiB of each device, its first blocks first, as vLLM's --cpu-offload-gb takes them; what rules say; or all of it. */
-  readonly place:
-    | {readonly gib: number}
-    | {readonly rules: readonly WeightRule[]}
-    | {readonly map: WeightMap}
-  /** Blocks that are fetched ahead of their use. */
-  readonly prefetch: number | 'in place'
-  /** GB/s between each device and the host; absent: its PCIe link. */
-  readonly gbPerS?: number | undefined
-}
+} from '../../catalogue/model-arithmetic.js'
+import {layerCount} from '../../catalogue/model-shape.js'
+import {checkParallelism, stageLayers} from '../../catalogue/parallelism.js'
+import {Problem} from '../../errors.js'
+import type {Instance} from '../instance.js'
+import {type WeightMap, type WeightRequest, weightMap} from './rules.js'
 
 export const outsideKinds = memoryKinds
 export type OutsideKind = MemoryKind

@@ -1,9 +1,9 @@
 /** Who draws on which memory: what each holds must fit, and devices that stream at the same time share its bandwidth. */
-import {defaultLatencyUs, type MemoryDevices} from '../catalogue/memory-devices.js'
-import {SchemaFault} from '../catalogue/schema-section.js'
-import {fairRates} from '../cluster/shared-links.js'
-import {Problem} from '../errors.js'
-import {type Away, type OutsideKind, outsideKinds} from './outside-weights.js'
+import {defaultLatencyUs, type MemoryDevices} from '../../catalogue/memory-devices.js'
+import {SchemaFault} from '../../catalogue/schema-section.js'
+import {fairRates} from '../../cluster/shared-links.js'
+import {Problem} from '../../errors.js'
+import {type Away, type OutsideKind, outsideKinds} from './stage-weights.js'
 
 /** How one device reaches a memory. */
 export interface MemoryShare {

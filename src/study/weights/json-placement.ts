@@ -1,12 +1,11 @@
 /** `placement` of LLMServingSim's cluster files on our own clock: the same places, our streaming. */
-import type {BlockPart} from '../catalogue/model-arithmetic.js'
-import {layerCount, type ModelShape} from '../catalogue/model-shape.js'
-import type {ClusterFile, ClusterInstance} from '../compat/cluster-json.js'
-import {Problem} from '../errors.js'
-import type {WeightRequest} from './outside-weights.js'
-import {sharingMemories} from './place-weights.js'
-import type {Placed} from './ranks.js'
-import type {OuterLayer, WeightMap, WeightPlace} from './weight-rules.js'
+import type {BlockPart} from '../../catalogue/model-arithmetic.js'
+import {layerCount, type ModelShape} from '../../catalogue/model-shape.js'
+import type {ClusterFile, ClusterInstance} from '../../compat/cluster-json.js'
+import {Problem} from '../../errors.js'
+import type {Placed} from '../ranks.js'
+import {sharingMemories} from './cluster-weights.js'
+import type {OuterLayer, WeightMap, WeightPlace, WeightRequest} from './rules.js'
 
 /** Its names of what has weights; q and k norms and the last norm are too small to count. */
 const kernelsOf: Readonly<Record<BlockPart | OuterLayer, readonly string[]>> = {

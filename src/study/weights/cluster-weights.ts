@@ -1,13 +1,13 @@
 /** Weights of a cluster file: rules checked where they stand, and memories shared by all who stream from them. */
-import type {MemoryDevices} from '../catalogue/memory-devices.js'
-import {SchemaFault} from '../catalogue/schema-section.js'
-import type {InstanceYaml} from './cluster-file.js'
-import type {Instance} from './instance.js'
+import type {MemoryDevices} from '../../catalogue/memory-devices.js'
+import {SchemaFault} from '../../catalogue/schema-section.js'
+import type {InstanceYaml} from '../cluster-file.js'
+import type {Instance} from '../instance.js'
+import type {Placed} from '../ranks.js'
 import {type MemoryShare, type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
-import {type Away, outsideKinds, type WeightRequest} from './outside-weights.js'
-import type {Placed} from './ranks.js'
-import {placedStages, streamerOf} from './weight-placement.js'
-import {weightMap} from './weight-rules.js'
+import {placedStages, streamerOf} from './placement.js'
+import {type WeightRequest, weightMap} from './rules.js'
+import {type Away, outsideKinds} from './stage-weights.js'
 
 /** What an instance of the file asks for. */
 export const weightsOfYaml = ({

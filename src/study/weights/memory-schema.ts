@@ -6,7 +6,7 @@ import {
   type MemoryDevices,
   type MemoryKind,
   memoryKinds,
-} from '../catalogue/memory-devices.js'
+} from '../../catalogue/memory-devices.js'
 
 const positive = z.number().positive()
 

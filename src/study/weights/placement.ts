@@ -1,19 +1,21 @@
 /** Weights outside of the devices: what that leaves for KV, and what it costs a step (docs/weight-placement.md). */
-import type {OutsideBytes} from '../catalogue/memory.js'
-import {SchemaFault} from '../catalogue/schema-section.js'
-import {Problem} from '../errors.js'
-import {pickedExperts} from '../latency/moe.js'
-import type {BatchShape, StepTimeModel} from '../latency/step-time.js'
+import type {OutsideBytes} from '../../catalogue/memory.js'
+import {SchemaFault} from '../../catalogue/schema-section.js'
+import {Problem} from '../../errors.js'
+import {pickedExperts} from '../../latency/moe.js'
+import type {BatchShape, StepTimeModel} from '../../latency/step-time.js'
 import {
   oneToken,
   streamLaw,
   streamNs,
   type WeightStream,
   withWeightStream,
-} from '../latency/weight-stream.js'
-import type {StepTraffic} from '../report/weight-traffic.js'
-import type {Instance} from './instance.js'
+} from '../../latency/weight-stream.js'
+import type {StepTraffic} from '../../report/weight-traffic.js'
+import type {Instance} from '../instance.js'
+import type {RunRequest} from '../run-request.js'
 import {type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
+import type {WeightRequest} from './rules.js'
 import {
   type Away,
   bufferBytes,
@@ -23,9 +25,9 @@ import {
   outsideWeights,
   type StageWeights,
   stageAway,
-  type WeightRequest,
-} from './outside-weights.js'
-import type {RunRequest} from './run-request.js'
+} from './stage-weights.js'
+
+export type {MemoryShares} from './memory-shares.js'
 
 /** What an engine has outside, settled. */
 export interface WeightPlacement {

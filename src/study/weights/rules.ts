@@ -1,8 +1,8 @@
 /** Where weights lie, as rules say it: ranges of blocks, parts of them, and what is before and behind them. */
-import {type BlockPart, blockParts} from '../catalogue/model-arithmetic.js'
-import {layerCount, type ModelShape} from '../catalogue/model-shape.js'
-import {SchemaFault} from '../catalogue/schema-section.js'
-import {Problem} from '../errors.js'
+import {type BlockPart, blockParts} from '../../catalogue/model-arithmetic.js'
+import {layerCount, type ModelShape} from '../../catalogue/model-shape.js'
+import {SchemaFault} from '../../catalogue/schema-section.js'
+import {Problem} from '../../errors.js'
 
 export const weightPlaces = ['npu', 'cpu', 'cxl'] as const
 export type WeightPlace = (typeof weightPlaces)[number]
@@ -28,6 +28,19 @@ export interface WeightMap {
   /** By the number of a block in the whole model. */
   readonly blocks: readonly Readonly<Record<BlockPart, WeightPlace>>[]
   readonly layers: Readonly<Record<OuterLayer, WeightPlace>>
+}
+
+/** What an engine is asked to have outside. */
+export interface WeightRequest {
+  /** GiB of each device, its first blocks first, as vLLM's --cpu-offload-gb takes them; what rules say; or all of it. */
+  readonly place:
+    | {readonly gib: number}
+    | {readonly rules: readonly WeightRule[]}
+    | {readonly map: WeightMap}
+  /** Blocks that are fetched ahead of their use. */
+  readonly prefetch: number | 'in place'
+  /** GB/s between each device and the host; absent: its PCIe link. */
+  readonly gbPerS?: number | undefined
 }
 
 /** @throws SchemaFault at [rule, key] for what the model does not have or two rules place */
