@@ -39,6 +39,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'kernel-samples.ts',
     'kernel-tables.ts',
     'layer-tables.ts',
+    'link-defaults.ts',
     'memory-devices.ts',
     'memory.ts',
     'model-arithmetic.ts',

@@ -16,9 +16,3 @@ export interface MemoryDevice {
 }
 
 export type MemoryDevices = {readonly [Kind in MemoryKind]?: MemoryDevice | undefined}
-
-/**
- * µs until the first byte, where nobody says: an order of magnitude, as inference-sim (BLIS) has it for host memory over
- * PCIe; CXL memory is reached over the same PCIe.
- */
-export const defaultLatencyUs = 1

@@ -3,6 +3,7 @@
  * full, those that cross it stay as they are, the others go on. Rates change only when a transfer starts or its last
  * byte is sent; the latency of the way comes behind that and takes nothing from anybody. Moments are whole ns.
  */
+import {linkDefaults} from '../catalogue/link-defaults.js'
 import type {Ns} from '../latency/step-time.js'
 import type {Network} from './network.js'
 
@@ -202,8 +203,10 @@ function tightest(room: ReadonlyMap<number, number>, ways: readonly Way[]) {
   return {tight, rate}
 }
 
-/** One port of 400 Gb/s; latency of an RDMA read with its rendezvous. */
-export const defaultPort = {gbPerS: 50, latencyNs: 10_000} as const
+export const defaultPort = {
+  gbPerS: linkDefaults.network.readGbPerS,
+  latencyNs: 1000 * linkDefaults.network.transferUs,
+} as const
 
 /**
  * Engines that each have one port to a switch that never is the bottleneck: what they send shares the rate of the

@@ -7,8 +7,10 @@ import {Problem} from '../errors.js'
 import {
   type All2allBackend,
   all2allBackends,
+  blockMultiple,
   defaultModel,
   latencySources,
+  nearestBlockSize,
   type RunRequest,
   type SamplingChoice,
   samplingChoices,
@@ -195,16 +197,12 @@ function shareOf(text: string): number {
   )
 }
 
-/** vLLM's attention backends refuse others ("Block size must be a multiple of 16", v1/attention/backends/flash_attn.py). */
-const blockMultiple = 16
-
 function blockSizeOf({'block-size': size, compat}: EngineFlagValues): number | undefined {
   if (size === undefined || size % blockMultiple === 0 || compat !== undefined) return size
-  const near = Math.max(1, Math.round(size / blockMultiple)) * blockMultiple
   throw new Problem(
     'FLAG_BAD_VALUE',
     `--block-size ${size}: vLLM takes multiples of ${blockMultiple} only.`,
-    {suggestions: [`--block-size ${near}`]},
+    {suggestions: [`--block-size ${nearestBlockSize(size)}`]},
   )
 }
 
@@ -312,9 +310,9 @@ const streams = {end: 'at the end', layer: 'by layer'} as const
 function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
   const stream = flags['kv-stream']
   const bandwidthGbS = flags['network-bandwidth']
-  const handOff = (['kv-stream', 'decode-stay-below', 'decode-router'] as const).find(
-    (name) => flags[name] !== undefined,
-  )
+  const handOff = (
+    ['kv-stream', 'decode-stay-below', 'decode-router', 'network-bandwidth'] as const
+  ).find((name) => flags[name] !== undefined)
   if (handOff && flags.decode === undefined && flags.cluster === undefined)
     throw new Problem(
       'FLAG_CONFLICT',
@@ -326,7 +324,7 @@ function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
     viewAgeMs: flags['router-view-age'],
     stream: stream && streams[stream],
     stayBelow: flags['decode-stay-below'],
-    network: bandwidthGbS === undefined ? undefined : {bandwidthGbS, latencyUs: 10},
+    network: bandwidthGbS === undefined ? undefined : {bandwidthGbS},
   }
 }
 

@@ -82,7 +82,7 @@ const tierOf = (
 ): TierRequest => ({kind, bytes, write, isShared: false})
 
 function tierFrom(text: string, list: string): TierRequest {
-  const [name, size, how, ...more] = text.split(':')
+  const [name, size, how, ...more] = text.replace(':on eviction', ':on-eviction').split(':')
   const kind = tierKinds.find((known) => known === name)
   if (kind === undefined) throw bad(list, `"${name}" is none of ${tierKinds.join(', ')}`)
   if (size === undefined || size === '' || more.length > 0)

@@ -60,7 +60,7 @@ export function weightsOf(flags: MemoryFlagValues): WeightRequest | undefined {
 
 function prefetchOf(text: string | undefined): WeightRequest['prefetch'] | undefined {
   if (text === undefined) return undefined
-  if (text === 'in-place') return 'in place'
+  if (text === 'in-place' || text === 'in place') return 'in place'
   if (/^\d{1,6}$/.test(text)) return Number(text)
   throw new Problem(
     'FLAG_BAD_VALUE',

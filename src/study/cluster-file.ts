@@ -1,12 +1,13 @@
 /** `--cluster FILE.yaml`: instances, routing, hand-off and admission in one file. docs/cluster.md. */
 import {z} from 'zod'
+import {linkDefaults} from '../catalogue/link-defaults.js'
 import {pimSpecs} from '../catalogue/pim.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
 import {routers} from '../cluster/router.js'
 import type {Problem} from '../errors.js'
-import {nearerOf, type TierKind, tierKinds, tierWrites} from './kv-tiers.js'
+import {nearerOf, type TierKind, tierKinds} from './kv-tiers.js'
 import {all2allBackends} from './run-request.js'
 import {memoryKeys, memorySchema} from './weights/memory-schema.js'
 import {namedParts, outerLayers, weightPlaces} from './weights/rules.js'
@@ -14,6 +15,19 @@ import {namedParts, outerLayers, weightPlaces} from './weights/rules.js'
 const size = z.int().min(1)
 const share = z.number().gt(0).max(1)
 const positive = z.number().positive()
+
+/** One of some words as flags spell them; blanks may stand for their hyphens. Read with blanks. */
+const worded = <const Words extends readonly [string, ...string[]]>(words: Words) =>
+  z
+    .preprocess(
+      (text) => (typeof text === 'string' ? text.replaceAll(' ', '-') : text),
+      z.enum(words),
+    )
+    .transform((word) => word.replaceAll('-', ' ') as Spaced<Words[number]>)
+
+type Spaced<Word extends string> = Word extends `${infer Head}-${infer Tail}`
+  ? `${Head} ${Spaced<Tail>}`
+  : Word
 
 /** vLLM's flag names, with underscores. */
 const engine = z
@@ -40,7 +54,7 @@ const engine = z
 const tier = z.strictObject({
   tier: z.enum(tierKinds),
   capacity_gb: positive,
-  write: z.enum(tierWrites).default('through'),
+  write: worded(['through', 'on-eviction']).default('through'),
   shared: z.boolean().default(false),
   read_gb_s: positive.optional(),
   write_gb_s: positive.optional(),
@@ -87,8 +101,14 @@ const instance = z.strictObject({
   ep: size.optional(),
   pim: pim.optional(),
   weights: z.array(weights).min(1).optional(),
-  weight_prefetch: z.union([z.int().min(0), z.literal('in place')]).optional(),
+  weight_prefetch: z.union([z.int().min(0), worded(['in-place'])]).optional(),
 })
+
+/** As --kv-stream says it; in a file, also in words. */
+const stream = z
+  .preprocess((text) => streamWords[text as string] ?? text, z.enum(['end', 'layer']))
+  .transform((word) => (word === 'end' ? 'at the end' : 'by layer'))
+const streamWords: Readonly<Record<string, string>> = {'at the end': 'end', 'by layer': 'layer'}
 
 const routerName = z.enum(Object.keys(routers) as [string, ...string[]])
 const router = z.union([
@@ -133,12 +153,15 @@ const schema = z
     router_view_age_ms: z.number().min(0).optional(),
     hand_off: z
       .strictObject({
-        stream: z.enum(['at the end', 'by layer']).optional(),
+        stream: stream.optional(),
         stay_below: z.int().min(0).optional(),
       })
       .optional(),
     network: z
-      .strictObject({bandwidth_gb_s: positive, latency_us: z.number().min(0).default(10)})
+      .strictObject({
+        bandwidth_gb_s: positive,
+        latency_us: z.number().min(0).default(linkDefaults.network.transferUs),
+      })
       .optional(),
     topology: z.array(dimension).min(1).optional(),
     memory: memorySchema.optional(),
@@ -234,7 +257,7 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
 }
 
 const blocksRule = 'must be numbers and ranges, as 0-3,8'
-const prefetchRule = 'must be a number of blocks, or in place'
+const prefetchRule = 'must be a number of blocks, or in-place'
 
 const valueAt = (given: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], given)

@@ -16,7 +16,13 @@ import type {KvOffloadRequest} from './kv-tiers.js'
 import {type Layout, resolveLayout} from './layout.js'
 import type {PimRequest} from './pim.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
-import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
+import {
+  blockMultiple,
+  type EngineSettings,
+  type FileTraffic,
+  nearestBlockSize,
+  type RunRequest,
+} from './run-request.js'
 import type {MemoryShares} from './weights/placement.js'
 import type {WeightRequest} from './weights/rules.js'
 import type {Wired} from './wiring.js'
@@ -204,6 +210,7 @@ async function instanceOf(
       : {kvCacheDtype: kvFormatOf(kvCacheDtype, `${place}.kv_cache_dtype`)}),
     gpuMemoryUtilization: instance.memory.utilization ?? request.engine.gpuMemoryUtilization,
   }
+  checkBlockSize(request, `${place}.block_size`, limits.blockSize)
   const model = inFormat(found.model, settings.dtype)
   const hardware = await knownHardware(request, instance)
   return {
@@ -224,6 +231,16 @@ async function instanceOf(
     sampling: samplingChoice(request, found),
     machine: {file, instance, isCoupled: false},
   }
+}
+
+/** That simulator takes any size; the engine that is modelled without --compat does not. */
+function checkBlockSize({compat}: RunRequest, place: string, size = blockMultiple): void {
+  if (compat !== undefined || size % blockMultiple === 0) return
+  throw new Problem(
+    'CLUSTER_BAD_FILE',
+    `${place} is ${size}, and vLLM takes multiples of ${blockMultiple} only.`,
+    {suggestions: [`"block_size": ${nearestBlockSize(size)}`, '--compat llmservingsim']},
+  )
 }
 
 /** Channels of a node are shared out over its devices. With --compat that clock has its own way. */

@@ -1,4 +1,5 @@
 /** `--kv-offload` and `kv_offload`: memory below the devices that keeps KV, as engines use it. docs/memory-tiers.md. */
+import {linkDefaults} from '../catalogue/link-defaults.js'
 import {stageKvBytesPerToken} from '../catalogue/model-arithmetic.js'
 import {type EngineLinks, SharedTierLinks} from '../cluster/shared-tier-links.js'
 import type {EngineConfig} from '../engine/engine-config.js'
@@ -40,23 +41,12 @@ export interface KvOffloadRequest {
   readonly askedAt?: string | undefined
 }
 
-/**
- * What a tier does when nobody says otherwise. cpu: eight channels of DDR5-4800, which no link of one device fills, and
- * 10 µs to start a copy; cxl: 16 lanes of PCIe 5.0; nvme: sequential rates of a Samsung PM9A3 (PCIe 4.0, U.2), 100 µs.
- * The latencies are assumptions.
- */
-const rates: Readonly<Record<TierKind, {read: number; write: number; latencyUs: number}>> = {
-  cpu: {read: 307, write: 307, latencyUs: 10},
-  cxl: {read: 64, write: 64, latencyUs: 10},
-  nvme: {read: 6.5, write: 3.5, latencyUs: 100},
-}
-
 const ratesOf = (tier: Pick<TierRequest, 'kind' | 'readGbPerS' | 'writeGbPerS' | 'latencyUs'>) => {
-  const {read, write, latencyUs} = rates[tier.kind]
+  const {readGbPerS, writeGbPerS, transferUs} = linkDefaults[tier.kind]
   return {
-    read: tier.readGbPerS ?? read,
-    write: tier.writeGbPerS ?? write,
-    latencyUs: tier.latencyUs ?? latencyUs,
+    read: tier.readGbPerS ?? readGbPerS,
+    write: tier.writeGbPerS ?? writeGbPerS,
+    latencyUs: tier.latencyUs ?? transferUs,
   }
 }
 

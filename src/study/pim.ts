@@ -1,5 +1,6 @@
 /** `--pim`: KV in memory that computes. What that holds, what a step takes with it, and what it does not go with. */
 
+import {firstByteUs} from '../catalogue/link-defaults.js'
 import {layerCount} from '../catalogue/model-shape.js'
 import {pimSpecNamed} from '../catalogue/pim.js'
 import {Problem} from '../errors.js'
@@ -20,8 +21,6 @@ export interface PimRequest {
 }
 
 const defaultChannels = 64
-/** A message over PCIe, in order of magnitude: no device of the catalogue has a measured one. */
-const defaultLatencyUs = 1
 
 /** @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE, FLAG_MISSING for what cannot be laid out so */
 export function pimMemoryOf(instance: Instance, request: RunRequest): PimMemory | undefined {
@@ -44,7 +43,7 @@ export function pimMemoryOf(instance: Instance, request: RunRequest): PimMemory 
   return {
     spec: pimSpecNamed(pim.spec),
     channels: pim.channels ?? defaultChannels,
-    link: {gbPerS, latencyNs: (pim.latencyUs ?? defaultLatencyUs) * 1000},
+    link: {gbPerS, latencyNs: (pim.latencyUs ?? firstByteUs) * 1000},
   }
 }
 

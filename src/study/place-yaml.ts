@@ -17,8 +17,13 @@ import type {Instance, Placement} from './instance.js'
 import type {KvOffloadRequest} from './kv-tiers.js'
 import type {PimRequest} from './pim.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
-import type {EngineSettings, FileTraffic, RunRequest} from './run-request.js'
-import {defaultNetwork} from './traffic.js'
+import {
+  blockMultiple,
+  type EngineSettings,
+  type FileTraffic,
+  nearestBlockSize,
+  type RunRequest,
+} from './run-request.js'
 import {checkRules, sharingMemories, weightsOfYaml} from './weights/cluster-weights.js'
 import {memoriesOf} from './weights/memory-schema.js'
 import {topologyOf, wire} from './wiring.js'
@@ -34,6 +39,7 @@ export async function placeYaml(request: RunRequest, path: string): Promise<Plac
 }
 
 async function placeFile(request: RunRequest, path: string, file: ClusterYaml): Promise<Placement> {
+  if (request.compat === undefined) checkBlockSizes(file)
   const memories = memoriesOf(file.memory)
   const instances: Placed[] = []
   const notes = new Set<string>()
@@ -65,6 +71,20 @@ async function placeFile(request: RunRequest, path: string, file: ClusterYaml): 
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     traffic: trafficOf(file),
     notes: [...notes],
+  }
+}
+
+/** As --block-size is checked. @throws SchemaFault */
+function checkBlockSizes(file: ClusterYaml): void {
+  const places = [file, ...file.instances].map(({engine}, at) => ({
+    size: engine?.block_size,
+    path: [...(at === 0 ? [] : ['instances', at - 1]), 'engine', 'block_size'],
+  }))
+  for (const {size, path} of places) {
+    if (size === undefined || size % blockMultiple === 0) continue
+    throw new SchemaFault(path, `is ${size}, and vLLM takes multiples of ${blockMultiple} only`, {
+      suggestions: [`block_size: ${nearestBlockSize(size)}`],
+    })
   }
 }
 
@@ -177,7 +197,6 @@ function trafficOf(file: ClusterYaml): FileTraffic {
     network: network
       ? {bandwidthGbS: network.bandwidth_gb_s, latencyUs: network.latency_us}
       : outermost && {
-          ...defaultNetwork,
           bandwidthGbS: outermost.bandwidth_gb_s / outermost.devices_per_port,
         },
     admission: admission?.map(({name, up_to_priority, max_waiting, ...rates}) => ({

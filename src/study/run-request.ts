@@ -85,6 +85,12 @@ export interface RunRequest {
   readonly pricePerHour?: number | undefined
 }
 
+/** What carries KV between instances: 10^9 bytes per second of each port, µs of a transfer. */
+export interface NetworkRates {
+  readonly bandwidthGbS: number
+  readonly latencyUs: number
+}
+
 /** How requests reach engines, and KV goes from one to another. What is absent takes the cluster file's, or the default. */
 export interface TrafficRequest {
   readonly decodeRouter?: string | undefined
@@ -93,7 +99,7 @@ export interface TrafficRequest {
   /** Prompts with at most so many uncached tokens stay where they decode. */
   readonly stayBelow?: number | undefined
   /** Between instances. */
-  readonly network?: {readonly bandwidthGbS: number; readonly latencyUs: number} | undefined
+  readonly network?: Partial<NetworkRates> | undefined
   readonly weights?: ScoreWeights | undefined
   readonly admission?: readonly GateClass[] | undefined
 }
@@ -102,5 +108,12 @@ export interface TrafficRequest {
 export interface FileTraffic extends TrafficRequest {
   readonly router?: string | undefined
 }
+
+/** vLLM's attention backends refuse others ("Block size must be a multiple of 16", v1/attention/backends/flash_attn.py). */
+export const blockMultiple = 16
+
+/** The size that vLLM takes and that is nearest to one that it does not. */
+export const nearestBlockSize = (size: number): number =>
+  Math.max(1, Math.round(size / blockMultiple)) * blockMultiple
 
 export const defaultModel = 'meta-llama/Llama-3.1-8B-Instruct'

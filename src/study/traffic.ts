@@ -7,15 +7,16 @@ import {defaultPort, onePortEach, SharedLinks} from '../cluster/shared-links.js'
 import type {SpanIds} from '../engine/prefix-identity.js'
 import type {LivePrefixes} from '../server/live-prefixes.js'
 import type {Trace} from '../trace/trace.js'
-import type {FileTraffic, RunRequest, TrafficRequest} from './run-request.js'
+import type {FileTraffic, NetworkRates, RunRequest, TrafficRequest} from './run-request.js'
 
-export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter'>> & {
+export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter' | 'network'>> & {
+  readonly network: NetworkRates
   readonly router: string
   readonly decodeRouter: string
   readonly admission: NonNullable<TrafficRequest['admission']>
 }
 
-export const defaultNetwork = {
+export const defaultNetwork: NetworkRates = {
   bandwidthGbS: defaultPort.gbPerS,
   latencyUs: defaultPort.latencyNs / 1000,
 }
@@ -32,7 +33,7 @@ export function settleTraffic(
     viewAgeMs: traffic.viewAgeMs ?? file?.viewAgeMs ?? 0,
     stream: traffic.stream ?? file?.stream ?? 'at the end',
     stayBelow: traffic.stayBelow ?? file?.stayBelow ?? 0,
-    network: traffic.network ?? file?.network ?? defaultNetwork,
+    network: {...defaultNetwork, ...file?.network, ...traffic.network},
     weights: traffic.weights ?? file?.weights ?? defaultWeights,
     admission: traffic.admission ?? file?.admission ?? [],
   }
@@ -55,7 +56,7 @@ export function trafficParts(
     sessionOf: (row: number) => facts.sessionOf(row),
     weights: traffic.weights!,
   }
-  const {bandwidthGbS, latencyUs} = traffic.network!
+  const {bandwidthGbS, latencyUs} = traffic.network
   return {
     router: routers[traffic.router]!(seams),
     decodeRouter: routers[traffic.decodeRouter]!({...seams, seed: seed + 1}),
@@ -180,6 +181,6 @@ export function describeTraffic(traffic: Traffic, replicas: readonly ReplicaConf
 }
 
 function movesText({network, stream, stayBelow}: Traffic): string {
-  const rate = `KV over ${network!.bandwidthGbS} GB/s, ${network!.latencyUs} µs, ${stream}`
+  const rate = `KV over ${network.bandwidthGbS} GB/s, ${network.latencyUs} µs, ${stream}`
   return stayBelow === 0 ? rate : `${rate}, up to ${stayBelow} uncached tokens stay`
 }

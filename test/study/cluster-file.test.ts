@@ -1,8 +1,10 @@
 import {expect} from 'chai'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
+import {placeInstances} from '#llmsim/study/instance.js'
 import {memoriesOf} from '#llmsim/study/weights/memory-schema.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
+import {runRequest} from '../support/run-request.js'
 import {temporaryFiles} from '../support/temporary-files.js'
 
 const {fileOf} = temporaryFiles('cluster')
@@ -65,11 +67,7 @@ describe('a cluster file of ours', () => {
       'router: nearest',
       '11:9: router must be the name of a router, or a map with its name.',
     ],
-    [
-      'stream: by layer',
-      'stream: slowly',
-      '14:20: hand_off.stream must be one of at the end, by layer.',
-    ],
+    ['stream: by layer', 'stream: slowly', '14:20: hand_off.stream must be one of end, layer.'],
     ['bandwidth_gb_s: 25', 'bandwidth_gb_s: 0', '15:27: network.bandwidth_gb_s must be above 0.'],
     ['cpu: {', 'ram: {', '16:10: memory.ram is not a known key.'],
     ['capacity_gb: 512', 'capacity: 512', '16:16: memory.cpu.capacity is not a known key.'],
@@ -92,6 +90,45 @@ describe('a cluster file of ours', () => {
       expect(whole.includes(change)).equal(true)
       expect(await faultIn(whole.replace(change, to))).equal(says)
     })
+
+  it('takes words as flags spell them, and in words', async () => {
+    const read = async (stream: string, prefetch: string, write: string) => {
+      const file = await readClusterYaml(
+        fileOf(`hardware: H100
+hand_off: {stream: ${stream}}
+kv_offload: {tiers: [{tier: cpu, capacity_gb: 8, write: ${write}}]}
+instances: [{weight_prefetch: ${prefetch}, weights: [{blocks: 0, on: cpu}]}]
+`),
+      )
+      const {hand_off, kv_offload, instances} = file
+      return [hand_off!.stream, instances[0]!.weight_prefetch, kv_offload!.tiers[0]!.write]
+    }
+    const meant = ['by layer', 'in place', 'on eviction']
+    expect(await read('layer', 'in-place', 'on-eviction')).deep.equal(meant)
+    expect(await read('by layer', 'in place', 'on eviction')).deep.equal(meant)
+    expect(
+      await faultIn(
+        'hardware: H100\nkv_offload: {tiers: [{tier: cpu, capacity_gb: 8, write: later}]}\ninstances: [{}]\n',
+      ),
+    ).equal('2:57: kv_offload.tiers[0].write must be one of through, on-eviction.')
+  })
+
+  it('takes the block sizes that --block-size takes, wherever they stand', async () => {
+    const refused = async (text: string) => {
+      const path = fileOf(text)
+      const {message, suggestions} = await problemOf(() =>
+        placeInstances(runRequest({cluster: path})),
+      )
+      return [message.replace(`${path}:`, ''), ...suggestions]
+    }
+    const rule = 'and vLLM takes multiples of 16 only.'
+    expect(await refused('hardware: H100\nengine: {block_size: 17}\ninstances: [{}]\n')).deep.equal(
+      [`2:22: engine.block_size is 17, ${rule}`, 'block_size: 16'],
+    )
+    expect(
+      await refused('hardware: H100\ninstances:\n  - {}\n  - {engine: {block_size: 41}}\n'),
+    ).deep.equal([`4:27: instances[1].engine.block_size is 41, ${rule}`, 'block_size: 48'])
+  })
 
   it('needs both roles, or none', async () => {
     const [prefill, decode] = ['prefill', 'decode'].map(

@@ -3,6 +3,7 @@ import {expect} from 'chai'
 import type {TopologyDimension} from '#llmsim/latency/collective.js'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
 import {placeInstances} from '#llmsim/study/instance.js'
+import {settleTraffic} from '#llmsim/study/traffic.js'
 import {hopLink, wire} from '#llmsim/study/wiring.js'
 import {problemOf} from '../catalogue/problem.js'
 import {runRequest} from '../support/run-request.js'
@@ -74,7 +75,14 @@ instances: [${instances}]
     expect(instances.map(({instance}) => instance.wired!.tensor[0])).deep.equal([0, 0])
     // Both lie alike, so they share their step times.
     expect(instances[0]!.instance).equal(instances[1]!.instance)
-    expect(traffic!.network).deep.equal({bandwidthGbS: 25 / 8, latencyUs: 10})
+    expect(traffic!.network).deep.equal({bandwidthGbS: 25 / 8})
+    expect(settleTraffic(runRequest({cluster: path}), traffic).network).deep.equal({
+      bandwidthGbS: 25 / 8,
+      latencyUs: 10,
+    })
+    const faster = runRequest({cluster: path, traffic: {network: {bandwidthGbS: 40}}})
+    const slow = {...traffic!, network: {bandwidthGbS: 3, latencyUs: 70}}
+    expect(settleTraffic(faster, slow).network).deep.equal({bandwidthGbS: 40, latencyUs: 70})
   })
 
   it('says which instance does not fit', async () => {

@@ -1,7 +1,7 @@
 /** The section `memory` of a cluster file. docs/cluster.md. */
 import {z} from 'zod'
+import {firstByteUs} from '../../catalogue/link-defaults.js'
 import {
-  defaultLatencyUs,
   type MemoryDevice,
   type MemoryDevices,
   type MemoryKind,
@@ -11,7 +11,7 @@ import {
 const positive = z.number().positive()
 
 const reached = {
-  latency_us: z.number().min(0).default(defaultLatencyUs),
+  latency_us: z.number().min(0).default(firstByteUs),
   devices: z.int().min(1).optional(),
 }
 

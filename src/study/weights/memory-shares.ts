@@ -1,5 +1,6 @@
 /** Who draws on which memory: what each holds must fit, and devices that stream at the same time share its bandwidth. */
-import {defaultLatencyUs, type MemoryDevices} from '../../catalogue/memory-devices.js'
+import {firstByteUs} from '../../catalogue/link-defaults.js'
+import type {MemoryDevices} from '../../catalogue/memory-devices.js'
 import {SchemaFault} from '../../catalogue/schema-section.js'
 import {fairRates} from '../../cluster/shared-links.js'
 import {Problem} from '../../errors.js'
@@ -46,7 +47,7 @@ export function sharesOf(streamers: readonly Streamer[], memories: MemoryDevices
       for (const [i, {at}] of members.entries())
         shares[at]![kind] = {
           gbPerS: rates[i]!,
-          latencyNs: memory?.latencyNs ?? 1000 * defaultLatencyUs,
+          latencyNs: memory?.latencyNs ?? 1000 * firstByteUs,
         }
     }
   }
