@@ -15,6 +15,7 @@ export interface Fault {
 
 /** What the engine and its clock are made of, and what these import. */
 const parts = [
+  'catalogue',
   'cluster',
   'compat',
   'engine',
