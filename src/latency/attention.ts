@@ -195,42 +195,37 @@ export const attentionLaw = (
   }
 }
 
-/** Time in ns of the attention of one step. Called millions of times: additions and one square root. */
-export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
+/**
+ * Time in ns of the attention of one step. Called millions of times, mostly for decodes alone: their law stands by
+ * itself, as a short function is compiled soon. Nothing is allocated.
+ */
+export const attentionNs = (law: AttentionLaw, shape: BatchShape): number =>
+  shape.prefills === 0 ? decodesNs(law, shape) : chunksNs(law, shape)
+
+const decodesNs = (law: AttentionLaw, shape: BatchShape): number => {
+  const {decodes} = shape
+  if (decodes === 0) return 0
+  const context = contextOf(law, shape)
+  const longest = longestOf(law, shape)
+  const isEven = law.tailNs === 0 || decodes < law.tailFrom
+  const tail = isEven
+    ? 0
+    : excessOf(longest * law.tailNs, context * Math.min(law.tailNs / decodes, law.contextNs))
+  const work = slowerOf(context * law.contextNs + tail, decodes * law.blockNs)
+  return (
+    floorOf(law, decodes, longest) +
+    Math.max(work + restOf(law, decodes, longest), longest * law.serialNs)
+  )
+}
+
+/** Of a step with chunks, and maybe decodes beside them. */
+const chunksNs = (law: AttentionLaw, shape: BatchShape): number => {
   const {reach} = law
   const {decodes, prefills} = shape
-  let floor = 0
-  let decodeWork = 0
-  let walk = 0
-  if (decodes > 0) {
-    // A decode also reads the token that it has just written.
-    const context = Math.min(shape.decodeContext + decodes, decodes * reach)
-    const longest = Math.min(shape.decodeContextMax + 1, reach)
-    const filled =
-      Math.min(1, decodes * law.fillPerDecode) * Math.min(1, longest / filledContext) * law.fillNs
-    const split = Math.min(1, Math.max(0, longest / splitContext - 1))
-    floor = law.decodeFloorNs + split * law.combineNs + (decodes > 1 ? law.regroupNs : 0)
-    const rest = decodes * law.walkNs + law.sqrtNs * Math.sqrt(longest) + filled
-    const read = context * law.contextNs
-    const blocks = decodes * law.blockNs
-    walk = longest * law.serialNs
-    const spread: Spread = {context, decodes, longest}
-    if (prefills > 0) {
-      const mixedWork = Math.max(
-        context * law.mixedContextNs + decodes * law.mixedRowNs,
-        context * law.contextNs * passesAt(law, context, decodes),
-      )
-      decodeWork = Math.max(
-        slowerOf(read + tailOf(spread, law.tailMixedNs, law.contextNs), blocks) + rest,
-        mixedWork + tailOf(spread, law.tailMixedNs, law.mixedContextNs),
-      )
-      walk = Math.max(walk, longest * law.serialMixedNs)
-    } else {
-      const tail = decodes < law.tailFrom ? 0 : tailOf(spread, law.tailNs, law.contextNs)
-      decodeWork = slowerOf(read + tail, blocks) + rest
-    }
-  }
-  if (prefills === 0) return floor + Math.max(decodeWork, walk)
+  const longest = decodes === 0 ? 0 : longestOf(law, shape)
+  const floor = decodes === 0 ? 0 : floorOf(law, decodes, longest)
+  const decodeWork = decodes === 0 ? 0 : besideChunksNs(law, shape)
+  const walk = Math.max(longest * law.serialNs, longest * law.serialMixedNs)
   const tokens = shape.prefillTokens
   const pairs = Math.min(shape.prefillWork, tokens * reach)
   const cached = Math.min(shape.prefillContext, prefills * reach)
@@ -249,22 +244,53 @@ export const attentionNs = (law: AttentionLaw, shape: BatchShape): number => {
   )
 }
 
+/** Work of the decodes of a step that also prefills. */
+const besideChunksNs = (law: AttentionLaw, shape: BatchShape): number => {
+  const {decodes} = shape
+  const context = contextOf(law, shape)
+  const longest = longestOf(law, shape)
+  const walk = longest * law.tailMixedNs
+  const share = law.tailMixedNs / decodes
+  const mixedWork = Math.max(
+    context * law.mixedContextNs + decodes * law.mixedRowNs,
+    context * law.contextNs * passesAt(law, context, decodes),
+  )
+  const tail = excessOf(walk, context * Math.min(share, law.contextNs))
+  const plainWork = slowerOf(context * law.contextNs + tail, decodes * law.blockNs)
+  return Math.max(
+    plainWork + restOf(law, decodes, longest),
+    mixedWork + excessOf(walk, context * Math.min(share, law.mixedContextNs)),
+  )
+}
+
+/** Tokens that all decodes read, also the one that each has just written. */
+const contextOf = ({reach}: AttentionLaw, {decodes, decodeContext}: BatchShape): number =>
+  Math.min(decodeContext + decodes, decodes * reach)
+
+const longestOf = ({reach}: AttentionLaw, {decodeContextMax}: BatchShape): number =>
+  Math.min(decodeContextMax + 1, reach)
+
+/** What the kernels of decodes take at least. */
+const floorOf = (law: AttentionLaw, decodes: number, longest: number): number => {
+  const split = Math.min(1, Math.max(0, longest / splitContext - 1))
+  return law.decodeFloorNs + split * law.combineNs + (decodes > 1 ? law.regroupNs : 0)
+}
+
+/** What decodes add to reading their contexts: their walks, the longest of them, and a device to fill. */
+const restOf = (law: AttentionLaw, decodes: number, longest: number): number =>
+  decodes * law.walkNs +
+  law.sqrtNs * Math.sqrt(longest) +
+  Math.min(1, decodes * law.fillPerDecode) * Math.min(1, longest / filledContext) * law.fillNs
+
 /** Smooth maximum: reading hides most of what thread blocks take anyway, and the other way round. */
 const slowerOf = (read: number, blocks: number): number =>
   blocks === 0 ? read : Math.sqrt(read * read + blocks * blocks)
-
-interface Spread {
-  readonly context: number
-  readonly decodes: number
-  readonly longest: number
-}
 
 /**
  * What the longest context adds when its thread blocks outlast the others. The mean is taken off, but no context may
  * take off more than it costs: a step never gets faster because somebody's context grows.
  */
-const tailOf = ({context, decodes, longest}: Spread, tailNs: number, contextNs: number): number =>
-  tailNs === 0 ? 0 : Math.max(0, longest * tailNs - context * Math.min(tailNs / decodes, contextNs))
+const excessOf = (longestNs: number, meanNs: number): number => Math.max(0, longestNs - meanNs)
 
 /**
  * Beside a chunk every query head reads its KV head anew. Heads of a group that run at the same time share what they

@@ -139,21 +139,22 @@ class CountTable {
     this.#compute = compute
   }
 
+  /** A number that a call returns is an object each time: what is known is read here. */
   at(count: number): number {
-    const known = this.#values[count]
-    return known !== undefined && known >= 0 ? known : this.#add(count)
+    const isKept = this.#values[count]! >= 0 || this.#keep(count)
+    return isKept ? this.#values[count]! : Number(this.#compute(count))
   }
 
-  #add(count: number): number {
-    const value = this.#compute(count)
-    if (!Number.isInteger(count) || count < 0 || count >= mostRemembered) return value
+  /** Computes the value of a count for the first time, and whether the table may keep it. */
+  #keep(count: number): boolean {
+    if (!Number.isInteger(count) || count < 0 || count >= mostRemembered) return false
     if (count >= this.#values.length) {
       const larger = new Float64Array(2 ** Math.ceil(Math.log2(count + 1))).fill(-1)
       larger.set(this.#values)
       this.#values = larger
     }
-    this.#values[count] = value
-    return value
+    this.#values[count] = this.#compute(count)
+    return true
   }
 }
 
