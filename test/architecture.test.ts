@@ -58,6 +58,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'autoscaler.ts',
     'cluster.ts',
     'gate.ts',
+    'loading-times.ts',
     'network.ts',
     'replay.ts',
     'replica.ts',

@@ -3,7 +3,8 @@
  * there; others wait outside until it is loaded, one at a time, in place of the one that was used least recently and
  * that nobody holds.
  */
-import type {Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import type {Ns, StepTime} from '../latency/step-time.js'
+import type {StepTimes} from './loading-times.js'
 
 export interface AdapterConfig {
   /** Adapters that fit at once (vLLM's max_loras). */
@@ -142,11 +143,6 @@ export class AdapterSlots {
     }
     return false
   }
-}
-
-interface StepTimes {
-  readonly stepTime: StepTime
-  readonly pipeline?: PipelineTime | undefined
 }
 
 /** Step times, longer by a share for each adapter in use. */

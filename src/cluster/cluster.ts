@@ -10,13 +10,14 @@ import {TierGroups} from '../tiers/tier-groups.js'
 import {Autoscaler} from './autoscaler.js'
 import type {RankGroup} from './dp-group.js'
 import {noFrontEnd} from './front-end.js'
-import {HandOffs, type Legs} from './hand-offs.js'
+import {type HandOffs, handOffsOf, type Legs, networkOf} from './hand-offs.js'
 import {realClock, surroundingsOf} from './idle-clock.js'
+import {timesBeside} from './loading-times.js'
 import type {Network} from './network.js'
 import {rankGroups} from './rank-groups.js'
 import {Replica} from './replica.js'
 import type {RequestView, Router} from './router.js'
-import {defaultPort, onePortEach, SharedLinks} from './shared-links.js'
+import type {SharedTierLinks} from './shared-tier-links.js'
 import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
 import {Views} from './views.js'
 
@@ -57,7 +58,9 @@ export class Cluster {
   readonly #handOffs: HandOffs | undefined
   readonly #groups: readonly RankGroup[]
   readonly #isTied: boolean
-  readonly #tiers = new TierGroups()
+  /** What carries KV between engines and below them at once; absent: each of both for itself. */
+  readonly #kvLinks: SharedTierLinks | undefined
+  readonly #tiers: TierGroups
   readonly #identities = new Map<number, PrefixIdentity>()
   /** Replicas of which something ends at the present instant; kept from one instant to the next. */
   readonly #isDue: Uint8Array
@@ -66,6 +69,8 @@ export class Cluster {
   constructor(config: SimulationConfig, sink: RequestSink) {
     this.#config = config
     this.#sink = sink
+    this.#kvLinks = config.kvLinks?.()
+    this.#tiers = new TierGroups(this.#kvLinks)
     this.replicas = config.replicas.map((replica, instance) => this.#build(replica, instance))
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
     this.#holdsUntil = new Float64Array(this.replicas.length).fill(never)
@@ -74,8 +79,10 @@ export class Cluster {
     this.#entrances = all.filter((instance) => config.replicas[instance]!.role !== 'decode')
     this.#decoders = all.filter((instance) => config.replicas[instance]!.role === 'decode')
     if (this.#decoders.length > 0) {
-      this.#network = config.network ?? new SharedLinks(onePortEach(defaultPort))
-      this.#handOffs = this.#makeHandOffs(this.#network)
+      if (this.#kvLinks) this.#kvLinks.before = (now) => this.#tiers.advance(now)
+      this.#network = networkOf(config, this.#kvLinks)
+      const {requests, replicas} = this
+      this.#handOffs = handOffsOf(config, {requests, replicas, network: this.#network})
     }
     this.#groups = rankGroups(config, this.replicas)
     const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
@@ -105,8 +112,10 @@ export class Cluster {
       instance,
       engine: new Engine(replica.engine, this.requests, seams),
       requests: this.requests,
-      stepTime: replica.stepTime,
-      pipeline: replica.pipeline,
+      ...timesBeside(
+        replica,
+        () => tiers?.isLoading || this.#handOffs?.isPulling(instance) === true,
+      ),
       passes: replica.group === undefined ? 'alone' : 'together',
       nodeEnds: replica.nodeEnds,
       around: surroundingsOf(instance, () => this.replicas),
@@ -126,17 +135,6 @@ export class Cluster {
     const identity = this.#config.prefixes?.(blockSize) ?? noPrefixes
     this.#identities.set(blockSize, identity)
     return identity
-  }
-
-  #makeHandOffs(network: Network): HandOffs {
-    const {handOff, replicas} = this.#config
-    return new HandOffs({
-      requests: this.requests,
-      replicas: this.replicas,
-      network,
-      rules: handOff ?? {firstToken: 'decode', stream: 'at the end'},
-      kvOf: (instance) => replicas[instance]!.kv ?? {bytesPerToken: 1, layers: 1},
-    })
   }
 
   /** Whether an arrival may be submitted after what it comes before: with nothing to choose, it waits in the front end. */
@@ -338,6 +336,7 @@ export class Cluster {
     this.#sink.settle?.(now)
     for (const slot of this.#prefilled) this.#handOver(slot, now)
     this.#handOffs?.deliver(now, this.#touched)
+    if (this.#kvLinks) this.#tiers.advance(now)
     // Completions may have released requests into replicas that were not due.
     for (let instance = 0; instance < isDue.length; instance++) {
       if (this.#nextAt[instance]! > now && isDue[instance] === 0) continue
@@ -358,6 +357,8 @@ export class Cluster {
   #skipAlone(instance: number, until: Ns): boolean {
     const replica = this.replicas[instance]!
     const now = this.#nextAt[instance]!
+    // What it writes changes how fast KV of others moves.
+    if (this.#kvLinks && this.#tiers.isShared && this.#handOffs?.isMoving) return false
     replica.skip(Math.min(until, this.#views.nextEdge - 1))
     // Skipping stops where somebody is admitted, so what was pulled then sets out then.
     this.#handOffs?.pull(instance)

@@ -7,6 +7,9 @@ import {origin, type RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
 import type {Network} from './network.js'
 import type {OnRejected, Replica} from './replica.js'
+import {defaultPort, onePortEach, SharedLinks} from './shared-links.js'
+import type {SharedTierLinks} from './shared-tier-links.js'
+import type {SimulationConfig} from './simulation-config.js'
 
 export interface HandOffRules {
   /**
@@ -35,6 +38,22 @@ export interface HandOffParts {
   readonly kvOf: (instance: number) => {readonly bytesPerToken: number; readonly layers: number}
 }
 
+type Config = Pick<SimulationConfig, 'handOff' | 'network' | 'replicas'>
+
+/** What carries KV between engines: what also carries it below them, what is given, or a default port for each. */
+export const networkOf = ({network}: Config, kvLinks: SharedTierLinks | undefined): Network =>
+  kvLinks?.network ?? network ?? new SharedLinks(onePortEach(defaultPort))
+
+export const handOffsOf = (
+  {handOff, replicas}: Config,
+  parts: Omit<HandOffParts, 'rules' | 'kvOf'>,
+): HandOffs =>
+  new HandOffs({
+    ...parts,
+    rules: handOff ?? {firstToken: 'decode', stream: 'at the end'},
+    kvOf: (instance) => replicas[instance]!.kv ?? {bytesPerToken: 1, layers: 1},
+  })
+
 interface HandOff extends Legs {
   /** The slots. */
   readonly client: number
@@ -57,9 +76,22 @@ export class HandOffs {
   readonly #byClient: (HandOff | undefined)[] = []
   readonly #byPrompt: (HandOff | undefined)[] = []
   readonly #byTransfer = new Map<number, HandOff>()
+  /** Transfers under way to each engine. */
+  readonly #coming: number[]
 
   constructor(parts: HandOffParts) {
     this.#parts = parts
+    this.#coming = parts.replicas.map(() => 0)
+  }
+
+  /** Whether KV moves between engines. */
+  get isMoving(): boolean {
+    return this.#byTransfer.size > 0
+  }
+
+  /** Whether KV of other engines is on its way to one. */
+  isPulling(instance: number): boolean {
+    return this.#coming[instance]! > 0
   }
 
   /** Starts the prompt of a request elsewhere. Its slot must be filled. */
@@ -138,6 +170,7 @@ export class HandOffs {
       handOff.stage = 'transfer'
       handOff.transfer = network.startTransfer(handOff.prefill, instance, bytes * left, now)
       this.#byTransfer.set(handOff.transfer, handOff)
+      this.#coming[instance]!++
     }
     pulls.length = 0
   }
@@ -199,7 +232,7 @@ export class HandOffs {
 
   #end(handOff: HandOff): void {
     this.#byClient[handOff.client] = undefined
-    this.#byTransfer.delete(handOff.transfer)
+    if (this.#byTransfer.delete(handOff.transfer)) this.#coming[handOff.decode]!--
     this.#forgetPrompt(handOff)
   }
 

@@ -48,15 +48,22 @@ export class SharedLinks implements Network {
 
   /** How long a transfer takes that has all links for itself: whole ns, at least 1. */
   aloneNs(from: number, to: number, bytes: number): Ns {
-    const way = this.#wayOf(from, to)
+    return this.aloneOn(this.#wayOf(from, to), bytes)
+  }
+
+  aloneOn(way: Way, bytes: number): Ns {
     return Math.max(1, Math.ceil(bytes / rateAlone(this.#rateOfLink, way)) + way.latencyNs)
   }
 
   /** Starts a transfer at `now`, not before anything that was told already. Returns its number. */
   startTransfer(from: number, to: number, bytes: number, now: Ns): number {
+    return this.send(this.#wayOf(from, to), bytes, now)
+  }
+
+  /** The same on a way that is known. */
+  send(way: Way, bytes: number, now: Ns): number {
     this.#run(now)
     const id = this.#started++
-    const way = this.#wayOf(from, to)
     if (bytes > 0 && way.links.length > 0) {
       this.#sending.push({id, way, left: bytes, since: now, rate: 0, sentAt: never})
       this.#share(now)

@@ -3,7 +3,7 @@ import type {RankWork} from '../compat/rank-work.js'
 import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import type {PrefixIdentity} from '../engine/prefix-identity.js'
 import type {RequestPool} from '../engine/request-pool.js'
-import type {NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
+import type {NodeEnds, Ns} from '../latency/step-time.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
 import type {AdapterConfig} from './adapter-slots.js'
 import type {AutoscaleConfig} from './autoscaler.js'
@@ -11,9 +11,11 @@ import type {FrontEnd} from './front-end.js'
 import type {Gate} from './gate.js'
 import type {HandOffRules} from './hand-offs.js'
 import type {ClockHooks} from './idle-clock.js'
+import type {LoadingTimes} from './loading-times.js'
 import type {Network} from './network.js'
 import type {StepRecord} from './replica.js'
 import type {Router} from './router.js'
+import type {SharedTierLinks} from './shared-tier-links.js'
 
 /** Told of every request that leaves; its slot may be read during the call and is recycled after it. */
 export interface RequestSink {
@@ -25,11 +27,8 @@ export interface RequestSink {
   settle?(now: Ns): void
 }
 
-export interface ReplicaConfig {
+export interface ReplicaConfig extends LoadingTimes {
   readonly engine: EngineConfig
-  readonly stepTime: StepTime
-  /** In place of `stepTime`, where there are several stages. */
-  readonly pipeline?: PipelineTime | undefined
   /** Where others may look for work whenever something ends inside a step. */
   readonly nodeEnds?: NodeEnds
   readonly frontEnd?: FrontEnd
@@ -56,6 +55,11 @@ export interface SimulationConfig {
   readonly handOff?: HandOffSettings
   /** What KV goes over; absent: a port of 400 Gb/s each. */
   readonly network?: Network
+  /**
+   * What carries KV between engines and between them and their tiers, made new for each run. Absent: `network`, and what
+   * each group of tiers has, which do not feel each other.
+   */
+  readonly kvLinks?: (() => SharedTierLinks) | undefined
   /** Absent: all replicas are ready from the start. */
   readonly autoscale?: AutoscaleConfig | undefined
   /** Adapter of a row; below 0: none. */

@@ -161,6 +161,7 @@ const schema = z
       .strictObject({
         bandwidth_gb_s: positive,
         latency_us: z.number().min(0).default(linkDefaults.network.transferUs),
+        behind_host_link: z.boolean().optional(),
       })
       .optional(),
     topology: z.array(dimension).min(1).optional(),
@@ -289,6 +290,6 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   if (last === 'hand_off') return ['stream', 'stay_below']
   if (last === 'memory') return Object.keys(memorySchema.shape)
   if (last !== undefined && last in memorySchema.shape) return memoryKeys
-  if (last === 'network') return ['bandwidth_gb_s', 'latency_us']
+  if (last === 'network') return ['bandwidth_gb_s', 'latency_us', 'behind_host_link']
   return Object.keys(schema.shape)
 }

@@ -6,7 +6,8 @@ import type {EngineProfile} from '../catalogue/engine-profile.js'
 import {kvBytesPerToken} from '../catalogue/model-arithmetic.js'
 import {layerCount} from '../catalogue/model-shape.js'
 import type {AdapterConfig} from '../cluster/adapter-slots.js'
-import type {ReplicaConfig} from '../cluster/cluster.js'
+import type {ReplicaConfig, SimulationConfig} from '../cluster/cluster.js'
+import type {StepTimes} from '../cluster/loading-times.js'
 import {routers} from '../cluster/router.js'
 import {loadPolicy, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
@@ -19,6 +20,7 @@ import {eagerLaunchOf, launched} from './eager-launch.js'
 import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
+import {kvLinksOf, weightsBesideKv} from './kv-links.js'
 import {tieredKvOf} from './kv-tiers.js'
 import type {Layout} from './layout.js'
 import {adaptersOf, checkLora, settleLora} from './lora.js'
@@ -26,7 +28,7 @@ import {pimLatency, pimMemoryOf} from './pim.js'
 import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
-import {settleTraffic, type Traffic} from './traffic.js'
+import {type SettledNetwork, settleTraffic, type Traffic} from './traffic.js'
 import {placedLatency, type WeightPlacement, weightPlacementOf} from './weights/placement.js'
 
 export interface DeployedEngine {
@@ -36,6 +38,8 @@ export interface DeployedEngine {
   readonly adapters: AdapterConfig | undefined
   /** Absent: all weights lie on the devices. */
   readonly weights: WeightPlacement | undefined
+  /** Step times while KV comes over the link that weights come over; absent: it makes no difference. */
+  readonly whileLoading: StepTimes | undefined
 }
 
 export interface Deployment {
@@ -47,6 +51,7 @@ export interface Deployment {
   readonly tiers: readonly (TieredKv | undefined)[]
   readonly policy: SchedulingPolicy
   readonly traffic: Traffic
+  readonly kvLinks: SimulationConfig['kvLinks']
   readonly price: Price | undefined
   readonly power: PowerPlan | undefined
   readonly speculator: Speculator | undefined
@@ -63,27 +68,36 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   checkLora(request)
   checkAutoscale(request, instances.length)
   checkIndependent(request, instances)
+  const traffic = settleTraffic(request, fromFile)
+  const {network} = traffic
+  const common = {request, policy, speculator, network}
   const made = new Map<Instance, DeployedEngine>()
   const engines: DeployedEngine[] = []
   for (const {instance} of instances) {
-    const engine = made.get(instance) ?? (await engineOf(instance, {request, policy, speculator}))
+    const engine = made.get(instance) ?? (await engineOf(instance, common))
     made.set(instance, engine)
     engines.push(engine)
   }
-  const places = engines.map(({instance, settled: {config}}) => ({instance, config}))
-  const tiers = tieredKvOf(places, request)
+  const places = engines.map(({instance, settled: {config}, weights}) => ({
+    instance,
+    config,
+    weights,
+  }))
+  const tiers = tieredKvOf(places, network, request)
   return {
     request,
     layout,
     engines,
-    traffic: settleTraffic(request, fromFile),
+    traffic,
+    kvLinks: kvLinksOf(places, network, request),
     tiers,
-    replicas: engines.map(({instance, settled, latency, adapters}, at) => ({
+    replicas: engines.map(({instance, settled, latency, whileLoading, adapters}, at) => ({
       engine: settled.config,
       adapters,
       tiers: tiers[at],
       stepTime: latency.stepTime,
       pipeline: latency.pipeline,
+      whileLoading,
       ...(latency.nodeEnds ? {nodeEnds: latency.nodeEnds} : {}),
       frontEnd: frontEndOf(request, instance.profile),
       role: instance.role,
@@ -128,6 +142,7 @@ interface Common {
   readonly request: RunRequest
   readonly policy: SchedulingPolicy
   readonly speculator: Speculator | undefined
+  readonly network: SettledNetwork
 }
 
 async function engineOf(
@@ -144,13 +159,18 @@ async function engineOf(
   const settled = settleEngine(instance, request, policy, weights?.memory)
   const resident = launched(await chooseLatency(instance, request), launch)
   const attending = pim ? pimLatency(resident, pim, instance) : resident
-  const latency = weights ? placedLatency(attending, weights) : attending
+  const timesWith = (placed: WeightPlacement | undefined): ChosenLatency => {
+    const latency = placed ? placedLatency(attending, placed) : attending
+    return speculator ? draftedLatency(latency, speculator, instance) : latency
+  }
+  const beside = weightsBesideKv({instance, weights}, common.network)
   const {lora} = request
   const drafted = speculator ? settleSpeculation(settled, speculator, instance) : settled
   return {
     instance,
     settled: lora ? settleLora(drafted, lora, instance) : drafted,
-    latency: speculator ? draftedLatency(latency, speculator, instance) : latency,
+    latency: timesWith(weights),
+    whileLoading: beside && timesWith(beside),
     adapters: lora && adaptersOf(instance, lora),
     weights,
   }

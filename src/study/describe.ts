@@ -5,6 +5,7 @@ import type {TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {bandText, errorBand} from './error-bands.js'
+import {hostLinkOf, isBehindHostLink} from './kv-links.js'
 import {describeTiers, tiersConfig} from './kv-tiers.js'
 import {describeLora, loraConfig} from './lora.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
@@ -24,7 +25,7 @@ export function describeRun(
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
     ...tierLines(deployment),
-    ...describeTraffic(deployment.traffic, deployment.replicas),
+    ...trafficLine(deployment),
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
     ...(deployment.request.autoscale
       ? [describeAutoscale(deployment.request.autoscale, deployment.engines.length)]
@@ -41,11 +42,21 @@ export function describeRun(
   ]
 }
 
+/** The slowest host link is named where KV that engines hand on crosses some. */
+function trafficLine({traffic, replicas, engines, kvLinks}: Deployment): string[] {
+  const crossed = engines
+    .filter(({instance}) => isBehindHostLink(instance, traffic.network))
+    .map(({instance}) => hostLinkOf(instance)! * instance.tp * instance.pp)
+  const isKnown = kvLinks !== undefined && crossed.length > 0
+  return describeTraffic(traffic, replicas, isKnown ? Math.min(...crossed) : undefined)
+}
+
 /** The same without a trace: what stands ready. */
 export function describeEngines(deployment: Deployment): string[] {
   return [
     ...engineLines(deployment),
     ...tierLines(deployment),
+    ...trafficLine(deployment),
     ...deployment.notes.map((note) => `note: ${note}`),
   ]
 }

@@ -1,13 +1,21 @@
 /** `--kv-offload` and `kv_offload`: memory below the devices that keeps KV, as engines use it. docs/memory-tiers.md. */
-import {linkDefaults} from '../catalogue/link-defaults.js'
-import {stageKvBytesPerToken} from '../catalogue/model-arithmetic.js'
-import {type EngineLinks, SharedTierLinks} from '../cluster/shared-tier-links.js'
+import {SharedTierLinks} from '../cluster/shared-tier-links.js'
 import type {EngineConfig} from '../engine/engine-config.js'
 import {Problem} from '../errors.js'
 import {counted} from '../report/figures.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
-import type {Instance} from './instance.js'
+import {
+  bytesPerToken,
+  engineLinks,
+  hostLinkOf,
+  type LinkedPlace,
+  poolOf,
+  ratesOf,
+  type TierPlace,
+  tiersOf,
+} from './kv-links.js'
 import type {RunRequest} from './run-request.js'
+import type {SettledNetwork} from './traffic.js'
 
 /** Nearest first. */
 export const tierKinds = ['cpu', 'cxl', 'nvme'] as const
@@ -41,33 +49,19 @@ export interface KvOffloadRequest {
   readonly askedAt?: string | undefined
 }
 
-const ratesOf = (tier: Pick<TierRequest, 'kind' | 'readGbPerS' | 'writeGbPerS' | 'latencyUs'>) => {
-  const {readGbPerS, writeGbPerS, transferUs} = linkDefaults[tier.kind]
-  return {
-    read: tier.readGbPerS ?? readGbPerS,
-    write: tier.writeGbPerS ?? writeGbPerS,
-    latencyUs: tier.latencyUs ?? transferUs,
-  }
-}
-
-/** An engine as far as its tiers are concerned. */
-export interface TierPlace {
-  readonly instance: Instance
-  readonly config: EngineConfig
-}
-
 /**
  * The tiers below each engine; undefined for those that have none.
  * @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE for tiers that cannot be laid out so
  */
 export function tieredKvOf(
-  places: readonly TierPlace[],
+  places: readonly LinkedPlace[],
+  network: SettledNetwork,
   {compat}: Pick<RunRequest, 'compat'>,
 ): (TieredKv | undefined)[] {
   for (const place of places) check(place, compat)
   const isShared = places.some(({instance}) => tiersOf(instance).some((tier) => tier.isShared))
   if (isShared) checkAlike(places)
-  const links = places.map(linksOf)
+  const links = places.map((place, at) => engineLinks(place, at, network))
   return places.map(({instance, config}, at) => {
     const tiers = tiersOf(instance)
     if (tiers.length === 0) return undefined
@@ -89,47 +83,6 @@ export function tieredKvOf(
 }
 
 const flag = '--kv-offload'
-
-const tiersOf = ({kvOffload}: Instance): readonly TierRequest[] => kvOffload?.tiers ?? []
-
-const poolOf = ({kind, isShared}: TierRequest, at: number): string =>
-  isShared ? kind : `${kind} of ${at}`
-
-/** KV of one token over all devices: ranks that keep copies write and read them too. */
-const bytesPerToken = ({model, tp, pp, settings}: Instance): number =>
-  tp *
-  stageKvBytesPerToken(model, {tp, pp, kvDtype: settings.kvCacheDtype ?? 'auto'}).reduce(
-    (sum, bytes) => sum + bytes,
-    0,
-  )
-
-function hostLink({hardware, kvOffload}: Instance): number {
-  if (kvOffload === undefined) return 0
-  const rate = kvOffload.hostGbPerS ?? hardware?.links.find(({kind}) => kind === 'pcie')?.gbPerS
-  if (rate !== undefined) return rate
-  throw new Problem(
-    'FLAG_MISSING',
-    `Missing --kv-offload-bandwidth GB/S: the file of ${hardware?.id ?? 'the device'} has no PCIe link.`,
-    {suggestions: ['--kv-offload-bandwidth 64', 'host_link_gb_s: 64, in a cluster file']},
-  )
-}
-
-function linksOf({instance, config}: TierPlace, at: number): EngineLinks {
-  return {
-    instance: at,
-    hostGbPerS: hostLink(instance) * instance.tp * instance.pp,
-    blockBytes: bytesPerToken(instance) * config.blockSize,
-    tiers: tiersOf(instance).map((tier) => {
-      const {read, write, latencyUs} = ratesOf(tier)
-      return {
-        pool: poolOf(tier, at),
-        readGbPerS: read,
-        writeGbPerS: write,
-        latencyNs: Math.round(latencyUs * 1000),
-      }
-    }),
-  }
-}
 
 function blocksOf(
   tier: TierRequest,
@@ -236,7 +189,7 @@ export function describeTiers({instance}: TierPlace, {tiers}: TieredKv): string 
     const speed = `${read}/${writing} GB/s read/write`
     return `${name} ${sizeText(bytes)}${isShared ? ', shared' : ''} (${counted(blocks, 'block')}, ${speed}, written ${write})`
   })
-  return `${each.join('; ')}; host link ${hostLink(instance)} GB/s a device`
+  return `${each.join('; ')}; host link ${hostLinkOf(instance)} GB/s a device`
 }
 
 /** The same for `config`. */

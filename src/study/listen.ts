@@ -61,6 +61,7 @@ export async function listen(request: ListenRequest): Promise<Listening> {
     upstream,
     simulation: (live) => ({
       replicas: deployment.replicas,
+      kvLinks: deployment.kvLinks,
       ...trafficParts(deployment.traffic, run, liveFacts(live)),
     }),
     answering: {
@@ -87,7 +88,7 @@ export async function listen(request: ListenRequest): Promise<Listening> {
       model: names[0],
       served_model_names: names,
       hardware: instance.hardwareName,
-      devices: deployment.engines.reduce((sum, {instance: {tp}}) => sum + tp, 0),
+      devices: deployment.engines.reduce((sum, {instance: {tp, pp}}) => sum + tp * pp, 0),
       max_model_len: settled.config.maxModelLen,
       respond: request.respond,
       speed: request.speed,

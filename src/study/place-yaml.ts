@@ -183,6 +183,9 @@ function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
   return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
 }
 
+/** Links that end in the devices themselves, beside PCIe. */
+const ofDevices: ReadonlySet<string> = new Set(['nvlink', 'nvlink-bridge', 'ici'])
+
 function trafficOf(file: ClusterYaml): FileTraffic {
   const {router, decode_router, router_view_age_ms, hand_off, network, admission} = file
   // Instances may lie anywhere: KV takes the way that all of them have.
@@ -195,9 +198,14 @@ function trafficOf(file: ClusterYaml): FileTraffic {
     stream: hand_off?.stream,
     stayBelow: hand_off?.stay_below,
     network: network
-      ? {bandwidthGbS: network.bandwidth_gb_s, latencyUs: network.latency_us}
+      ? {
+          bandwidthGbS: network.bandwidth_gb_s,
+          latencyUs: network.latency_us,
+          behindHostLink: network.behind_host_link ?? 'where slower',
+        }
       : outermost && {
           bandwidthGbS: outermost.bandwidth_gb_s / outermost.devices_per_port,
+          behindHostLink: ofDevices.has(outermost.kind) ? false : 'where slower',
         },
     admission: admission?.map(({name, up_to_priority, max_waiting, ...rates}) => ({
       name,

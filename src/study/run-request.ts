@@ -89,6 +89,8 @@ export interface RunRequest {
 export interface NetworkRates {
   readonly bandwidthGbS: number
   readonly latencyUs: number
+  /** Whether KV reaches it over the link between a device and its host; absent: where that can be. */
+  readonly behindHostLink?: boolean | 'where slower' | undefined
 }
 
 /** How requests reach engines, and KV goes from one to another. What is absent takes the cluster file's, or the default. */

@@ -245,6 +245,7 @@ function simulationOf(
   const isCompat = deployment.request.compat !== undefined
   return {
     replicas: deployment.replicas,
+    kvLinks: deployment.kvLinks,
     autoscale: deployment.request.autoscale,
     adapterOf: (row: number) => seams.adapters.of(row),
     ...trafficParts(deployment.traffic, deployment.request, seams.routing),

@@ -10,7 +10,7 @@ import type {Trace} from '../trace/trace.js'
 import type {FileTraffic, NetworkRates, RunRequest, TrafficRequest} from './run-request.js'
 
 export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter' | 'network'>> & {
-  readonly network: NetworkRates
+  readonly network: SettledNetwork
   readonly router: string
   readonly decodeRouter: string
   readonly admission: NonNullable<TrafficRequest['admission']>
@@ -19,6 +19,22 @@ export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter'
 export const defaultNetwork: NetworkRates = {
   bandwidthGbS: defaultPort.gbPerS,
   latencyUs: defaultPort.latencyNs / 1000,
+}
+
+export interface SettledNetwork extends NetworkRates {
+  /** Whether its ports are reached over the host links; `where slower`: of engines whose links are as fast. */
+  readonly behindHostLink: boolean | 'where slower'
+}
+
+/** A rate that somebody gives may be that of anything; the default one is that of a card on PCIe. */
+const settledNetwork = (
+  flags: TrafficRequest['network'],
+  file: TrafficRequest['network'],
+): SettledNetwork => {
+  const {bandwidthGbS = flags?.bandwidthGbS} = file ?? {}
+  const usual = bandwidthGbS === undefined ? true : 'where slower'
+  const behindHostLink = file?.behindHostLink ?? usual
+  return {...defaultNetwork, ...file, ...flags, behindHostLink}
 }
 
 /** What a flag says goes before what the cluster file says. */
@@ -33,7 +49,7 @@ export function settleTraffic(
     viewAgeMs: traffic.viewAgeMs ?? file?.viewAgeMs ?? 0,
     stream: traffic.stream ?? file?.stream ?? 'at the end',
     stayBelow: traffic.stayBelow ?? file?.stayBelow ?? 0,
-    network: {...defaultNetwork, ...file?.network, ...traffic.network},
+    network: settledNetwork(traffic.network, file?.network),
     weights: traffic.weights ?? file?.weights ?? defaultWeights,
     admission: traffic.admission ?? file?.admission ?? [],
   }
@@ -165,7 +181,11 @@ function sessionsOf({session}: Trace, numbers: Map<string, number>): RouterSeams
 }
 
 /** How requests are spread and KV moves, for the head of a result; nothing for one engine. */
-export function describeTraffic(traffic: Traffic, replicas: readonly ReplicaConfig[]): string[] {
+export function describeTraffic(
+  traffic: Traffic,
+  replicas: readonly ReplicaConfig[],
+  hostLinkGbPerS?: number,
+): string[] {
   if (replicas.length === 1) return []
   const {router, decodeRouter, viewAgeMs, admission} = traffic
   const groups = new Set(replicas.map(({group}) => group).filter((group) => group !== undefined))
@@ -174,13 +194,14 @@ export function describeTraffic(traffic: Traffic, replicas: readonly ReplicaConf
     `router ${router}${isShared ? `, ${decodeRouter} for decoding` : ''}`,
     ...(viewAgeMs! > 0 ? [`views up to ${viewAgeMs} ms old`] : []),
     ...(groups.size > 0 ? [`${groups.size} groups of ranks that make their passes together`] : []),
-    ...(isShared ? [movesText(traffic)] : []),
+    ...(isShared ? [movesText(traffic, hostLinkGbPerS)] : []),
     ...(admission.length > 0 ? [`admission by ${admission.map(({name}) => name).join(', ')}`] : []),
   ]
   return [parts.join('; ')]
 }
 
-function movesText({network, stream, stayBelow}: Traffic): string {
-  const rate = `KV over ${network.bandwidthGbS} GB/s, ${network.latencyUs} µs, ${stream}`
+function movesText({network, stream, stayBelow}: Traffic, hostLink: number | undefined): string {
+  const behind = hostLink === undefined ? '' : ` behind host links of ${hostLink} GB/s`
+  const rate = `KV over ${network.bandwidthGbS} GB/s${behind}, ${network.latencyUs} µs, ${stream}`
   return stayBelow === 0 ? rate : `${rate}, up to ${stayBelow} uncached tokens stay`
 }

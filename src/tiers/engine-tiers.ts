@@ -127,6 +127,11 @@ export class EngineTiers implements KvBelow {
     return (loaded + this.uses[0]!.writtenBlocks) * this.#parts.blockBytes
   }
 
+  /** Whether KV is on its way up. */
+  get isLoading(): boolean {
+    return this.#loads.size > 0
+  }
+
   /** When a load may end, or others become faster, as things are; +Infinity: none is under way. */
   get nextLoadAt(): Ns {
     let next = never

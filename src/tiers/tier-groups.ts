@@ -1,4 +1,5 @@
 /** The tiers of all engines: those that go over the same links are one group. */
+import type {Ns} from '../latency/step-time.js'
 import {EngineTiers, type EngineTiersParts} from './engine-tiers.js'
 import type {TierLinks} from './tier-links.js'
 import {TierPool} from './tier-pool.js'
@@ -33,6 +34,17 @@ export class TierGroups {
   /** Whether what one engine does to its tiers can reach another. */
   isShared = false
   readonly #groups = new Map<string, Group>()
+  readonly #links: TierLinks | undefined
+
+  /** `links`: of all groups, which are then one, instead of their own. */
+  constructor(links?: TierLinks) {
+    this.#links = links
+  }
+
+  /** Everything that tiers do up to and including `now`. */
+  advance(now: Ns): void {
+    for (const {traffic} of this.#groups.values()) traffic.advance(now)
+  }
 
   /** The tiers of the next engine; undefined: it has none. */
   of(
@@ -49,14 +61,16 @@ export class TierGroups {
     return new EngineTiers({...engine, tiers, traffic, blockBytes: tiered.blockBytes})
   }
 
-  #groupOf({group: name, links}: TieredKv): Group {
+  #groupOf({group, links}: TieredKv): Group {
+    const name = this.#links ? 'all' : group
     const known = this.#groups.get(name)
-    if (known) {
-      this.isShared = true
-      return known
+    if (known || this.#links) this.isShared = true
+    if (known) return known
+    const made = {
+      traffic: new TierTraffic(this.#links ?? links()),
+      pools: new Map<string, TierPool>(),
     }
-    const group = {traffic: new TierTraffic(links()), pools: new Map<string, TierPool>()}
-    this.#groups.set(name, group)
-    return group
+    this.#groups.set(name, made)
+    return made
   }
 }

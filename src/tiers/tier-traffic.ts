@@ -64,6 +64,7 @@ export class TierTraffic {
   }
 
   cancel(transfer: number, now: Ns): void {
+    this.advance(now - 1)
     this.#links.cancel(transfer, now)
     this.#purposes.delete(transfer)
   }

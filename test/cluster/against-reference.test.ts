@@ -1,7 +1,12 @@
 /** The cluster of src/ held to the plain one of test/reference, on random topologies. */
 import {expect} from 'chai'
 import fc from 'fast-check'
-import {buildCluster, clusterSpecs, tieredClusterSpecs} from '../reference/cluster-spec.js'
+import {
+  buildCluster,
+  clusterSpecs,
+  tieredClusterSpecs,
+  wiredClusterSpecs,
+} from '../reference/cluster-spec.js'
 import {runReferenceCluster} from '../reference/reference-cluster.js'
 import {differenceIn} from './difference.js'
 
@@ -22,6 +27,15 @@ describe('the cluster is the reference cluster', function () {
     })
 
   for (const detail of ['every step', 'skipping'] as const)
+    it(`${detail}, with tiers and hand-offs over the same links: the same (seed ${seed})`, () => {
+      const property = fc.property(wiredClusterSpecs, (spec) => {
+        const difference = differenceIn(buildCluster(spec), detail)
+        if (difference !== undefined) throw new Error(difference)
+      })
+      fc.assert(property, {numRuns, seed})
+    })
+
+  for (const detail of ['every step', 'skipping'] as const)
     it(`${detail}: no request is lost, no block leaks, nobody waits for ever (seed ${seed})`, () => {
       const property = fc.property(clusterSpecs, (spec) => {
         const difference = differenceIn(buildCluster(spec), detail)
@@ -29,6 +43,15 @@ describe('the cluster is the reference cluster', function () {
       })
       fc.assert(property, {numRuns, seed})
     })
+
+  it('visits the corners of links', () => {
+    const corners = new Set<string>()
+    for (const spec of fc.sample(wiredClusterSpecs, {numRuns: 300, seed: 1}))
+      for (const corner of runReferenceCluster(buildCluster(spec)).corners) corners.add(corner)
+    // Loads with KV of other engines, and writes with KV for them.
+    for (const shared of ['up', 'down']) expect(corners).include(`two kinds share: ${shared}`)
+    expect(corners).include('step while KV comes')
+  })
 
   it('visits every corner', () => {
     const visits = new Map<string, number>()

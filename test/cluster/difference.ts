@@ -2,6 +2,7 @@
 
 import {replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
+import {type EngineLinks, SharedTierLinks} from '#llmsim/cluster/shared-tier-links.js'
 import {TokenTimeline} from '#llmsim/cluster/token-timeline.js'
 import {policies} from '#llmsim/engine/policy.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
@@ -14,6 +15,7 @@ import {
   type ReferenceMember,
   runReferenceCluster,
 } from '../reference/reference-cluster.js'
+import type {ReferenceLinksCase} from '../reference/reference-links.js'
 import {OwnLinks} from '../support/own-links.js'
 import {PlainTierLinks} from '../support/plain-tier-links.js'
 
@@ -42,7 +44,7 @@ const tiersOf = ({of, pools, transfer}: Tiers, instance: number): TieredKv | und
   }
 }
 
-const replicaOf = ({config, stepTime, pipeline, role, group}: ReferenceMember) => ({
+const replicaOf = ({config, stepTime, pipeline, whileLoading, role, group}: ReferenceMember) => ({
   engine: {
     ...config,
     numGpuBlocks: config.blocks,
@@ -52,15 +54,51 @@ const replicaOf = ({config, stepTime, pipeline, role, group}: ReferenceMember) =
   ...(pipeline && {pipeline: {...pipeline, stages: pipeline.stages.map(atLeastOne)}}),
   role,
   group,
-  kv: {bytesPerToken: 1, layers: 1},
+  ...(whileLoading && {
+    whileLoading: {
+      stepTime: atLeastOne(whileLoading.stepTime),
+      ...(whileLoading.pipeline && {
+        pipeline: {
+          ...whileLoading.pipeline,
+          stages: whileLoading.pipeline.stages.map(atLeastOne),
+        },
+      }),
+    },
+  }),
 })
+
+/** The links of a case as src/ takes them. */
+const kvLinksOf = (
+  {port, tierLatency, blockBytes, members}: ReferenceLinksCase,
+  modules: Modules,
+) => {
+  const engines = members.map(
+    ({host, toDevice, isBehind, tiers}, instance): EngineLinks => ({
+      instance,
+      hostGbPerS: host,
+      toDeviceGbPerS: toDevice,
+      blockBytes,
+      port: isBehind ? 'behind the host link' : undefined,
+      tiers: tiers.map(({pool, read, write}) => ({
+        pool: `${pool}`,
+        readGbPerS: read,
+        writeGbPerS: write,
+        latencyNs: tierLatency,
+      })),
+    }),
+  )
+  return () => new modules.SharedTierLinks(engines, {gbPerS: port.rate, latencyNs: port.latency})
+}
 
 export type Detail = 'every step' | 'skipping'
 
 /** What is compared; faulty ones bring their own. */
-export type Modules = Pick<typeof own, 'replay' | 'TokenTimeline' | 'prefixIdentity'>
+export type Modules = Pick<
+  typeof own,
+  'replay' | 'TokenTimeline' | 'prefixIdentity' | 'SharedTierLinks'
+>
 
-const own = {replay, TokenTimeline, prefixIdentity}
+const own = {replay, SharedTierLinks, TokenTimeline, prefixIdentity}
 
 const runFast = (given: ReferenceClusterCase, detail: Detail, modules: Modules) => {
   const {trace, members, router, firstToken, stayBelow, transfer} = given
@@ -71,12 +109,14 @@ const runFast = (given: ReferenceClusterCase, detail: Detail, modules: Modules) 
     simulation: {
       replicas: members.map((member, at) => ({
         ...replicaOf(member),
+        kv: {bytesPerToken: given.links?.tokenBytes ?? 1, layers: 1},
         tiers: given.tiers && tiersOf(given.tiers, at),
       })),
       router: routers[router]!(),
       decodeRouter: routers[router]!(),
       handOff: {firstToken, stream: 'at the end', stayBelow},
       network: new OwnLinks((_from, _to, bytes) => transfer(bytes)),
+      kvLinks: given.links && kvLinksOf(given.links, modules),
       listener: (instance) => timelines[instance]!.listener,
       prefixes: (size) => modules.prefixIdentity(trace.prefix!, size),
       ...(detail === 'every step' ? {onStep: () => {}} : {}),

@@ -11,6 +11,7 @@ import {
   type ClusterSpec,
   clusterSpecs,
   tieredClusterSpecs,
+  wiredClusterSpecs,
 } from '../reference/cluster-spec.js'
 import type {ReferenceClusterCase} from '../reference/reference-cluster.js'
 import {type Detail, differenceIn, type Modules} from './difference.js'
@@ -265,6 +266,46 @@ const tiers: Readonly<Record<string, Mutant>> = {
   },
 }
 
+const links = 'cluster/shared-tier-links.js'
+
+const wired: Readonly<Record<string, Mutant>> = {
+  'loads do not feel KV of other engines': {
+    file: links,
+    from: 'this.#mayBeFull(receiver, toDeviceGbPerS)',
+    to: 'false',
+  },
+  'writes do not feel KV for other engines': {
+    file: links,
+    from: 'this.#mayBeFull(sender, sender.hostGbPerS)',
+    to: 'false',
+  },
+  'weights take nothing from loads': {
+    file: links,
+    from: '`, toDeviceGbPerS)',
+    to: '`, hostGbPerS)',
+  },
+  'every port is behind a host link': {
+    file: links,
+    from: 'port !== undefined &&',
+    to: '',
+  },
+  'steps are as fast while KV comes': {
+    file: 'cluster/loading-times.js',
+    from: 'isLoading()',
+    to: 'false',
+  },
+  'KV of other engines slows no step': {
+    file: handOffs,
+    from: 'this.#coming[instance]++;',
+    to: '',
+  },
+  'KV of other engines slows steps for ever': {
+    file: handOffs,
+    from: 'this.#coming[handOff.decode]--;',
+    to: ';',
+  },
+}
+
 /** No case of the comparison needs as many: a fault may make a cluster go on for ever. */
 const stepLimit = 50_000
 
@@ -279,6 +320,12 @@ const bounded = (given: ReferenceClusterCase): ReferenceClusterCase => {
   const members = given.members.map((member) => ({
     ...member,
     stepTime: counted(member.stepTime),
+    ...(member.whileLoading && {
+      whileLoading: {
+        ...member.whileLoading,
+        stepTime: counted(member.whileLoading.stepTime),
+      },
+    }),
     ...(member.pipeline && {
       pipeline: {...member.pipeline, stages: member.pipeline.stages.map(counted)},
     }),
@@ -299,12 +346,14 @@ const topologies: Readonly<Record<string, readonly ClusterSpec['topology'][]>> =
   'ranks that run together': ['ranks', 'ranks and others'],
   'the event loop': ['prefill and decode', 'alike'],
   'memory tiers': ['alike', 'prefill and decode', 'ranks', 'ranks and others'],
+  'links that all share': ['prefill and decode'],
 }
 
 const most = 2000
 /** Made once: each fault takes the first case that shows it. */
 let cases: readonly ClusterSpec[] = []
 let tiered: readonly ClusterSpec[] = []
+let linked: readonly ClusterSpec[] = []
 
 describe('a cluster with a fault differs from the reference', function () {
   this.timeout(120_000)
@@ -312,6 +361,7 @@ describe('a cluster with a fault differs from the reference', function () {
     clearMutants()
     cases = fc.sample(clusterSpecs, {numRuns: most, seed: 1})
     tiered = fc.sample(tieredClusterSpecs, {numRuns: most, seed: 1})
+    linked = fc.sample(wiredClusterSpecs, {numRuns: most, seed: 1})
   })
   after(clearMutants)
 
@@ -320,12 +370,14 @@ describe('a cluster with a fault differs from the reference', function () {
     ['ranks that run together', tied],
     ['the event loop', loop],
     ['memory tiers', tiers],
+    ['links that all share', wired],
   ] as const) {
     const kinds = topologies[title]!
     for (const [name, {seen = 'every step', ...fault}] of Object.entries(mutants))
       it(`${title}: ${name}`, async () => {
         const modules = await mutate(name, fault)
-        const shown = (mutants === tiers ? tiered : cases).find(
+        const all = mutants === wired ? linked : mutants === tiers ? tiered : cases
+        const shown = all.find(
           (spec) => kinds.includes(spec.topology) && tell(spec, seen, modules) !== undefined,
         )
         expect(shown).not.equal(undefined)
@@ -334,7 +386,7 @@ describe('a cluster with a fault differs from the reference', function () {
 
   it('and one without does not', async () => {
     const modules = await mutate('none')
-    for (const spec of [...cases.slice(0, 60), ...tiered.slice(0, 60)])
+    for (const spec of [...cases, ...tiered, ...linked].filter((_, i) => i % most < 60))
       for (const detail of ['every step', 'skipping'] as const)
         expect(tell(spec, detail, modules)).equal(undefined)
   })

@@ -21,6 +21,7 @@ import {
 } from './case-spec.js'
 import type {ReferenceClusterCase, ReferenceMember} from './reference-cluster.js'
 import type {ReferenceConfig} from './reference-engine.js'
+import type {ReferenceLinksCase} from './reference-links.js'
 import type {PoolOf, ReferenceTiersCase, TierOf} from './reference-tiers.js'
 
 interface MemberSpec {
@@ -54,6 +55,23 @@ export interface ClusterSpec {
   readonly stayBelow: number
   readonly link: {readonly latency: number; readonly perToken: number}
   readonly tiers?: TiersSpec
+  readonly wires?: WiresSpec
+}
+
+/** Links that all transfers share, in bytes per ns. */
+interface WiresSpec {
+  readonly port: number
+  readonly host: number
+  /** What comes to a device, where weights take the rest; 0: all. */
+  readonly toDevice: number
+  /** Of each tier. */
+  readonly read: readonly number[]
+  readonly write: readonly number[]
+  readonly latencies: {readonly port: number; readonly tier: number}
+  /** ns that a step takes longer while KV comes; 0: it does not. */
+  readonly slower: number
+  /** Whether the port of each member is behind its host link. */
+  readonly behind: readonly boolean[]
 }
 
 interface TierSpec extends PoolOf {
@@ -170,6 +188,32 @@ export const tieredClusterSpecs: fc.Arbitrary<ClusterSpec> = fc
     tiers: below,
   }))
 
+const rates = fc.constantFrom(6, 12, 30, 60)
+
+/** The same where transfers between engines and below them go over the same links. */
+export const wiredClusterSpecs: fc.Arbitrary<ClusterSpec> = fc
+  .record({
+    spec: tieredClusterSpecs,
+    wires: fc.record({
+      port: rates,
+      host: rates,
+      toDevice: fc.constantFrom(0, 0, 6, 12),
+      read: fc.array(rates, {minLength: 3, maxLength: 3}),
+      write: fc.array(rates, {minLength: 3, maxLength: 3}),
+      latencies: fc.record({port: fc.constantFrom(1, 5, 20), tier: fc.constantFrom(1, 3, 10)}),
+      slower: fc.constantFrom(0, 3, 10),
+      behind: fc.array(mostly(3, fc.constant(true), fc.constant(false)), {
+        minLength: 3,
+        maxLength: 3,
+      }),
+    }),
+  })
+  .map(({spec, wires}) => ({...spec, topology: handsOn(spec), wires}))
+
+/** Engines that do not hand on have nothing to share but tiers. */
+const handsOn = ({topology}: ClusterSpec): ClusterSpec['topology'] =>
+  topology === 'alike' || topology === 'ranks' ? 'prefill and decode' : topology
+
 /** Most prompts were seen before, so that tiers are of use. */
 const comingAgain = (client: ClientSpec, row: number): ClientSpec => {
   const {content, known} = client.request
@@ -201,6 +245,7 @@ export const buildCluster = (spec: ClusterSpec): ReferenceClusterCase => {
   const {topology, link, router, firstToken} = spec
   const made = spec.members.map((member, i) => memberOf(spec, member, i))
   const isShared = topology === 'prefill and decode'
+  const tiers = spec.tiers && tiersOf(spec, spec.tiers)
   return {
     trace: clusterTrace(spec, isShared && firstToken === 'prefill' ? 2 : 1),
     members: made,
@@ -208,9 +253,31 @@ export const buildCluster = (spec: ClusterSpec): ReferenceClusterCase => {
     firstToken: isShared ? firstToken : 'decode',
     stayBelow: isShared && firstToken === 'decode' ? spec.stayBelow : 0,
     transfer: (tokens) => link.latency + link.perToken * tokens,
-    ...(spec.tiers && {tiers: tiersOf(spec, spec.tiers)}),
+    ...(tiers && {tiers}),
+    ...(tiers && spec.wires && {links: linksOf(spec, spec.wires, tiers)}),
   }
 }
+
+const linksOf = (
+  {members: all}: ClusterSpec,
+  wires: WiresSpec,
+  {of}: ReferenceTiersCase,
+): ReferenceLinksCase => ({
+  port: {rate: wires.port, latency: wires.latencies.port},
+  tierLatency: wires.latencies.tier,
+  tokenBytes: 60,
+  blockBytes: 120,
+  members: all.map((_, member) => ({
+    host: wires.host,
+    toDevice: wires.toDevice === 0 ? wires.host : Math.min(wires.toDevice, wires.host),
+    isBehind: wires.behind[member]!,
+    tiers: of[member]!.map(({pool}, tier) => ({
+      pool,
+      read: wires.read[tier]!,
+      write: wires.write[tier]!,
+    })),
+  })),
+})
 
 const tiersOf = (spec: ClusterSpec, below: TiersSpec): ReferenceTiersCase => {
   const pools: PoolOf[] = []
@@ -243,6 +310,18 @@ const memberOf = (spec: ClusterSpec, member: MemberSpec, i: number): ReferenceMe
   const stepTime = stepTimeOf(member.stepTime)
   const prefills = Math.min(spec.prefills, all.length - 1)
   const depth = stages > 1 ? stages : member.config.depth
+  const stagesOf = (more: number) =>
+    Array.from(
+      {length: stages},
+      (_, stage): StepTime =>
+        (shape) =>
+          stepTime(shape) + stage * skew + more,
+    )
+  const hopTime = (shape: BatchShape) => hop * shape.tokens
+  const slower = (more: number) => ({
+    stepTime: (shape: BatchShape) => stepTime(shape) + more,
+    ...(stages > 1 && {pipeline: {stages: stagesOf(more), hop: hopTime}}),
+  })
   return {
     config: {
       ...member.config,
@@ -253,16 +332,9 @@ const memberOf = (spec: ClusterSpec, member: MemberSpec, i: number): ReferenceMe
     },
     stepTime,
     ...(stages > 1 && {
-      pipeline: {
-        stages: Array.from(
-          {length: stages},
-          (_, stage): StepTime =>
-            (shape) =>
-              stepTime(shape) + stage * skew,
-        ),
-        hop: (shape: BatchShape) => hop * shape.tokens,
-      },
+      pipeline: {stages: stagesOf(0), hop: hopTime},
     }),
+    ...(spec.wires && spec.wires.slower > 0 && {whileLoading: slower(spec.wires.slower)}),
     ...(isRank && {group: 0}),
     ...(topology === 'prefill and decode' && {role: i < prefills ? 'prefill' : 'decode'}),
   }

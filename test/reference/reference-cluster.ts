@@ -11,6 +11,7 @@ import {
   ReferenceEngine,
   shapeOf,
 } from './reference-engine.js'
+import {ReferenceLinks, type ReferenceLinksCase} from './reference-links.js'
 import {ReferenceTiers, type ReferenceTiersCase} from './reference-tiers.js'
 import type {RequestResult} from './result.js'
 
@@ -20,6 +21,11 @@ export interface ReferenceMember {
   readonly pipeline?: {readonly stages: readonly StepTime[]; readonly hop: StepTime}
   readonly role?: 'prefill' | 'decode'
   readonly group?: number
+  /** Of steps that begin while KV is on its way to it. */
+  readonly whileLoading?: {
+    readonly stepTime: StepTime
+    readonly pipeline?: {readonly stages: readonly StepTime[]; readonly hop: StepTime}
+  }
 }
 
 export interface ReferenceClusterCase {
@@ -33,6 +39,8 @@ export interface ReferenceClusterCase {
   readonly transfer: (tokens: number) => number
   /** Memory below the devices. */
   readonly tiers?: ReferenceTiersCase
+  /** Instead of times of transfers, links that all of them share. */
+  readonly links?: ReferenceLinksCase
 }
 
 /** Called after every instant at which something happened, for tests that look inside. */
@@ -90,6 +98,7 @@ interface Journey {
 
 interface Transfer {
   readonly journey: Journey
+  /** As things are, where others share its links. */
   readonly end: number
   readonly number: number
 }
@@ -107,6 +116,8 @@ class ReferenceCluster {
   readonly #cancels: {time: number; row: number}[] = []
   #transfers: Transfer[] = []
   #transferCount = 0
+  /** Undefined: every transfer takes a time of its own. */
+  readonly #links: ReferenceLinks | undefined
   readonly #tiers: ReferenceTiers
   readonly #observe: ClusterObserver
   readonly #starts = {entrance: 0, decode: 0}
@@ -115,7 +126,8 @@ class ReferenceCluster {
   constructor(given: ReferenceClusterCase, observe: ClusterObserver) {
     this.#given = given
     this.#observe = observe
-    this.#tiers = new ReferenceTiers(given.tiers ?? noTiers)
+    this.#links = given.links && new ReferenceLinks(given.links)
+    this.#tiers = new ReferenceTiers(given.tiers ?? noTiers, this.#links)
     this.#members = given.members.map((member, instance) => ({
       ...member,
       instance,
@@ -141,6 +153,7 @@ class ReferenceCluster {
       this.#observe(now, this.#tiers, engines)
     }
     for (const corner of [
+      ...(this.#links?.corners ?? []),
       ...this.#tiers.corners,
       ...engines.flatMap(({corners}) => [...corners.keys()]),
     ])
@@ -163,6 +176,7 @@ class ReferenceCluster {
       ...this.#cancels.map(({time}) => time),
       ...this.#transfers.map(({end}) => end),
       this.#tiers.next(),
+      this.#links?.next() ?? never,
       ...this.#members.map(({batches}) => batches[0]?.end ?? never),
       ...this.#members.flatMap(({idles}) => idles),
       ...this.#groups().map((ranks) =>
@@ -173,6 +187,7 @@ class ReferenceCluster {
   }
 
   #happen(now: number): void {
+    this.#links?.run(now)
     this.#deliver(now)
     const prefilled: Journey[] = []
     const ended = new Set<Member>()
@@ -214,8 +229,12 @@ class ReferenceCluster {
         const journey = this.#journeys.get(request.row)!
         journey.stage = 'transfer'
         const tokens = request.input - cached
-        const end = now + Math.max(1, this.#given.transfer(tokens))
-        this.#transfers.push({journey, end, number: this.#transferCount++})
+        const [from, to] = [journey.prefill!.instance, member.instance]
+        const carried = this.#links
+          ? this.#links.startBetween({from, to, tokens}, now)
+          : {end: now + Math.max(1, this.#given.transfer(tokens))}
+        const number = this.#transferCount++
+        this.#transfers.push(Object.assign(carried, {journey, number}))
         this.#corners.add('transfer')
         if (cached > 0) this.#corners.add('transfer of a part')
       }
@@ -314,8 +333,10 @@ class ReferenceCluster {
     if (stage === 'prefill') decode.expected -= 1
     const {engine, instance} = stage === 'prefill' ? prefill! : decode
     engine.cancel(row, now)
-    this.#tiers.dropLoad(instance, row)
+    this.#tiers.dropLoad(instance, row, now)
     if (stage === 'queue' || stage === 'transfer') prefill!.engine.release(row)
+    for (const transfer of this.#transfers)
+      if (transfer.journey === journey) this.#links?.stop(transfer, now)
     this.#transfers = this.#transfers.filter((transfer) => transfer.journey !== journey)
     this.#leave(journey, now, 'cancelled')
   }
@@ -382,7 +403,7 @@ class ReferenceCluster {
   }
 
   #timed(member: Member, shape: BatchShape, now: number): number {
-    const {freeAt, pipeline, stepTime} = member
+    const {freeAt, pipeline, stepTime} = this.#timesOf(member)
     let end = Math.max(now, freeAt[0]!)
     for (const [stage, time] of (pipeline?.stages ?? [stepTime]).entries()) {
       if (stage > 0) end = Math.max(end + pipeline!.hop({...shape}), freeAt[stage]!)
@@ -390,6 +411,19 @@ class ReferenceCluster {
       freeAt[stage] = end
     }
     return end
+  }
+
+  /** What a step of an engine takes that begins now. */
+  #timesOf(member: Member): Member {
+    const {engine, instance, whileLoading} = member
+    if (whileLoading === undefined) return member
+    const isLoading =
+      engine.loads.length > 0 ||
+      this.#tiers.isLoading(instance) ||
+      this.#transfers.some(({journey}) => journey.decode === member)
+    if (!isLoading) return member
+    this.#corners.add('step while KV comes')
+    return {...member, ...whileLoading}
   }
 
   #groups(): Member[][] {
@@ -412,7 +446,8 @@ class ReferenceCluster {
     const shapes = next.map((batch) => ({...(batch?.shape ?? nothing), paddedTokens}))
     let end = now
     for (let stage = 0; stage < freeAt.length; stage++) {
-      const times = ranks.map(({stepTime, pipeline}, i) => {
+      const times = ranks.map((rank, i) => {
+        const {stepTime, pipeline} = this.#timesOf(rank)
         const time = pipeline?.stages[stage] ?? stepTime
         return Math.max(1, time({...shapes[i]!}))
       })

@@ -1,5 +1,7 @@
 /** docs/memory-tiers.md, word by word, in the plainest form: pools are arrays of names, every transfer is an object. */
 
+import type {ReferenceLinks} from './reference-links.js'
+
 export interface ReferenceTiersCase {
   /** Per instance its tiers, the nearest first; none: it has only its device. */
   readonly of: readonly (readonly TierOf[])[]
@@ -66,6 +68,7 @@ export interface Load {
 export interface TierTransfer {
   readonly number: number
   readonly start: number
+  /** As things are, where others share its links. */
   readonly end: number
   readonly tier: number
   readonly identities: readonly string[]
@@ -80,10 +83,12 @@ export class ReferenceTiers {
   transfers: TierTransfer[] = []
   readonly corners = new Set<string>()
   readonly #given: ReferenceTiersCase
+  readonly #links: ReferenceLinks | undefined
   #count = 0
 
-  constructor(given: ReferenceTiersCase) {
+  constructor(given: ReferenceTiersCase, links?: ReferenceLinks) {
     this.#given = given
+    this.#links = links
     this.pools = given.pools.map((pool) => ({...pool, identities: []}))
     this.writers = given.of.map((tiers, instance) =>
       tiers.map(({pool, maxPending}, tier) => ({
@@ -133,10 +138,17 @@ export class ReferenceTiers {
     }
   }
 
-  dropLoad(instance: number, row: number): void {
-    this.transfers = this.transfers.filter(
-      ({of}) => !('load' in of && of.load.instance === instance && of.load.row === row),
-    )
+  dropLoad(instance: number, row: number, now: number): void {
+    for (const transfer of this.transfers) {
+      const {of} = transfer
+      if (!('load' in of) || of.load.instance !== instance || of.load.row !== row) continue
+      this.transfers = this.transfers.filter((other) => other !== transfer)
+      this.#links?.stop(transfer, now)
+    }
+  }
+
+  isLoading(instance: number): boolean {
+    return this.transfers.some(({of}) => 'load' in of && of.load.instance === instance)
   }
 
   /** When something ends next. */
@@ -176,9 +188,13 @@ export class ReferenceTiers {
     what: Pick<TierTransfer, 'tier' | 'identities' | 'of'>,
     now: number,
   ): void {
-    const {tier, identities} = what
-    const time = Math.max(1, this.#given.transfer({direction, tier, blocks: identities.length}))
-    this.transfers.push({...what, number: this.#count++, start: now, end: now + time})
+    const {tier, identities, of} = what
+    const blocks = identities.length
+    const {instance} = 'load' in of ? of.load : of.writer
+    const carried = this.#links
+      ? this.#links.startBelow({instance, direction, tier, blocks}, now)
+      : {end: now + Math.max(1, this.#given.transfer({direction, tier, blocks}))}
+    this.transfers.push(Object.assign(carried, {...what, number: this.#count++, start: now}))
   }
 
   #endWrite(writer: Writer, list: readonly string[]): void {

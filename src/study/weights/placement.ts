@@ -14,7 +14,7 @@ import {
 import type {StepTraffic} from '../../report/weight-traffic.js'
 import type {Instance} from '../instance.js'
 import type {RunRequest} from '../run-request.js'
-import {type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
+import {type MemoryShare, type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
 import type {WeightRequest} from './rules.js'
 import {
   type Away,
@@ -44,7 +44,7 @@ export function weightPlacementOf(
   instance: Instance,
   {compat}: RunRequest,
 ): WeightPlacement | undefined {
-  const {weights: request, hardware} = instance
+  const {weights: request} = instance
   if (request === undefined) return undefined
   if (compat !== undefined) {
     const flag = 'gib' in request.place ? '--cpu-offload-gb' : 'weights'
@@ -57,19 +57,46 @@ export function weightPlacementOf(
   const streamers = stages.map((stage) => streamerOf(instance, stage))
   const shares = instance.memoryShares ?? sharesOf(streamers, {})
   for (const [at, stage] of stages.entries()) checkReached(instance, stageAway(stage), shares[at]!)
-  const gbPerS = hardware!.bandwidthGbS
   return {
     stages,
     shares,
-    streams: stages.map((stage, at) => ({
-      ...streamOf(stage, {request, shares: shares[at]!, gbPerS}),
-      pickedShare: pickedShareOf(instance, request),
-    })),
+    streams: streamsOf(instance, stages, shares),
     memory: stages.map((stage) => ({
       offloadedBytes: bytesAway(stageAway(stage)),
       bufferBytes: bufferBytes(stage, request.prefetch),
     })),
   }
+}
+
+/** What crosses the links of one device of each stage. */
+function streamsOf(
+  instance: Instance,
+  stages: readonly StageWeights[],
+  shares: readonly MemoryShares[],
+): WeightStream[] {
+  const request = instance.weights!
+  const {bandwidthGbS: gbPerS} = instance.hardware!
+  return stages.map((stage, at) => ({
+    ...streamOf(stage, {request, shares: shares[at]!, gbPerS}),
+    pickedShare: pickedShareOf(instance, request),
+  }))
+}
+
+/** The same weights where no memory gives a device more than `mostGbPerS`. */
+export function slowerLatencies(
+  instance: Instance,
+  placement: WeightPlacement,
+  mostGbPerS: number,
+): WeightPlacement {
+  const atMost = (share: MemoryShare): MemoryShare => ({
+    ...share,
+    gbPerS: Math.min(share.gbPerS, mostGbPerS),
+  })
+  const shares = placement.shares.map(({cpu, cxl}) => ({
+    ...(cpu && {cpu: atMost(cpu)}),
+    ...(cxl && {cxl: atMost(cxl)}),
+  }))
+  return {...placement, shares, streams: streamsOf(instance, placement.stages, shares)}
 }
 
 /** Rules of a cluster file were checked where they stand; those of flags are checked here. @throws Problem */
