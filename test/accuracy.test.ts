@@ -38,3 +38,11 @@ describe('docs/accuracy.md', () => {
     expect(stderr).include('skipped').include('LLMSIM_DATA')
   })
 })
+
+describe('docs/accuracy-published.md', () => {
+  it('is what npm run accuracy:published writes', async () => {
+    const published = `${root}bench/published.js`
+    const {code, stderr} = await spawnProgram(process.execPath, [published, '--check'])
+    expect(code, stderr).equal(0)
+  }).timeout(60_000)
+})

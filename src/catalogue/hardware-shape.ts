@@ -28,8 +28,11 @@ export type ArchitectureClass = (typeof architectureClasses)[number]
 export const peakDtypes = ['bf16', 'fp16', 'fp8', 'int8', 'fp4'] as const
 export type PeakDtype = (typeof peakDtypes)[number]
 
-/** How the GEMMs of a layer run; the last two decode their weights and multiply in 16 bit. */
-export const gemmClasses = ['bf16', 'fp8', 'int8', 'fp4', 'w8a16', 'w4a16'] as const
+/**
+ * How the GEMMs of a layer run; the last three decode their weights and multiply in 16 bit. `mxfp4` is that of
+ * gpt-oss's experts, which have kernels of their own.
+ */
+export const gemmClasses = ['bf16', 'fp8', 'int8', 'fp4', 'w8a16', 'w4a16', 'mxfp4'] as const
 export type GemmClass = (typeof gemmClasses)[number]
 
 /** Where coefficients were taken from, and how well they fit. */
@@ -155,7 +158,7 @@ export interface Kernels {
   readonly decodeAttention: (DecodeAttentionCoefficients & Fit) | null
   readonly prefillAttention: (PrefillAttentionCoefficients & Fit) | null
   readonly mixedAttention: (MixedAttentionCoefficients & Fit) | null
-  /** Fused experts, same law as a GEMM, bytes by the distinct-expert law. */
+  /** Fused experts, same law as a GEMM, bytes of the experts that are touched. */
   readonly moe: {readonly [Class in GemmClass]?: GemmCoefficients & Fit}
 }
 

@@ -56,8 +56,8 @@ export interface MoeSample {
   readonly ep: number
   /** How tokens choose: evenly, or by a power law. */
   readonly routing: 'balanced' | 'power-law'
-  /** Experts that the tokens touched, where the measurement says so; else the law of even routing. */
-  readonly activated?: number
+  /** Experts of the rank that the tokens touched. */
+  readonly activated: number
   readonly timeUs: number
 }
 

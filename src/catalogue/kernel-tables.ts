@@ -6,12 +6,14 @@
  *   quantisation launches outside of a CUDA graph, which no serving step has.
  * - `context_attention_perf`, `generation_attention_perf`: a decode's context is isl + step, which
  *   counts the token that it writes.
- * - `moe_perf`: bf16, fp8 with block scales, nvfp4 and 4-bit integer weights.
+ * - `moe_perf`: bf16, fp8 with block scales, nvfp4, 4-bit integer weights and MXFP4 weights, whose kernel for gpt-oss
+ *   is a class of its own. Which experts the tokens touch follows from how the collector routes them.
  * - `nccl_perf`: 16-bit rows; `custom_allreduce_perf`: both back ends. Message sizes are in elements.
  */
 import {existsSync} from 'node:fs'
 import {join} from 'node:path'
 import {Problem} from '../errors.js'
+import {expertsTouched} from './collector-routing.js'
 import type {CollectiveKind, GemmClass} from './hardware-shape.js'
 import {
   type AttentionSample,
@@ -147,20 +149,31 @@ const moeSamples = (rows: readonly Row[]): MoeSample[] => {
   return rows.flatMap((row) => moeSample(row, names))
 }
 
+/** 4-bit floats with 16-bit arithmetic: gpt-oss's own kernel, or the one of 4-bit integers. */
+const mxfp4Class = (row: Row): GemmClass =>
+  String(row.kernel_source).includes('gptoss') ? 'mxfp4' : 'w4a16'
+
 const moeSample = (row: Row, names: Readonly<Record<string, GemmClass>>): MoeSample[] => {
-  const gemmClass = names[String(row.moe_dtype)]
+  const dtype = String(row.moe_dtype)
+  const gemmClass = dtype === 'w4a16_mxfp4' ? mxfp4Class(row) : names[dtype]
   if (!gemmClass || !(timeUs(row) > 0)) return []
+  const layer = {
+    tokens: numberIn(row, 'num_tokens'),
+    perToken: numberIn(row, 'topk'),
+    experts: numberIn(row, 'num_experts'),
+  }
+  const ep = numberIn(row, 'moe_ep_size')
+  const distribution = String(row.distribution)
   return [
     {
+      ...layer,
       gemmClass,
-      tokens: numberIn(row, 'num_tokens'),
       hiddenSize: numberIn(row, 'hidden_size'),
       intermediate: numberIn(row, 'inter_size'),
-      perToken: numberIn(row, 'topk'),
-      experts: numberIn(row, 'num_experts'),
       tp: numberIn(row, 'moe_tp_size'),
-      ep: numberIn(row, 'moe_ep_size'),
-      routing: row.distribution === 'balanced' ? 'balanced' : 'power-law',
+      ep,
+      routing: distribution === 'balanced' ? 'balanced' : 'power-law',
+      activated: expertsTouched(distribution, layer) / ep,
       timeUs: timeUs(row),
     },
   ]

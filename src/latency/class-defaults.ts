@@ -22,6 +22,8 @@ export interface ClassDefaults {
   /** null: kernels keep GQA packing in mixed steps (FlashAttention 3), or nobody knows. */
   readonly mixedAttention: MixedAttentionCoefficients | null
   readonly moe: GemmCoefficients
+  /** Experts with 4-bit weights multiplied in 16 bit, where their kernel is known; else `moe` at the format's level. */
+  readonly weightOnlyExperts?: {readonly w4a16: GemmCoefficients; readonly mxfp4: GemmCoefficients}
 }
 
 // Rows below read like the table they are: [compute, memory, launch µs, exponent] and so on.
@@ -60,6 +62,9 @@ const mixed = (row: readonly [number, number]): MixedAttentionCoefficients => ({
 /** FlashAttention 2 beside a chunk: the middle of RTX 4090 and RTX PRO 6000, whose shares are alike. */
 const besideChunk = {exposedShare: 0.35, emptyTileUs: 0.24, skewShare: 0.59}
 
+/** vLLM's Marlin kernels for experts on the L40S: the same instructions run on every Turing, Ampere and Ada card. */
+const marlin = {w4a16: gemm([0.628, 0.814, 49, 1.74]), mxfp4: gemm([0.457, 0.766, 46, 3.22])}
+
 export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> = {
   turing: {
     gemm: gemm([0.8, 0.75, 4, 2]),
@@ -67,6 +72,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([15, 0.45, 140], {chunkWalkUs: 19, serialWalkUs: 50}),
     mixedAttention: mixed([0.32, 0.03]),
     moe: gemm([0.4, 0.75, 30, 1]),
+    weightOnlyExperts: marlin,
   },
   ampere: {
     gemm: gemm([0.853, 0.752, 4, 1.82]),
@@ -79,7 +85,8 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
       ...{chunkWalkUs: 18.9, serialWalkUs: 22.8},
     }),
     mixedAttention: mixed([0.42, 0.025]),
-    moe: gemm([0.416, 0.86, 53, 0.9]),
+    moe: gemm([0.536, 0.767, 46, 1]),
+    weightOnlyExperts: marlin,
   },
   'ampere-consumer': {
     gemm: gemm([0.85, 0.82, 4, 2]),
@@ -90,6 +97,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([5.8, 0.8, 366], {serialWalkUs: 47.9}),
     mixedAttention: mixed([0.56, 0.035]),
     moe: gemm([0.5, 0.82, 30, 1]),
+    weightOnlyExperts: marlin,
   },
   ada: {
     gemm: gemm([0.654, 0.78, 4, 2.07]),
@@ -102,7 +110,8 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
       ...{chunkWalkUs: 9.8, serialWalkUs: 18.1},
     }),
     mixedAttention: mixed([0.364, 0.025]),
-    moe: gemm([0.71, 0.76, 31, 1.26]),
+    moe: gemm([0.654, 0.794, 25, 1.23]),
+    weightOnlyExperts: marlin,
   },
   'ada-consumer': {
     gemm: gemm([0.97, 0.91, 4, 2.6]),
@@ -113,6 +122,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([5.8, 0.884, 366], {serialWalkUs: 33}),
     mixedAttention: mixed([0.742, 0.042]),
     moe: gemm([0.6, 0.88, 30, 1]),
+    weightOnlyExperts: marlin,
   },
   hopper: {
     gemm: gemm([0.803, 0.867, 3.4, 3.8]),
@@ -121,7 +131,8 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     }),
     prefillAttention: prefill([12.7, 0.71, 412], {perKvTokenUs: 0.49, chunkWalkUs: 3.9}),
     mixedAttention: null,
-    moe: gemm([0.53, 0.86, 41, 1.5]),
+    moe: gemm([0.66, 0.905, 40, 1.19]),
+    weightOnlyExperts: {w4a16: gemm([0.299, 0.876, 50, 1]), mxfp4: gemm([0.653, 0.8, 55, 1.36])},
   },
   blackwell: {
     gemm: gemm([0.708, 0.805, 2.7, 3]),
@@ -134,7 +145,11 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
       ...{perKvTokenUs: 0.3, chunkTokens: 98, chunkWalkUs: 9.1},
     }),
     mixedAttention: null,
-    moe: gemm([0.366, 0.856, 25, 2.55]),
+    moe: gemm([0.363, 0.903, 24, 2.09]),
+    weightOnlyExperts: {
+      w4a16: gemm([0.11, 0.477, 74, 1.12]),
+      mxfp4: gemm([0.264, 0.632, 32, 1.33]),
+    },
   },
   'blackwell-consumer': {
     gemm: gemm([0.844, 0.945, 4, 2.3]),
@@ -144,7 +159,11 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     }),
     prefillAttention: prefill([7.2, 0.555, 53], {chunkWalkUs: 15.7, serialWalkUs: 22.5}),
     mixedAttention: mixed([0.48, 0.0128]),
-    moe: gemm([0.376, 0.91, 42, 2.4]),
+    moe: gemm([0.381, 0.933, 35, 2.14]),
+    weightOnlyExperts: {
+      w4a16: gemm([0.535, 0.895, 32, 2.54]),
+      mxfp4: gemm([0.512, 0.848, 35, 2.45]),
+    },
   },
   xe2: {
     gemm: gemm([0.91, 0.92, 20.4, 3.2]),
@@ -210,4 +229,5 @@ export const formatLevels: Readonly<Record<GemmClass, FormatLevel>> = {
   fp4: {compute: 0.3 / 0.7, memory: 0.75, extraLaunchUs: 3},
   w8a16: {compute: 0.55 / 0.7, memory: 0.88, extraLaunchUs: 0},
   w4a16: {compute: 0.45 / 0.7, memory: 0.85, extraLaunchUs: 0},
+  mxfp4: {compute: 0.45 / 0.7, memory: 0.85, extraLaunchUs: 0},
 }

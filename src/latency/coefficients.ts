@@ -33,8 +33,13 @@ export const coefficientsFor = (hardware: Hardware, requested: CoefficientSource
       : {coefficients: byClass, from: 'class default', detail: `class ${hardware.architecture}`}
   const gemmChoice = (gemmClass: GemmClass) => gemmCoefficients(hardware, gemmClass, requested)
   const moeChoice = (gemmClass: GemmClass): Chosen<GemmCoefficients> => {
-    const own = requested === 'measured' ? kernels.moe[gemmClass] : undefined
-    if (own) return {coefficients: own, from: 'calibrated', detail: own.source}
+    const isWeightOnly = gemmClass === 'w4a16' || gemmClass === 'mxfp4'
+    // Where gpt-oss's kernel was not measured, vLLM takes that of 4-bit integers.
+    const own = kernels.moe[gemmClass] ?? (isWeightOnly ? kernels.moe.w4a16 : undefined)
+    if (own && requested === 'measured')
+      return {coefficients: own, from: 'calibrated', detail: own.source}
+    const byClass = isWeightOnly ? defaults.weightOnlyExperts?.[gemmClass] : undefined
+    if (byClass) return choose<GemmCoefficients>(null, byClass)
     const base = choose<GemmCoefficients>(kernels.moe.bf16 ?? null, defaults.moe)
     return {
       coefficients: atLevel(base.coefficients, gemmClass),

@@ -1,9 +1,8 @@
 /**
  * Routed experts of one layer, fused in one kernel. T tokens that each pick k of E experts touch
  * E·(1 − (1 − k/E)^T) of them, whose weights are read; the arithmetic is that of T·k rows, at about half
- * the efficiency of a dense product because the rows per expert are few and ragged. With exponent 1 the
- * two add up, which reproduces the fused-MoE rows of Mixtral-8x7B and Qwen3-30B-A3B on an H100
- * (aiconfigurator) to about 10 % on average and 25 % at worst, from 1 to 4096 tokens.
+ * the efficiency of a dense product because the rows per expert are few and ragged. With an exponent near 1 the
+ * two add up: what is read is multiplied a little later, and many experts leave little to overlap.
  */
 import type {GemmCoefficients} from '../catalogue/hardware-shape.js'
 import {smoothRoofline} from './gemm.js'
@@ -39,21 +38,42 @@ export const pickedExperts = (
 const rowsOf = (tokens: number, {picks, perToken, expertRanks}: ExpertShare): number =>
   picks ? tokens * picks.reduce((sum, pick) => sum + pick, 0) : (tokens * perToken) / expertRanks
 
+/** How a device runs them. */
+export interface ExpertKernel {
+  readonly precision: Precision
+  readonly coefficients: GemmCoefficients
+  readonly bandwidthGbS: number
+}
+
 /** Time in ns for `tokens` tokens, counted over all ranks that the experts are spread over. */
-export const expertsNs = (
-  tokens: number,
-  share: ExpertShare,
-  kernel: {precision: Precision; coefficients: GemmCoefficients; bandwidthGbS: number},
+export const expertsNs = (tokens: number, share: ExpertShare, kernel: ExpertKernel): number =>
+  touchedExpertsNs(
+    {rows: rowsOf(tokens, share), touched: distinctExperts(tokens, share)},
+    share,
+    kernel,
+  )
+
+/** Time in ns of so many rows through so many of the rank's experts. */
+export const touchedExpertsNs = (
+  {rows, touched}: {rows: number; touched: number},
+  {hiddenSize, intermediate}: Pick<ExpertShare, 'hiddenSize' | 'intermediate'>,
+  {precision, coefficients, bandwidthGbS}: ExpertKernel,
 ): number => {
-  const {precision, coefficients, bandwidthGbS} = kernel
-  const weights = 3 * share.hiddenSize * share.intermediate
-  const rows = rowsOf(tokens, share)
-  const activations =
-    rows * (share.hiddenSize * (precision.activationBytes + 2) + share.intermediate * 6)
-  const bytes = distinctExperts(tokens, share) * weights * precision.weightBytes + activations
+  const weights = 3 * hiddenSize * intermediate
   return smoothRoofline(
     (2 * rows * weights) / (precision.peakFlopsPerNs * coefficients.computeEfficiency),
-    bytes / (bandwidthGbS * coefficients.memoryEfficiency),
+    (touched * weights * precision.weightBytes +
+      rows * rowBytes(precision, {hiddenSize, intermediate})) /
+      (bandwidthGbS * coefficients.memoryEfficiency),
     coefficients,
   )
 }
+
+/**
+ * What a row leaves and finds again between four kernels: gate and up read it and write two halves, the activation
+ * reads those and writes one, down reads that and writes a row, which is read when the rows of a token are added up.
+ */
+const rowBytes = (
+  {activationBytes}: Precision,
+  {hiddenSize, intermediate}: Pick<ExpertShare, 'hiddenSize' | 'intermediate'>,
+): number => hiddenSize * (activationBytes + 4) + intermediate * (2 * activationBytes + 8)

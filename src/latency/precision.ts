@@ -44,6 +44,7 @@ export const precisionOf = (
   request: {model: ModelShape; hardware: Hardware; dtype?: Dtype | undefined},
 ): Precision => {
   const {dtype, bytesPerWeight} = formatOf(part, request.model, request.dtype)
+  const isMxfp4 = request.model.quantization?.method === 'mxfp4'
   const {peakTflops} = request.hardware
   const peak16 = peak16FlopsPerNs(request.hardware)
   const native = (gemmClass: 'fp8' | 'int8' | 'fp4', activationBytes: number): Precision => {
@@ -55,7 +56,8 @@ export const precisionOf = (
   }
   if (dtype === 'fp8' || dtype === 'int8') return native(dtype, 1)
   if (dtype === 'fp4') return native(dtype, 0.5625)
-  if (dtype === 'w4a16') return sixteenBit('w4a16', peak16, bytesPerWeight)
+  if (dtype === 'w4a16')
+    return sixteenBit(isMxfp4 && part === 'experts' ? 'mxfp4' : 'w4a16', peak16, bytesPerWeight)
   // Tensor units take fp32 operands as tf32, at half the 16-bit rate.
   if (dtype === 'fp32')
     return {
@@ -72,7 +74,8 @@ export const precisionOfClass = (gemmClass: GemmClass, hardware: Hardware): Prec
   const peak16 = peak16FlopsPerNs(hardware)
   if (gemmClass === 'bf16') return sixteenBit('bf16', peak16, 2)
   if (gemmClass === 'w8a16') return sixteenBit('w8a16', peak16, 1)
-  if (gemmClass === 'w4a16') return sixteenBit('w4a16', peak16, usualBytes.w4a16)
+  if (gemmClass === 'w4a16' || gemmClass === 'mxfp4')
+    return sixteenBit(gemmClass, peak16, usualBytes.w4a16)
   const peak = hardware.peakTflops[gemmClass]
   if (peak === undefined) return null
   const bytes = usualBytes[gemmClass]

@@ -135,7 +135,7 @@ export const calibrateHardware = (
       decodeAttention: named(attention.decode),
       prefillAttention: named(attention.prefill),
       mixedAttention: named(attention.mixed),
-      moe: fitExperts(hardware, tables, tablesFrom),
+      moe: fitExperts(hardware, tables, {source: tablesFrom, dense: gemm}),
     },
     ...collectives,
     credits: [...new Set([layersFrom, ...(sources.tables ? [tablesFrom] : [])])],
@@ -153,13 +153,21 @@ const gemmDevice = (hardware: Hardware, gemmClass: GemmClass): GemmDevice | null
   return precision && {precision, bandwidthGbS, l2Mb, multiprocessors}
 }
 
-const moeClasses: readonly GemmClass[] = ['bf16', 'fp8', 'fp4', 'w4a16']
+const moeClasses: readonly GemmClass[] = ['bf16', 'fp8', 'fp4', 'w4a16', 'mxfp4']
 
-const fitExperts = (hardware: Hardware, {moe: samples}: KernelSamples, source: string) => {
+const fitExperts = (
+  hardware: Hardware,
+  {moe: samples}: KernelSamples,
+  {source, dense}: {source: string; dense: Kernels['gemm']},
+) => {
   const moe: {[Class in GemmClass]?: NonNullable<Kernels['moe'][Class]>} = {}
   for (const gemmClass of moeClasses) {
     const device = gemmDevice(hardware, gemmClass)
-    const fit = device && fitMoe(samples, gemmClass, device)
+    if (!device) continue
+    // Ragged rows run no faster than those of one matrix; 4-bit weights are multiplied as 16 bit.
+    const isWeightOnly = gemmClass === 'w4a16' || gemmClass === 'mxfp4'
+    const most = dense[isWeightOnly ? 'bf16' : gemmClass]?.computeEfficiency ?? 1
+    const fit = fitMoe(samples, gemmClass, {...device, mostCompute: most})
     if (fit) moe[gemmClass] = {...fit, source}
   }
   return moe

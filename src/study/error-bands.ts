@@ -28,19 +28,22 @@ export function errorBand({request, engines}: Deployment): ErrorBand | undefined
   if (request.compat !== undefined) return undefined
   if (engines.some(({instance, weights}) => instance.pim ?? weights)) return undefined
   if (engines.some(({instance}) => instance.settings.enforceEager)) return undefined
-  const own = engines.map((engine) => bands().find(({kind}) => kind === kindOf(engine)))
+  const own = engines.map((engine) => bands().find(({kind}) => kind === bandKind(engine)))
   return own.reduce((widest, band) =>
     band && (widest === undefined || band.tpot > widest.tpot) ? band : widest,
   )
 }
 
-function kindOf({instance, latency}: DeployedEngine): string {
+/** What is known of an engine, as far as its errors differ by it: device, kind of model, release. */
+export function bandKind({instance, latency}: DeployedEngine): string {
   if (latency.source === 'profile') return 'profile'
+  const {model, profile} = instance
+  if (model.groups.some(({attention}) => attention.kind === 'latent')) return 'latent attention'
   const isFitted = latency.source === 'roofline' && instance.hardware?.calibrated === true
-  if (!isFitted) return 'class defaults'
-  const {model} = instance
   const isPlain = model.quantization === null && model.groups.every(({mlp}) => !mlp.experts)
-  return isPlain ? 'calibrated' : 'calibrated, experts or quantised'
+  if (!isPlain) return `${isFitted ? 'calibrated' : 'class defaults'}, experts or quantised`
+  if (!isFitted) return 'class defaults'
+  return profile.id === 'vllm-0.11' ? 'calibrated, vLLM 0.11 to 0.13' : 'calibrated'
 }
 
 /** For the head of the tables. */

@@ -27,9 +27,26 @@ describe('error bands', () => {
     expect(calibrated.kind).equal('calibrated')
     expect(experts.kind).equal('calibrated, experts or quantised')
     expect([unmeasured.kind, datasheet.kind]).deep.equal(['class defaults', 'class defaults'])
+    const both = (await band({hardware: 'A10', model: 'Qwen/Qwen3-30B-A3B', layout: {tp: 4}}))!
+    expect(both.kind).equal('class defaults, experts or quantised')
+    for (const metric of ['ttft', 'tpot', 'e2e'] as const)
+      expect(both[metric]).least(Math.max(experts[metric], unmeasured[metric]))
     for (const wider of [experts, unmeasured])
       for (const metric of ['ttft', 'tpot', 'e2e'] as const)
         expect(wider[metric]).above(calibrated[metric])
+    const older = (await band({engineProfile: '0.12'}))!
+    const latent = (await band({
+      model: 'deepseek-ai/DeepSeek-V3',
+      layout: {tp: 8},
+      hardware: 'H200',
+    }))!
+    expect([older.kind, latent.kind]).deep.equal([
+      'calibrated, vLLM 0.11 to 0.13',
+      'latent attention',
+    ])
+    for (const metric of ['ttft', 'tpot', 'e2e'] as const)
+      expect(older[metric], metric).above(calibrated[metric])
+    expect(latent.tpot).above(older.tpot)
     expect(bandText(calibrated)).match(/^expect: TTFT ±\d+ %, TPOT ±\d+ %/)
   })
 })

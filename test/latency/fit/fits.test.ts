@@ -4,13 +4,16 @@ import type {
   AttentionSample,
   CollectiveSample,
   GemmSample,
+  MoeSample,
 } from '#llmsim/catalogue/kernel-samples.js'
 import {fitDecode} from '#llmsim/latency/fit/attention-fit.js'
 import {fitCollective} from '#llmsim/latency/fit/collective-fit.js'
 import {fitGemm} from '#llmsim/latency/fit/gemm-fit.js'
 import {errorOf, fitLaw, isLeftOut} from '#llmsim/latency/fit/law-fit.js'
+import {fitMoe} from '#llmsim/latency/fit/moe-fit.js'
 import {fitSkew} from '#llmsim/latency/fit/skew-fit.js'
 import {gemmNs} from '#llmsim/latency/gemm.js'
+import {touchedExpertsNs} from '#llmsim/latency/moe.js'
 
 const precision = {
   gemmClass: 'bf16',
@@ -31,6 +34,23 @@ const gemmRows = (speed: number): GemmSample[] => {
     timeUs: gemmNs(m, {k, n}, {...device, coefficients}) / 1000 / speed,
   }))
 }
+
+const experts = {computeEfficiency: 0.4, memoryEfficiency: 0.85, launchUs: 30, exponent: 1.2}
+
+/** Balanced rows; `read`: the share of the touched experts that the kernel found to read. */
+const moeRows = (hiddenSize: number, read = 1): MoeSample[] =>
+  [1, 4, 16, 64, 256, 1024, 4096].flatMap((tokens) =>
+    [768, 1536, 3072].map((intermediate) => {
+      const activated = Math.min(64, 4 * tokens)
+      const kernel = {precision, coefficients: experts, bandwidthGbS: device.bandwidthGbS}
+      const work = {rows: 4 * tokens, touched: read * activated}
+      return {
+        ...{gemmClass: 'bf16' as const, tokens, hiddenSize, intermediate, activated},
+        ...{perToken: 4, experts: 64, tp: 1, ep: 1, routing: 'balanced' as const},
+        timeUs: touchedExpertsNs(work, {hiddenSize, intermediate}, kernel) / 1000,
+      }
+    }),
+  )
 
 describe('fits', () => {
   it('find a law again, also past an outlier', () => {
@@ -80,6 +100,21 @@ describe('fits', () => {
     const {fit} = fitGemm(rows, 'bf16', {...device, l2Mb: null}, false)!
     expect(fit.tileTraffic).to.be.within(10, 40)
     expect(fit.meanErrorPercent).to.be.below(2)
+  })
+
+  it('find the coefficients of experts, and take no row for faster than the memory', () => {
+    const known = {...device, l2Mb: null, mostCompute: 0.8}
+    const rows = [2048, 3072, 4096].flatMap((hiddenSize) => moeRows(hiddenSize))
+    const found = fitMoe(rows, 'bf16', known)!
+    expect(found.computeEfficiency).closeTo(0.4, 0.02)
+    expect(found.memoryEfficiency).closeTo(0.85, 0.02)
+    expect(found.launchUs).closeTo(30, 2)
+    expect(found.meanErrorPercent).below(1)
+    // A router that leaves out half of them: these rows would put the efficiency at its bound.
+    const some = fitMoe([...rows, ...moeRows(5120, 0.5)], 'bf16', known)!
+    expect(some).deep.equal(found)
+    expect(fitMoe(rows, 'bf16', {...known, mostCompute: 0.3})!.computeEfficiency).at.most(0.3)
+    expect(fitMoe(rows.slice(0, 30), 'bf16', known)).equal(null)
   })
 
   it('find how much of the longest walk shows, where contexts are not split', () => {
