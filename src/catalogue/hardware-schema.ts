@@ -187,7 +187,7 @@ const decodeFrom = (parent: Section): DecodeAttentionCoefficients & Fit => {
     ...(section.has('regroup_us') ? {regroupUs: section.notNegative('regroup_us')} : {}),
     ...serialWalkFrom(section),
     ...(section.has('never_splits') ? {neverSplits: section.truth('never_splits')} : {}),
-    ...skewShareFrom(section),
+    ...(section.has('skew_share') ? {skewShare: section.notNegative('skew_share')} : {}),
     ...fitFrom(section),
   }
 }
@@ -216,9 +216,6 @@ const prefillFrom = (parent: Section): PrefillAttentionCoefficients & Fit => {
 const serialWalkFrom = (section: Section): {serialWalkUs?: number} =>
   section.has('serial_walk_us') ? {serialWalkUs: section.notNegative('serial_walk_us')} : {}
 
-const skewShareFrom = (section: Section): {skewShare?: number} =>
-  section.has('skew_share') ? {skewShare: section.notNegative('skew_share')} : {}
-
 const headSizeLevelsFrom = (parent: Section): [number, number][] => {
   const section = parent.section('head_size_levels', null)
   const levels = section.keys().map((key): [number, number] => {
@@ -230,21 +227,13 @@ const headSizeLevelsFrom = (parent: Section): [number, number][] => {
 }
 
 const mixedFrom = (parent: Section): MixedAttentionCoefficients & Fit => {
-  const keys = [
-    'compute_efficiency',
-    'per_row_us',
-    'exposed_share',
-    'empty_tile_us',
-    'skew_share',
-    ...fitKeys,
-  ]
-  const section = parent.section('mixed_attention', keys)
+  const keys = ['compute_efficiency', 'per_row_us', 'exposed_share', 'empty_tile_us']
+  const section = parent.section('mixed_attention', [...keys, ...fitKeys])
   return {
     computeEfficiency: section.positive('compute_efficiency', 1),
     perRowUs: section.notNegative('per_row_us'),
     ...(section.has('exposed_share') ? {exposedShare: section.positive('exposed_share', 1)} : {}),
     ...(section.has('empty_tile_us') ? {emptyTileUs: section.notNegative('empty_tile_us')} : {}),
-    ...skewShareFrom(section),
     ...fitFrom(section),
   }
 }

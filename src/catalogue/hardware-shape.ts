@@ -149,8 +149,6 @@ export interface MixedAttentionCoefficients {
    * chunk needs. Absent: 0.
    */
   readonly emptyTileUs?: number
-  /** Like that of decodes, beside a chunk. Absent: 0. */
-  readonly skewShare?: number
 }
 
 export interface Kernels {

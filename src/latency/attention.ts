@@ -10,9 +10,10 @@
  * t0 + 4·heads·headDim·(pairs + ramp·(tokens + d·chunks))/(P·e) + c·tokens·kvHeads + w·(longest chunk), whose last
  * tile walks along all of its keys when the others are done, and whose ramp is the size law MFU = e·s/(s + 2·ramp). Mixed: on FlashAttention-2 devices (Ampere, Ada, consumer
  * Blackwell) one prefill token in the step makes every decode row lose GQA packing and split-KV: it then
- * costs a whole 64-row tile, 4·64·headDim·heads·context/(P·e_mix) + c·rows, where that is more than the
- * decode law, and nothing is faster than one thread block along the longest context. FlashAttention 3
- * (Hopper) pays nothing for the mixture.
+ * costs a whole 64-row tile, 4·64·headDim·heads·(context + half a tile each)/(P·e_mix) + c·rows, where that is more than
+ * the decode law. Its thread blocks run head by head, so that the longest context of the last head, or that of a chunk, is
+ * begun when all but the last wave is done, and nothing is faster than that and its walk. FlashAttention 3 (Hopper) pays
+ * nothing for the mixture.
  *
  * All are linear in the sums but for one square root, so a call takes some nanoseconds. Each term grows
  * with every field of the shape: √ takes the longest decode, as the mean would fall when a short one joins,
@@ -37,6 +38,8 @@ export interface AttentionDevice {
   readonly decode: DecodeAttentionCoefficients
   readonly prefill: PrefillAttentionCoefficients
   readonly mixed: MixedAttentionCoefficients | null
+  /** Tokens by which the last tile of each context reaches past it, where contexts are known; else half a tile. */
+  readonly overhang?: number
 }
 
 /** What one rank computes and reads per layer. */
@@ -75,11 +78,10 @@ export interface AttentionLaw {
   readonly fillPerDecode: number
   /**
    * Per token by which the longest context exceeds the mean, of at least so many decodes, which are too many to be
-   * split; and beside a chunk, where none is.
+   * split.
    */
   readonly tailNs: number
   readonly tailFrom: number
-  readonly tailMixedNs: number
   /**
    * Per token of the longest context, where one thread block walks along all of it; else 0: of a decode, a
    * chunk, and a decode beside a chunk.
@@ -89,15 +91,20 @@ export interface AttentionLaw {
   readonly serialMixedNs: number
   /** Share of the chunks' work that such a walk of a decode does not hide. */
   readonly exposedShare: number
+  /** Where every decode is a thread block for each query head: share of one head, and how many run at a time; else 1. */
+  readonly lastHead: number
+  readonly slots: number
   /** The same work in a step that also prefills; 0 where that makes no difference. */
   readonly mixedContextNs: number
   readonly mixedRowNs: number
   /** Per decode and token of the longest chunk beside it: its tiles that hold nothing. */
   readonly emptyTileNs: number
-  /** Contexts of so many tokens fill the cache with one KV head, and passes over them: most, and for each decode. */
+  /** Contexts of so many tokens fill the cache with one KV head, and further passes over them: most, and for each decode. */
   readonly cachedTokens: number
-  readonly passes: number
+  readonly furtherPasses: number
   readonly passesPerDecode: number
+  /** Tokens by which the last tile of a decode beside a chunk reaches past its context. */
+  readonly overhang: number
   readonly prefillFloorNs: number
   /** Per query–key pair; per prefill token; per chunk; per cached token that a chunk reads. */
   readonly pairNs: number
@@ -122,6 +129,9 @@ const usualSkewShare = 0.5
 
 /** Rows of a query tile in FlashAttention 2. */
 const tileRows = 64
+
+/** Keys of a tile are 128 at a head size of 128, and a context ends anywhere in its last one. */
+const usualOverhang = 64
 
 /**
  * Share of the prefill efficiency at a head size of 128 that other sizes reach (aiconfigurator, vLLM).
@@ -171,11 +181,12 @@ export const attentionLaw = (
     fillPerDecode: geometry.kvHeads / (2 * (multiprocessors ?? 1)),
     tailNs: serialNs * (decode.skewShare ?? usualSkewShare),
     tailFrom: isSplit ? fewestUnsplit(geometry.kvHeads, multiprocessors) : 0,
-    tailMixedNs: mixes ? serialNs * (mixed.skewShare ?? 0) : 0,
     serialNs: isSplit ? 0 : serialNs,
     serialChunkNs: walkOf(prefill.serialWalkUs ?? decode.serialWalkUs),
     serialMixedNs: mixes ? serialNs : 0,
     exposedShare: mixed?.exposedShare ?? 0,
+    lastHead: mixes && multiprocessors !== null ? 1 / geometry.queryHeads : 1,
+    slots: multiprocessors ?? 0,
     mixedContextNs: mixes
       ? (layers * tileRows * geometry.prefillFlops) / (peak * mixed.computeEfficiency)
       : 0,
@@ -186,6 +197,7 @@ export const attentionLaw = (
           (tileRows * multiprocessors)
         : 0,
     ...passesOf(geometry, device),
+    overhang: device.overhang ?? usualOverhang,
     prefillFloorNs: layers * prefill.launchUs * 1000,
     pairNs,
     rampNs: prefill.rampTokens * pairNs + layers * (prefill.perKvTokenUs ?? 0) * geometry.kvHeads,
@@ -226,6 +238,7 @@ const chunksNs = (law: AttentionLaw, shape: BatchShape): number => {
   const floor = decodes === 0 ? 0 : floorOf(law, decodes, longest)
   const decodeWork = decodes === 0 ? 0 : besideChunksNs(law, shape)
   const walk = Math.max(longest * law.serialNs, longest * law.serialMixedNs)
+  const started = decodes === 0 ? 0 : Math.max(0, 1 - law.lastHead * (0.5 + law.slots / decodes))
   const tokens = shape.prefillTokens
   const pairs = Math.min(shape.prefillWork, tokens * reach)
   const cached = Math.min(shape.prefillContext, prefills * reach)
@@ -236,11 +249,17 @@ const chunksNs = (law: AttentionLaw, shape: BatchShape): number => {
     cached * law.cachedNs +
     Math.min(shape.prefillTokensMax, reach) * law.chunkWalkNs
   const chunkWalk = Math.min(shape.prefillContextMax, reach) * law.serialChunkNs
-  // Thread blocks of chunks run while one decode is still walking, and hide most of their work behind it.
+  const work = decodeWork + chunkWork
+  // Of the last head, the longest context starts when all but the last wave is done, and walks on alone. Where all start
+  // at once, thread blocks of chunks run while one decode is still walking, and hide most of their work behind it.
   return (
     Math.max(floor, law.prefillFloorNs) +
     decodes * shape.prefillTokensMax * law.emptyTileNs +
-    Math.max(decodeWork + chunkWork, walk + law.exposedShare * chunkWork, chunkWalk)
+    Math.max(
+      work,
+      walk + Math.max(law.exposedShare * chunkWork, started * work),
+      chunkWalk + started * decodeWork,
+    )
   )
 }
 
@@ -248,18 +267,10 @@ const chunksNs = (law: AttentionLaw, shape: BatchShape): number => {
 const besideChunksNs = (law: AttentionLaw, shape: BatchShape): number => {
   const {decodes} = shape
   const context = contextOf(law, shape)
-  const longest = longestOf(law, shape)
-  const walk = longest * law.tailMixedNs
-  const share = law.tailMixedNs / decodes
-  const mixedWork = Math.max(
-    context * law.mixedContextNs + decodes * law.mixedRowNs,
-    context * law.contextNs * passesAt(law, context, decodes),
-  )
-  const tail = excessOf(walk, context * Math.min(share, law.contextNs))
-  const plainWork = slowerOf(context * law.contextNs + tail, decodes * law.blockNs)
+  const packed = slowerOf(context * law.contextNs, decodes * law.blockNs)
   return Math.max(
-    plainWork + restOf(law, decodes, longest),
-    mixedWork + excessOf(walk, context * Math.min(share, law.mixedContextNs)),
+    packed + restOf(law, decodes, longestOf(law, shape)),
+    unpackedNs(law, context, decodes),
   )
 }
 
@@ -286,6 +297,17 @@ const restOf = (law: AttentionLaw, decodes: number, longest: number): number =>
 const slowerOf = (read: number, blocks: number): number =>
   blocks === 0 ? read : Math.sqrt(read * read + blocks * blocks)
 
+/** Of decodes that lose GQA packing and split-KV beside a chunk; elsewhere only of reading KV again. */
+const unpackedNs = (law: AttentionLaw, context: number, decodes: number): number =>
+  bothOf(
+    (context + decodes * law.overhang) * law.mixedContextNs + decodes * law.mixedRowNs,
+    context * law.contextNs * passesAt(law, context, decodes),
+  )
+
+/** A tile is multiplied while the next one is read, and hides nearly all of it: fourth powers add up. */
+const bothOf = (computed: number, read: number): number =>
+  Math.sqrt(Math.sqrt(computed ** 4 + read ** 4))
+
 /**
  * What the longest context adds when its thread blocks outlast the others. The mean is taken off, but no context may
  * take off more than it costs: a step never gets faster because somebody's context grows.
@@ -294,7 +316,8 @@ const excessOf = (longestNs: number, meanNs: number): number => Math.max(0, long
 
 /**
  * Beside a chunk every query head reads its KV head anew. Heads of a group that run at the same time share what they
- * read, others only what the cache still holds: one thread block for each multiprocessor, heads one after the other.
+ * read, others only what the cache still holds: one thread block for each multiprocessor, heads one after the other. The
+ * last head of a group starts (group − 1)·decodes thread blocks after the first, and so many waves later.
  */
 const passesOf = (
   {queryHeads, kvHeads, kvBytesPerToken}: RankGeometry,
@@ -305,15 +328,15 @@ const passesOf = (
   const group = queryHeads / kvHeads
   return {
     cachedTokens: isKnown ? (l2Mb * 2 ** 20 * kvHeads) / kvBytesPerToken : Number.MAX_SAFE_INTEGER,
-    passes: group,
-    passesPerDecode: isKnown ? group / multiprocessors : 0,
+    furtherPasses: group - 1,
+    passesPerDecode: isKnown ? (group - 1) / multiprocessors : 0,
   }
 }
 
-/** The cache loses its grip between 0.9 and 1.3 of its size (layer profiles of RTX 4090 and RTX PRO 6000). */
+/** The cache loses its grip between 0.6 and 1.3 of its size (layer profiles of RTX 4090 and RTX PRO 6000). */
 const passesAt = (law: AttentionLaw, context: number, decodes: number): number => {
-  const missed = Math.min(1, Math.max(0, (context / law.cachedTokens - 0.9) / 0.4))
-  return 1 + missed * Math.max(0, Math.min(law.passes, decodes * law.passesPerDecode) - 1)
+  const missed = Math.min(1, Math.max(0, (context / law.cachedTokens - 0.6) / 0.7))
+  return 1 + missed * Math.min(law.furtherPasses, decodes * law.passesPerDecode)
 }
 
 /**

@@ -60,7 +60,7 @@ const mixed = (row: readonly [number, number]): MixedAttentionCoefficients => ({
 })
 
 /** FlashAttention 2 beside a chunk: the middle of RTX 4090 and RTX PRO 6000, whose shares are alike. */
-const besideChunk = {exposedShare: 0.35, emptyTileUs: 0.24, skewShare: 0.59}
+const besideChunk = {exposedShare: 0.32, emptyTileUs: 0.26}
 
 /** vLLM's Marlin kernels for experts on the L40S: the same instructions run on every Turing, Ampere and Ada card. */
 const marlin = {w4a16: gemm([0.628, 0.814, 49, 1.74]), mxfp4: gemm([0.457, 0.766, 46, 3.22])}

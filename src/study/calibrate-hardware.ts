@@ -200,14 +200,18 @@ const fitAttention = (
     prefill && isUnsplit
       ? fitMixed(samples, machine, {decode: prefill.decode, prefill: prefill.fit})
       : null
-  const shares = prefill && fitSkew(skew, {...machine, ...prefill, prefill: prefill.fit, mixed})
+  const share = prefill && fitSkew(skew, {...machine, ...prefill, prefill: prefill.fit, mixed})
   return {
     machine,
     /** What predicts all regimes; null where one is missing. */
     fits: prefill && {decode: prefill.decode, prefill: prefill.fit, mixed},
-    decode: decode && {...decode.fit, ...prefill?.decode, ...skewShare(shares?.decode)},
+    decode: decode && {
+      ...decode.fit,
+      ...prefill?.decode,
+      ...(share === null ? {} : {skewShare: share}),
+    },
     prefill: prefill?.fit ?? null,
-    mixed: mixed && {...mixed, ...skewShare(shares?.mixed)},
+    mixed,
     comparisons: [
       ...(decode?.tried ?? []).map((line) => `decode attention, ${line}`),
       ...(prefill?.tried ?? []).map((line) => `prefill attention, ${line}`),
@@ -234,9 +238,6 @@ const onTables = (
       return `${term} of the tables, not fitted: ${samples} rows, ${meanPercent} % (bias ${biasPercent} %)`
     })
 }
-
-const skewShare = (share: number | null | undefined) =>
-  share === null || share === undefined ? {} : {skewShare: share}
 
 const libraryKinds: readonly CollectiveKind[] = [
   ...(['all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all'] as const),

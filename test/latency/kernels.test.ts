@@ -241,6 +241,57 @@ describe('attention', () => {
     expect(at(2048)).to.be.within(0.85 * 4514, 1.15 * 4514)
   })
 
+  describe('beside a chunk, by pencil', () => {
+    // 16 µs of all multiprocessors for 1000 tokens of all 32 heads, 100 thread blocks at a time; nothing else costs.
+    const device = {
+      ...{peakFlopsPerNs: 65_536, bandwidthGbS: 1e6, multiprocessors: 100, l2Mb: 50},
+      decode: {
+        ...{launchUs: 0, memoryEfficiency: 1, perSequenceUs: 0, headExponent: 1, sqrtUs: 0},
+        serialWalkUs: 50,
+      },
+      prefill: {launchUs: 0, computeEfficiency: 1, rampTokens: 0},
+      mixed: {computeEfficiency: 1, perRowUs: 0},
+    }
+    const us = (contexts: number[], cached = 0, more = {}) => {
+      const law = attentionLaw(
+        attention,
+        {layers: 1, tp: 1, kvElementBytes: 2},
+        {...device, ...more},
+      )
+      return attentionNs(law, shapeOf({chunks: [[2, cached]], contexts})) / 1000
+    }
+    const equal = (count: number, context: number) => new Array<number>(count).fill(context)
+
+    it('decodes walk whole tiles: half a tile more than their context', () => {
+      expect(us(equal(100, 999))).closeTo(16 * (100 + 6.4), 0.5)
+      expect(us(equal(200, 499))).closeTo(16 * (100 + 12.8), 0.5)
+      expect(us(equal(100, 999), 0, {overhang: 0})).closeTo(16 * 100, 0.5)
+    })
+
+    it('the longest context of the last head, or of the chunk, starts when all but the last wave is done', () => {
+      const work = 16 * (100 + 6.4)
+      const started = work * (1 - (0.5 + 100 / 100) / 32)
+      const unequal = [...equal(99, 899), 100 * 1000 - 99 * 900 - 1]
+      expect(us(unequal)).closeTo(started + 50 * 10.9, 1)
+      expect(us(equal(100, 999), 8000)).closeTo(started + 50 * 8, 1)
+      // Fewer thread blocks than multiprocessors all start at once.
+      expect(us([999, 8999])).closeTo(50 * 9, 1)
+      expect(us([...unequal].reverse())).equal(us(unequal))
+    })
+
+    it('query heads of a group read KV again for every wave between the first and the last of them', () => {
+      // 4096 bytes a token, and 1000 tokens of one KV head are 0.5 MB: far more than the cache in both.
+      const memory = {bandwidthGbS: 1, l2Mb: 0.05}
+      const read = (count: number) => (count * 1000 * 4096) / 1000
+      expect(us(equal(100, 999), 0, memory)).closeTo(4 * read(100), 0.01 * read(100))
+      expect(us(equal(50, 999), 0, memory)).closeTo(2.5 * read(50), 0.01 * read(50))
+      expect(us(equal(50, 999), 0, {bandwidthGbS: 1, l2Mb: 1000})).closeTo(
+        read(50),
+        0.01 * read(50),
+      )
+    })
+  })
+
   // Share of the peak that a causal prompt of that length reaches (aiconfigurator).
   const prompts: readonly (readonly [string, number, readonly number[]])[] = [
     ['A100', 312, [0.28, 0.4, 0.49, 0.56]],

@@ -33,9 +33,14 @@ export interface AttentionMachine {
   readonly mostMemory: number
 }
 
+/** Keys of a tile of FlashAttention 2 at a head size of 128. */
+const keyTile = 128
+
 /** A row with the shape that the law takes, made once. */
 export interface ShapedRow extends AttentionSample {
   readonly shape: BatchShape
+  /** Tokens by which the last tile of each of its decodes reaches past the context. */
+  readonly overhang: number
 }
 
 /** What every regime is fitted to: 16-bit KV, the usual head size, no window. */
@@ -93,7 +98,11 @@ const bytesPerToken = ({kvHeads, headDim, kvElementBytes}: AttentionSample): num
 const decodeBytes = (row: AttentionSample): number => row.decodes * row.context * bytesPerToken(row)
 
 export const shaped = (rows: readonly AttentionSample[]): ShapedRow[] =>
-  rows.map((row) => ({...row, shape: shapeOf(row)}))
+  rows.map((row) => ({...row, shape: shapeOf(row), overhang: overhangOf(row)}))
+
+/** A decode also reads the token that it has just written. */
+const overhangOf = ({context, decodes}: AttentionSample): number =>
+  decodes === 0 ? 0 : keyTile - 1 - (context % keyTile)
 
 const shapeOf = (row: AttentionSample): BatchShape => {
   const {prefills, chunk, cached, decodes, context} = row
@@ -137,8 +146,8 @@ export const timeOf = (deviceOf: () => AttentionDevice) => {
   const device = deviceOf()
   const laws = new Map<string, ReturnType<typeof attentionLaw>>()
   return (row: ShapedRow): number => {
-    const {queryHeads, kvHeads, headDim, window, kvElementBytes} = row
-    const key = `${queryHeads},${kvHeads},${headDim},${window},${kvElementBytes}`
+    const {queryHeads, kvHeads, headDim, window, kvElementBytes, overhang} = row
+    const key = `${queryHeads},${kvHeads},${headDim},${window},${kvElementBytes},${overhang}`
     let law = laws.get(key)
     if (!law) {
       law = attentionLaw(
@@ -147,7 +156,7 @@ export const timeOf = (deviceOf: () => AttentionDevice) => {
           ...{window, qkNorm: false},
         },
         {layers: 1, tp: 1, kvElementBytes},
-        device,
+        {...device, overhang},
       )
       laws.set(key, law)
     }

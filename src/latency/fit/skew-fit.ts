@@ -11,23 +11,15 @@ import {rounded} from './law-fit.js'
 
 const fewestBuckets = 10
 
-/** Shares of decodes alone and of decodes beside a chunk; null where too little was measured. */
-export const fitSkew = (
-  samples: readonly SkewSample[],
-  device: AttentionDevice,
-): {decode: number | null; mixed: number | null} => {
-  const shares = {decode: [] as number[], mixed: [] as number[]}
+/** null where too little was measured. Beside a chunk the law knows when the longest context is begun. */
+export const fitSkew = (samples: readonly SkewSample[], device: AttentionDevice): number | null => {
+  const shares: number[] = []
   for (const sample of samples) {
     const law = lawOf(sample, device)
-    const isMixed = sample.chunk > 0
-    if (law.serialMixedNs === 0 || (!isMixed && sample.decodes < law.tailFrom)) continue
-    const perToken = isMixed ? Math.max(law.contextNs, law.mixedContextNs) : law.contextNs
-    // Beside a chunk, few decodes wait for the walk of the longest one anyway.
-    if (isMixed && sample.decodes * perToken < law.serialMixedNs) continue
-    const share = (sample.alpha * sample.decodes * perToken) / law.serialMixedNs
-    shares[isMixed ? 'mixed' : 'decode'].push(share)
+    if (sample.chunk > 0 || law.serialMixedNs === 0 || sample.decodes < law.tailFrom) continue
+    shares.push((sample.alpha * sample.decodes * law.contextNs) / law.serialMixedNs)
   }
-  return {decode: medianOf(shares.decode), mixed: medianOf(shares.mixed)}
+  return medianOf(shares)
 }
 
 const medianOf = (values: readonly number[]): number | null => {

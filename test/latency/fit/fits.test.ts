@@ -134,10 +134,9 @@ describe('fits', () => {
     })
     const split = Array.from({length: 12}, () => sample(16, 0.1))
     const unsplit = Array.from({length: 12}, (_, i) => sample(32 << (i % 3), 0.6))
-    const shares = fitSkew([...split, ...unsplit], machine)
-    expect(shares.decode).to.be.closeTo(0.6, 0.01)
-    expect(shares.mixed).to.equal(null)
-    expect(fitSkew(split, machine)).to.deep.equal({decode: null, mixed: null})
+    const besideChunk = unsplit.map((row) => ({...row, chunk: 64, alpha: 1}))
+    expect(fitSkew([...split, ...unsplit, ...besideChunk], machine)).to.be.closeTo(0.6, 0.01)
+    expect(fitSkew([...split, ...besideChunk], machine)).to.equal(null)
   })
 
   it('want enough rows', () => {
