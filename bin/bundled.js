@@ -3,6 +3,7 @@
 import {readFileSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import Module, {createRequire} from 'node:module'
 import {fileURLToPath} from 'node:url'
+import v8 from 'node:v8'
 import vm from 'node:vm'
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url))
@@ -34,9 +35,19 @@ const keptBytecode = (mark) => {
   }
 }
 
+/**
+ * Bytes of bytecode of callees that V8 compiles into one function: half as much as it would by itself. The compiler
+ * works through a short run on the cores that the run needs, too, and most of what it does is compile small functions
+ * once more in each of their callers; docs/performance.md has the figures.
+ */
+const inlined = {ours: 460, usual: 920}
+const inline = (bytes) => v8.setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${bytes}`)
+
 /** In a folder that is not ours to write there is no bytecode, and every start compiles. */
 const keep = (script, mark) => {
   const draft = `${bytecode}.${process.pid}`
+  // V8 takes bytecode only under the flags that it was made under, and a run begins without ours.
+  inline(inlined.usual)
   try {
     writeFileSync(draft, Buffer.concat([mark, script.createCachedData()]))
     renameSync(draft, bytecode)
@@ -64,5 +75,6 @@ export const loadBundle = ({isTypical}) => {
   const importOutside = (specifier) => import(specifier)
   script.runInThisContext()(module.exports, require, module, file, importOutside)
   module.loaded = true
+  if (isTypical) inline(inlined.ours)
   return module.exports
 }
