@@ -15,7 +15,7 @@ import {realClock, surroundingsOf} from './idle-clock.js'
 import {timesBeside} from './loading-times.js'
 import type {Network} from './network.js'
 import {rankGroups} from './rank-groups.js'
-import {Replica} from './replica.js'
+import {Replica, type ReplicaSinks} from './replica.js'
 import type {RequestView, Router} from './router.js'
 import type {SharedTierLinks} from './shared-tier-links.js'
 import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
@@ -271,12 +271,7 @@ export class Cluster {
   #advance(replica: Replica, until: Ns): void {
     const {instance} = replica
     for (;;) {
-      if (replica.finishes(until, this.#reject)) {
-        const now = replica.idleSince
-        this.#leave(replica, now)
-        replica.plan(now)
-        continue
-      }
+      replica.runAlone(until, this.#sinks)
       replica.skip(until)
       this.#look(instance)
       const now = this.#nextAt[instance]!
@@ -373,7 +368,7 @@ export class Cluster {
   }
 
   /** Requests that finished with the batch that ended at `now`. */
-  #leave(replica: Replica, now: Ns): void {
+  readonly #leave = (replica: Replica, now: Ns): void => {
     for (const slot of replica.engine.finished) {
       if (this.#handOffs?.isPrompt(slot)) {
         this.#prefilled.push(slot)
@@ -392,4 +387,6 @@ export class Cluster {
     this.#sink.rejected(client, now, reason)
     this.requests.give(client)
   }
+
+  readonly #sinks: ReplicaSinks = {rejected: this.#reject, left: this.#leave}
 }

@@ -3,19 +3,20 @@ import type {Ns} from '../latency/step-time.js'
 
 export class EnteringQueue {
   size = 0
+  /** When the first one leaves; +Infinity when there is none. One value: a number that a call returns is an object. */
+  readonly next = new Float64Array(1).fill(Number.POSITIVE_INFINITY)
   #slots = new Int32Array(64)
   #times = new Float64Array(64)
   #first = 0
 
   /** When the first one leaves; +Infinity when there is none. */
   nextAt(): Ns {
-    return this.size > 0 ? this.#times[this.#first]! : Number.POSITIVE_INFINITY
+    return this.next[0]!
   }
 
   /** `times[at]` becomes the time of the first one, where that is earlier: a number that a call returns is an object. */
   lower(times: Float64Array, at: number): void {
-    if (this.size === 0) return
-    const first = this.#times[this.#first]!
+    const first = this.next[0]!
     if (first < times[at]!) times[at] = first
   }
 
@@ -25,6 +26,7 @@ export class EnteringQueue {
     const place = this.#placeOf(this.size++)
     this.#slots[place] = slot
     this.#times[place] = at
+    if (this.size === 1) this.next[0] = at
   }
 
   /** Takes the first one out. */
@@ -32,6 +34,7 @@ export class EnteringQueue {
     const slot = this.#slots[this.#first]!
     this.#first = this.#placeOf(1)
     this.size--
+    this.#settle()
     return slot
   }
 
@@ -44,9 +47,14 @@ export class EnteringQueue {
         this.#times[this.#placeOf(k - 1)] = this.#times[this.#placeOf(k)]!
       }
       this.size--
+      this.#settle()
       return true
     }
     return false
+  }
+
+  #settle(): void {
+    this.next[0] = this.size > 0 ? this.#times[this.#first]! : Number.POSITIVE_INFINITY
   }
 
   #placeOf(index: number): number {

@@ -4,7 +4,7 @@
  */
 import type {Batch} from '../engine/batch.js'
 import type {Engine} from '../engine/engine.js'
-import type {BatchClock, EngineView} from '../engine/engine-config.js'
+import type {BatchClock, EngineView, Outside} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {BatchShape, NodeEnds, Ns, PipelineTime, StepTime} from '../latency/step-time.js'
 import {BusySpans} from '../stats/busy-spans.js'
@@ -52,7 +52,14 @@ export type OnRejected = (slot: number, now: Ns, reason: string) => void
 
 const never = Number.POSITIVE_INFINITY
 
-export class Replica implements EngineView {
+/** Whom a replica that runs alone tells what became of requests. */
+export interface ReplicaSinks {
+  readonly rejected: OnRejected
+  /** Requests that finished with the batch that ended at `now`: they are in `finished` of its engine. */
+  readonly left: (replica: Replica, now: Ns) => void
+}
+
+export class Replica implements EngineView, Outside {
   readonly engine: Engine
   readonly instance: number
   readonly frontEnd: FrontEnd
@@ -89,6 +96,7 @@ export class Replica implements EngineView {
   readonly #isPlain: boolean
   #idleSince: Ns = Number.NaN
   #hasCompleted = false
+  #sinks: ReplicaSinks | undefined
 
   constructor(parts: ReplicaParts) {
     this.instance = parts.instance
@@ -142,7 +150,7 @@ export class Replica implements EngineView {
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
     const held = this.#dummyEnds[0]
-    return Math.min(this.#end, held ?? this.#planAt, this.#entersAt)
+    return Math.min(this.#end, held ?? this.#planAt, this.entersAt)
   }
 
   /** Writes `nextAt` to its place among those of all: a number that a call returns is an object each time. */
@@ -165,7 +173,7 @@ export class Replica implements EngineView {
   }
 
   /** When the next request reaches the engine: out of the front end, or as its adapter, or KV from a tier, is loaded. */
-  get #entersAt(): Ns {
+  get entersAt(): Ns {
     let at = this.#entering.nextAt()
     if (this.adapters) at = Math.min(at, this.adapters.nextAt())
     if (this.tiers) at = Math.min(at, this.tiers.nextLoadAt)
@@ -302,34 +310,33 @@ export class Replica implements EngineView {
   }
 
   /**
-   * Of a replica that nobody observes: everything up to the end of its batch in which requests may finish or be
-   * admitted, if that ends by `until`. Returns whether; then it plans next, at `idleSince`. Who leaves the front end
-   * while a batch runs only joins the queue, which is no event of its own.
+   * Of a replica that nobody observes: everything up to and including `until`, as long as it has batches. Who leaves
+   * the front end while a batch runs only joins the queue, which is no event of its own.
    */
-  finishes(until: Ns, onRejected: OnRejected): boolean {
+  runAlone(until: Ns, sinks: ReplicaSinks): void {
     const {engine} = this
-    if (!this.#isPlain || this.#onNews || engine.inFlight === 0) return false
+    if (!this.#isPlain || this.#onNews || this.#onStep || engine.inFlight === 0) return
+    this.#sinks = sinks
+    engine.run(until, this.#stages, this)
+    if (engine.inFlight === 0) this.busy.mark(this.#idleSince, false)
+    else this.enterBy(until)
+  }
+
+  get nextEnters(): Float64Array {
+    return this.#entering.next
+  }
+
+  enterBy(now: Ns): void {
     const entering = this.#entering
-    for (;;) {
-      const {end} = engine.oldest
-      if (end > until) break
-      while (entering.nextAt() <= end) {
-        const at = entering.nextAt()
-        this.#enqueue(entering.take(), at, onRejected)
-      }
-      if (this.#onStep === undefined)
-        engine.runDecodes(Math.min(until, entering.nextAt() - 1), this.#stages)
-      if (engine.oldest.end !== end) continue
-      engine.complete(end)
-      this.#hasCompleted = true
-      this.#idleSince = end
-      return true
-    }
-    while (entering.nextAt() <= until) {
+    while (entering.nextAt() <= now) {
       const at = entering.nextAt()
-      this.#enqueue(entering.take(), at, onRejected)
+      this.#enqueue(entering.take(), at, this.#sinks!.rejected)
     }
-    return false
+  }
+
+  completed(now: Ns): void {
+    this.#idleSince = now
+    if (this.engine.finished.length > 0) this.#sinks!.left(this, now)
   }
 
   /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */
@@ -389,6 +396,6 @@ export class Replica implements EngineView {
     if (this.#onStep !== undefined || this.engine.inFlight === 0) return
     if (this.engine.oldest.end > until) return
     if (this.#passes === 'together' || this.#polled || this.#onNews) return
-    this.engine.runDecodes(Math.min(until, this.#entersAt - 1), this.#stages)
+    this.engine.runDecodes(Math.min(until, this.entersAt - 1), this.#stages)
   }
 }

@@ -10,12 +10,14 @@
  */
 import type {Batch} from './batch.js'
 import {asDouble, empty, enlarged} from './columns.js'
+import {TimingWheel} from './timing-wheel.js'
 import {Tournament} from './tournament.js'
 
 const none = -1
-/** A row of a seat: slot (of an empty one: the next empty one), offset, stamp. */
+/** A row of a seat: slot (of an empty one: the next empty one), offset, stamp, and offset mod block size. */
 const offsetOf = 1
 const stampOf = 2
+const phaseOf = 3
 const rowLength = 4
 const rowOf = (seat: number): number => rowLength * seat
 
@@ -50,10 +52,11 @@ export class Cohort {
   #seats = 0
   #vacant = none
   readonly #ended: number[] = []
-  /** By offset, by −offset, and by the step of the last token. */
+  /** By offset and by −offset. */
   readonly #smallest = new Tournament()
   readonly #largest = new Tournament()
-  readonly #ends = new Tournament()
+  /** By the step of the last token. */
+  readonly #ends = new TimingWheel()
 
   constructor(blockSize: number, column: SeatColumn, lane = 0) {
     this.lane = lane
@@ -77,13 +80,19 @@ export class Cohort {
   join(slot: number, context: number, step: number, lastStep: number): void {
     const seat = this.#takeSeat(slot)
     const offset = context - step
-    this.#rows[rowOf(seat) + offsetOf] = offset
+    const rows = this.#rows
+    const row = rowOf(seat)
+    rows[row + offsetOf] = offset
+    // Taken from the row, it is a whole number to the compiler, and the remainder one of whole numbers.
+    const rest = (rows[row + offsetOf]! % this.#blockSize) | 0
+    const phase = rest < 0 ? rest + this.#blockSize : rest
+    rows[row + phaseOf] = phase
     this.size++
     this.#offsetSum += offset
-    this.#inPhase[this.#phaseOf(offset)]!++
+    this.#inPhase[phase]!++
     this.#smallest.take(seat, offset)
     this.#largest.take(seat, -offset)
-    this.#ends.take(seat, lastStep)
+    this.#ends.add(seat, lastStep)
     this.work++
   }
 
@@ -99,17 +108,11 @@ export class Cohort {
     return seat
   }
 
-  #phaseOf(offset: number): number {
-    const rest = offset % this.#blockSize
-    return rest < 0 ? rest + this.#blockSize : rest
-  }
-
   /** The member will fill blocks that others may find. */
   fills(slot: number): void {
     const seat = this.#column.seat[slot]!
     const row = rowOf(seat)
-    const list = this.#fillers[this.#phaseOf(this.#rows[row + offsetOf]!)]!
-    list.push(seat, this.#rows[row + stampOf]!)
+    this.#fillers[this.#rows[row + phaseOf]!]!.push(seat, this.#rows[row + stampOf]!)
   }
 
   leave(slot: number): void {
@@ -122,10 +125,10 @@ export class Cohort {
     const offset = rows[row + offsetOf]!
     this.size--
     this.#offsetSum -= offset
-    this.#inPhase[this.#phaseOf(offset)]!--
+    this.#inPhase[rows[row + phaseOf]!]!--
     this.#smallest.leave(seat)
     this.#largest.leave(seat)
-    this.#ends.leave(seat)
+    this.#ends.remove(seat)
     rows[row + stampOf]!++
     rows[row] = this.#vacant
     this.#vacant = seat
@@ -135,6 +138,7 @@ export class Cohort {
   /** The planned step counts: contexts are one longer. */
   advance(): void {
     this.step++
+    this.#ends.advance()
     this.#stepPhase = this.#stepPhase + 1 === this.#blockSize ? 0 : this.#stepPhase + 1
   }
 
@@ -189,15 +193,14 @@ export class Cohort {
 
   /** Whether the last token of a member comes out of the next step. */
   hasEnding(): boolean {
-    return this.#ends.top === this.step
+    return this.#ends.due() !== none
   }
 
   /** Takes out the members whose last token comes out of the next step. The list is reused. */
   takeEnding(): readonly number[] {
     const ended = this.#ended
     empty(ended)
-    while (this.#ends.top === this.step) {
-      const seat = this.#ends.first()
+    for (let seat = this.#ends.due(); seat !== none; seat = this.#ends.due()) {
       this.work++
       ended.push(this.#rows[rowOf(seat)]!)
       this.#leaveSeat(seat)

@@ -69,6 +69,16 @@ export interface BatchClock {
   add(batch: Batch, now: Ns): void
 }
 
+/** What surrounds an engine that runs on its own. */
+export interface Outside {
+  /** When the next request reaches the engine; +Infinity: none is on its way. One value. */
+  readonly nextEnters: Float64Array
+  /** Those that reach it by `now` are enqueued. */
+  enterBy(now: Ns): void
+  /** A batch ended; `finished` of the engine holds the requests that are done. */
+  completed(now: Ns): void
+}
+
 export interface EngineSeams {
   readonly identity?: PrefixIdentity
   readonly listener?: EngineListener

@@ -14,6 +14,7 @@ import type {
   EngineListener,
   EngineSeams,
   EngineView,
+  Outside,
   Verdict,
 } from './engine-config.js'
 import type {EngineParts} from './engine-parts.js'
@@ -26,6 +27,8 @@ import {RequestBlocks} from './request-blocks.js'
 import {none, type RequestPool, state} from './request-pool.js'
 import {RunningPlan} from './running-plan.js'
 import {Seats} from './seats.js'
+import {SkipAhead} from './skip-ahead.js'
+import {StepAccount} from './step-account.js'
 import {Totals} from './totals.js'
 import {WaitingQueue} from './waiting-queue.js'
 
@@ -45,12 +48,12 @@ export class Engine implements EngineView {
   readonly #pipeline = new Pipeline()
   readonly #runningPlan: RunningPlan
   readonly #admission: Admission
+  readonly #steps: StepAccount
+  readonly #skipAhead: SkipAhead
   readonly #listener: EngineListener
   readonly #below: KvBelow | undefined
   /** Preemptions since the batch planned last. */
   #unreported = 0
-  /** End of the batch planned last. */
-  #busyUntil: Ns = Number.NEGATIVE_INFINITY
   #work = 0
 
   constructor(config: EngineConfig, requests: RequestPool, seams: EngineSeams = {}) {
@@ -83,6 +86,13 @@ export class Engine implements EngineView {
     this.#runningPlan = new RunningPlan(parts)
     this.#admission = new Admission(parts)
     this.exchange = new KvExchange(parts)
+    this.#steps = new StepAccount(parts, this.#admission, this.#listener)
+    this.#skipAhead = new SkipAhead(parts, {
+      runningPlan: this.#runningPlan,
+      admission: this.#admission,
+      steps: this.#steps,
+      plan: (now) => this.plan(now) !== undefined,
+    })
   }
 
   get running(): number {
@@ -133,8 +143,9 @@ export class Engine implements EngineView {
   /** Elementary operations so far: what the bound on work per step is tested with. */
   get operations(): number {
     const {lanes, work} = this.#seats
-    const plans = this.#runningPlan.operations + this.#admission.work
-    return this.#work + work + lanes.operations + plans + this.#pool.work + this.#queue.work
+    const plans = this.#work + this.#runningPlan.operations + this.#admission.work
+    const steps = this.#steps.work + this.#skipAhead.work
+    return plans + steps + work + lanes.operations + this.#pool.work + this.#queue.work
   }
 
   /** Takes a request in, or says why it can never run. `row`, `input`, `total`, … of the slot must be set. */
@@ -180,71 +191,32 @@ export class Engine implements EngineView {
     }
     batch.preempted = this.#unreported
     this.#unreported = 0
-    this.#note(batch)
+    this.#steps.note(batch)
     this.#seats.seal(batch)
     this.#pipeline.add(batch)
     this.#below?.planned(batch.sequence, this.#blocks)
     return batch.shape
   }
 
-  #note(batch: Batch): void {
-    batch.shape.paddedTokens = batch.shape.tokens
-    batch.running = this.#seats.list.size
-    batch.waiting = this.#queue.size
-    batch.freeBlocks = this.#pool.free
-    batch.usedBlocks = this.#pool.used
-    batch.heldBack = this.#admission.heldBack
-    if (batch.usedBlocks > this.totals.peakBlocks) this.totals.peakBlocks = batch.usedBlocks
-  }
-
-  /** The batch that was just planned gets its times. Time in which it overlaps the one before counts for that one. */
+  /** The batch that was just planned gets its times. */
   time(now: Ns, clock: BatchClock): void {
-    clock.add(this.#pipeline.newest!, now)
-    this.spend(this.#pipeline.newest!)
+    this.#steps.time(this.#pipeline.newest!, now, clock)
   }
 
   /** A batch whose start and end are known is accounted for. */
   spend(batch: Batch): void {
-    this.totals.spend(batch.end - Math.max(batch.start, this.#busyUntil), batch)
-    this.#busyUntil = batch.end
+    this.#steps.spend(batch)
   }
 
   /** The oldest batch ends: its tokens are delivered, `finished` holds the requests that are done. */
   complete(now: Ns): void {
-    const requests = this.#requests
-    const batch = this.#endOldest(now)
-    const {gaps} = this.totals
-    for (const slot of batch.stragglers) gaps.add(now - requests.lastTokenAt[slot]!, 1)
-    for (const slot of batch.joiners) {
-      if (Number.isNaN(requests.firstTokenAt[slot]!)) requests.firstTokenAt[slot] = now
-      else gaps.add(now - requests.lastTokenAt[slot]!, 1)
-      requests.lastTokenAt[slot] = now
-      if (requests.promised[slot]! > 1) gaps.add(0, requests.promised[slot]! - 1)
-    }
-    for (const slot of batch.departing) requests.lastTokenAt[slot] = now
-    this.#work += batch.departing.length + batch.stragglers.length + batch.joiners.length
+    const batch = this.#steps.endOldest(now)
     empty(this.finished)
+    if (batch.isPlain) return
+    this.#steps.deliver(batch, now)
     if (batch.finishing.length === 0) return
     this.#seats.finish(batch)
     for (const slot of batch.finishing) this.finished.push(slot)
-  }
-
-  #endOldest(now: Ns): Batch {
-    const batch = this.#pipeline.end()
-    this.#account(batch, now, this.#seats.release(batch, now))
-    return batch
-  }
-
-  /** What a batch that ends adds to the totals; its regular tokens come `gap` after the ones before. */
-  #account(batch: Batch, now: Ns, gap: Ns): void {
-    const {totals} = this
-    totals.steps++
-    totals.prefillTokens += batch.shape.prefillTokens
-    totals.decodeTokens += batch.shape.decodes
-    if (batch.verifications > 0) totals.verify(batch)
-    if (batch.regular > 0) totals.gaps.add(gap, batch.regular)
-    this.#listener.batchEnded?.(batch.sequence, now, batch.lane)
-    this.#below?.ended(batch.sequence, now)
   }
 
   /** Takes a request out at once; batches that hold it keep their length. Returns how many tokens it got. */
@@ -291,110 +263,28 @@ export class Engine implements EngineView {
   }
 
   /**
-   * Skips ahead: while every step is the one before of its lane with contexts one longer, ends batches, plans and times
-   * the next, up to and including those that end at `until`. The arithmetic is that of `plan` and `complete`.
+   * Runs on its own, batch after batch, up to and including those that end at `until`, or until it has none. Requests
+   * come from `outside`, and go there when they are done.
    */
+  run(until: Ns, clock: BatchClock, outside: Outside): void {
+    const {batches} = this.#pipeline
+    const {depth} = this.config
+    const next = outside.nextEnters
+    let plain = 0
+    while (batches.length > 0) {
+      if (plain >= depth) this.runDecodes(Math.min(until, next[0]! - 1), clock)
+      const now = batches[0]!.end
+      if (now > until) return
+      if (next[0]! <= now) outside.enterBy(now)
+      this.complete(now)
+      outside.completed(now)
+      while (batches.length < depth && this.plan(now)) this.time(now, clock)
+      plain = batches.length > 0 && batches[batches.length - 1]!.isPlain ? plain + 1 : 0
+    }
+  }
+
+  /** Skips ahead (see SkipAhead), up to and including batches that end at `until`, as far as that can be done. */
   runDecodes(until: Ns, clock: BatchClock): void {
-    if (this.#pipeline.oldest.end > until) return
-    if (this.#seats.lanes.isPipeline) {
-      if (this.#isSteadyPipeline()) while (this.#stepLane(until, clock)) {}
-    } else if (this.#isSteady()) this.#runAll(until, clock)
-  }
-
-  /** Whether a look-up of the head of the queue may find something else than before. */
-  get #hasNews(): boolean {
-    return this.#pool.index.isDirty || this.#below !== undefined
-  }
-
-  /** One cohort: each batch holds the decodes of the one before. */
-  #runAll(until: Ns, clock: BatchClock): void {
-    const {cohort} = this.#seats
-    const below = this.#below
-    const left = this.config.maxNumBatchedTokens - cohort.size
-    const waiting = this.#queue.size
-    let sum = cohort.contextSum()
-    let smallest = cohort.smallestContext()
-    let largest = cohort.largestContext()
-    for (;;) {
-      const now = this.#pipeline.oldest.end
-      if (now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return
-      const batch = this.#pipeline.rotate()
-      this.#account(batch, now, now - cohort.lastEnd)
-      batch.sequence = this.#pipeline.advance()
-      cohort.lastEnd = now
-      batch.preempted = 0
-      batch.shape.decodeContext = sum
-      batch.shape.decodeContextMin = smallest++
-      batch.shape.decodeContextMax = largest++
-      sum += cohort.size
-      if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
-      // A block that just became full, or was written below, may be the one the head of the queue waited for.
-      if (below) below.planning(now)
-      const admits = waiting > 0 && this.#hasNews && this.#admission.headFits(left) > 0
-      if (admits) this.#admission.admit(batch, left, now)
-      this.#note(batch)
-      this.#seats.seal(batch)
-      if (below) below.onlyPlanned(batch.sequence, this.#blocks, now)
-      this.#work++
-      this.time(now, clock)
-      if (admits) return
-    }
-  }
-
-  /** A step of a pipeline: its oldest batch ends, and its decodes are planned again. Returns whether another may follow. */
-  #stepLane(until: Ns, clock: BatchClock): boolean {
-    const {lanes} = this.#seats
-    const {oldest} = this.#pipeline
-    const cohort = lanes.at(oldest.lane)
-    const {size} = cohort
-    const now = oldest.end
-    if (now > until || size === 0) return false
-    if (cohort.hasEnding() || cohort.needBlock() > this.#pool.free) return false
-    const left = this.config.maxNumBatchedTokens - size
-    this.#endOldest(now)
-    const batch = this.#pipeline.open()
-    batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
-    batch.regular = size
-    this.#runningPlan.takeDecodeBlocks()
-    const isWaiting = this.#queue.size > 0
-    const isNews = isWaiting && this.#hasNews
-    this.#below?.planning(now)
-    const admits = isWaiting && this.#admission.headFits(left) > 0
-    if (admits) this.#admission.admit(batch, left, now)
-    this.#note(batch)
-    this.#seats.seal(batch)
-    this.#pipeline.add(batch)
-    this.#below?.planned(batch.sequence, this.#blocks)
-    this.#work++
-    this.time(now, clock)
-    const isSteady = !admits && !isNews
-    // Places that were left empty may be filled too.
-    while (!isSteady && this.inFlight < this.config.depth && this.plan(now)) this.time(now, clock)
-    this.#below?.settled(now)
-    return isSteady
-  }
-
-  #isSteady(): boolean {
-    const {cohort} = this.#seats
-    if (cohort.hasEnding() || cohort.size === 0 || this.inFlight < this.config.depth) return false
-    const left = this.config.maxNumBatchedTokens - cohort.size
-    if (left < 0) return false
-    // Who prefills has no budget; with budget he was behind one who gave way to himself.
-    if (left > 0 && this.#seats.list.size > cohort.size) return false
-    for (const batch of this.#pipeline.batches) if (!batch.isOnlyDecodes(cohort.size)) return false
-    // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
-    return this.#admission.headFits(left) === 0
-  }
-
-  #isSteadyPipeline(): boolean {
-    const {lanes, list, stragglers} = this.#seats
-    const {depth, maxNumBatchedTokens} = this.config
-    // Nobody prefills or drains, nobody is owed a token or left over.
-    if (list.size !== lanes.size || lanes.open.size > 0 || stragglers.length > 0) return false
-    for (const batch of this.#pipeline.batches) {
-      const {size} = lanes.at(batch.lane)
-      if (!batch.isOnlyDecodes(size) || size > maxNumBatchedTokens) return false
-    }
-    return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0
+    this.#skipAhead.run(until, clock)
   }
 }

@@ -44,12 +44,13 @@ export class RunningPlan {
       for (const slot of stragglers) this.#parts.seats.pickStraggler(slot, batch)
       empty(stragglers)
     }
-    this.takeDecodeBlocks(prefilling)
-    if (prefilling.length > 0) {
-      for (const slot of prefilling.length > 1 ? prefilling.slice() : prefilling) {
-        this.#parts.seats.commitChunk(slot, batch, now)
-      }
+    if (prefilling.length === 0) {
+      if (cohort.touchesBlocks()) this.takeDecodeBlocks()
+      return left
     }
+    this.takeDecodeBlocks(prefilling)
+    for (const slot of prefilling.length > 1 ? prefilling.slice() : prefilling)
+      this.#parts.seats.commitChunk(slot, batch, now)
     return left
   }
 

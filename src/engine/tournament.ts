@@ -20,19 +20,6 @@ export class Tournament {
     return this.#ranks[1]!
   }
 
-  /** A seat with the smallest rank; somebody must have one. */
-  first(): number {
-    const ranks = this.#ranks
-    const leaves = this.#leaves
-    const top = ranks[1]!
-    let at = 1
-    while (at < leaves) {
-      at *= 2
-      if (ranks[at] !== top) at++
-    }
-    return at - leaves
-  }
-
   /** An empty seat is taken. */
   take(seat: number, rank: number): void {
     while (seat >= this.#leaves) this.#grow()

@@ -17,6 +17,8 @@ interface Mutant extends Fault {
 }
 
 const engine = 'engine/engine.js'
+const skipAhead = 'engine/skip-ahead.js'
+const steps = 'engine/step-account.js'
 const blocks = 'engine/request-blocks.js'
 const pool = 'engine/block-pool.js'
 const own = 'engine/own-runs.js'
@@ -46,8 +48,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'of two that end with one step one stays': {
     file: cohort,
-    from: 'while (this.#ends.top === this.step)',
-    to: 'if (this.#ends.top === this.step)',
+    from: 'for (let seat = this.#ends.due(); seat !== none; seat = this.#ends.due())',
+    to: 'const seat = this.#ends.due(); if (seat !== none)',
   },
   'a seat that is taken anew still fills what was filled from it before': {
     file: cohort,
@@ -200,7 +202,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: '',
   },
   'the gap of a request that was left out is not counted': {
-    file: engine,
+    file: steps,
     from: 'for (const slot of batch.stragglers)',
     to: 'for (const slot of [])',
   },
@@ -357,31 +359,31 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: past a head that fits a place left empty': {
     in: pipelineSpecs,
-    file: engine,
-    from: 'return this.#pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0',
+    file: skipAhead,
+    from: 'return pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0',
     to: 'return true',
     seen: 'skipping',
   },
   'skipping: over the end of a request': {
-    file: engine,
+    file: skipAhead,
     from: 'now > until || cohort.hasEnding() ||',
     to: 'now > until ||',
     seen: 'skipping',
   },
   'skipping: with one block too few': {
-    file: engine,
-    from: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free',
-    to: 'now > until || cohort.hasEnding() || cohort.needBlock() > this.#pool.free + 1',
+    file: skipAhead,
+    from: 'now > until || cohort.hasEnding() || cohort.needBlock() > pool.free',
+    to: 'now > until || cohort.hasEnding() || cohort.needBlock() > pool.free + 1',
     seen: 'skipping',
   },
   'skipping: over an arrival': {
-    file: engine,
+    file: skipAhead,
     from: 'now > until || cohort.hasEnding() ||',
     to: 'now - 1 > until || cohort.hasEnding() ||',
     seen: 'skipping',
   },
   'skipping: past a batch with more than the decodes of all': {
-    file: engine,
+    file: skipAhead,
     from: '!batch.isOnlyDecodes(cohort.size)',
     to: 'batch === undefined',
     seen: 'skipping',
@@ -393,8 +395,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
     seen: 'skipping',
   },
   'skipping: past a chunk that was behind one who gave way to itself': {
-    file: engine,
-    from: 'left > 0 && this.#seats.list.size > cohort.size',
+    file: skipAhead,
+    from: 'left > 0 && seats.list.size > cohort.size',
     to: 'false',
     seen: 'skipping',
     // As the second lacks a block it gives way, which ends the plan before the third has its last two prompt tokens.
@@ -407,16 +409,21 @@ const mutants: Readonly<Record<string, Mutant>> = {
       config: {blocks: 8, policy: 'priority', longPrefillTokenThreshold: 2},
     },
   },
-  'skipping: past a head that fits': {
+  'a batch ends in which nobody leaves, and those who join it get no token': {
     file: engine,
+    from: 'if (batch.isPlain)',
+    to: 'if (batch.finishing.length + batch.departing.length + batch.stragglers.length === 0)',
+  },
+  'skipping: past a head that fits': {
+    file: skipAhead,
     from: 'return this.#admission.headFits(left) === 0',
     to: 'return true',
     seen: 'skipping',
   },
   'skipping: past a head that a filled block lets in': {
-    file: engine,
+    file: skipAhead,
     from: 'waiting > 0 && this.#hasNews',
-    to: 'waiting < 0 && this.#pool.index.isDirty',
+    to: 'waiting < 0 && pool.index.isDirty',
     seen: 'skipping',
     // Too rare to wait for: the second block of the first request is just what the other one lacks.
     given: {

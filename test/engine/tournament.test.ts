@@ -9,7 +9,7 @@ describe('Tournament', () => {
     const tree = new Tournament()
     expect(tree.top).equal(nobody)
     tree.take(3, 7)
-    expect([tree.top, tree.first()]).deep.equal([7, 3])
+    expect(tree.top).equal(7)
     tree.leave(3)
     expect(tree.top).equal(nobody)
   })
@@ -24,7 +24,7 @@ describe('Tournament', () => {
     expect(tops).deep.equal([3, 3, 3, nobody])
   })
 
-  it('finds the smallest rank and who has it after any history, however large it grew', () => {
+  it('finds the smallest rank after any history, however large it grew', () => {
     const action = fc.record({
       seat: fc.nat(300),
       rank: fc.integer({min: -20, max: 20}),
@@ -40,7 +40,6 @@ describe('Tournament', () => {
             inside.set(seat, rank)
           } else if (inside.delete(seat)) tree.leave(seat)
           expect(tree.top).equal(Math.min(nobody, ...inside.values()))
-          if (inside.size > 0) expect(inside.get(tree.first())).equal(tree.top)
         }
       }),
       {numRuns: 100, seed: 1},

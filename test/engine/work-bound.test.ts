@@ -218,9 +218,13 @@ describe('the guard of the work per step', () => {
 
   it('sees a skip that looks at every running request', () => {
     class Looking extends Engine {
-      override time(now: number, clock: BatchClock) {
-        for (let slot = 0; slot < this.running; slot++) void metered?.requests.computed[slot]
-        super.time(now, clock)
+      override runDecodes(until: number, clock: BatchClock) {
+        super.runDecodes(until, {
+          add: (batch, now) => {
+            for (let slot = 0; slot < this.running; slot++) void metered?.requests.computed[slot]
+            clock.add(batch, now)
+          },
+        })
       }
     }
     let metered: MeteredEngine | undefined
