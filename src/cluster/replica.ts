@@ -309,10 +309,7 @@ export class Replica implements EngineView, Outside {
     return hasEnded
   }
 
-  /**
-   * Of a replica that nobody observes: everything up to and including `until`, as long as it has batches. Who leaves
-   * the front end while a batch runs only joins the queue, which is no event of its own.
-   */
+  /** Of a replica that nobody observes: everything up to and including `until`, as long as it has batches. */
   runAlone(until: Ns, sinks: ReplicaSinks): void {
     const {engine} = this
     if (!this.#isPlain || this.#onNews || this.#onStep || engine.inFlight === 0) return
@@ -326,6 +323,7 @@ export class Replica implements EngineView, Outside {
     return this.#entering.next
   }
 
+  /** Who leaves the front end while a batch runs only joins the queue, which is no event of its own. */
   enterBy(now: Ns): void {
     const entering = this.#entering
     while (entering.nextAt() <= now) {
