@@ -63,7 +63,6 @@ export class Admission {
     const {blockSize} = this.#parts.config
     const reached = requests.reached[slot]!
     queue.shift()
-    this.#account(slot, match.tokens, to * blockSize)
     const taken = blocks.needed(match.tokens, reached)
     blocks.adopt(slot, match)
     pool.take(taken)
@@ -77,10 +76,11 @@ export class Admission {
 
   /** What was loaded is there: the request gets its seat, and computes the rest. */
   #admitLoaded(slot: number, n: number, {batch, now}: {batch: Batch; now: Ns}): void {
-    const {requests, queue, blocks, seats} = this.#parts
+    const {requests, queue, blocks, seats, below} = this.#parts
     const loaded = requests.pulled[slot]!
     queue.shift()
-    if (Number.isNaN(requests.scheduledAt[slot]!)) requests.scheduledAt[slot] = now
+    const isFirst = this.#account(slot, loaded - below!.seated(slot), loaded)
+    if (isFirst) requests.scheduledAt[slot] = now
     requests.origin[slot] = origin.here
     seats.admit(slot, loaded)
     requests.picked[slot] = n

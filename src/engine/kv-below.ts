@@ -14,6 +14,8 @@ export interface KvBelow {
   use(slot: number, blocks: number): void
   /** Blocks of a request, found by `reach`, set out for the device. */
   load(slot: number, blocks: BlockRange, now: Ns): void
+  /** A request for which blocks were loaded gets its seat: they count as found. Returns their tokens. */
+  seated(slot: number): number
   /** The client of a request is gone: what is loaded for it is not needed. */
   drop(slot: number, now: Ns): void
   /** The plan being made entered blocks of a request in the device's cache. */

@@ -39,7 +39,7 @@ export interface Load {
 
 /** Of one tier, as its engine used it. */
 interface TierUse {
-  /** Tokens found there by requests that were looked up for the first time. */
+  /** Tokens found there by requests that got their first seat with them. */
   hitTokens: number
   loadedBlocks: number
   writtenBlocks: number
@@ -87,6 +87,8 @@ export class EngineTiers implements KvBelow {
   readonly #parts: EngineTiersParts
   readonly #writers: readonly TierWriter[]
   readonly #loads = new Map<number, Load>()
+  /** Blocks that were found in each tier for requests that wait for their seat since. */
+  readonly #found = new Map<number, readonly number[]>()
   /** Whose loads ended, until the engine is told. */
   #loaded: number[] = []
   #fresh: Fresh[] = []
@@ -170,20 +172,31 @@ export class EngineTiers implements KvBelow {
   }
 
   load(slot: number, blocks: BlockRange, now: Ns): void {
-    const {instance, tiers, traffic, requests, blockSize} = this.#parts
+    const {instance, tiers, traffic} = this.#parts
     const found = this.#find(slot, blocks)
-    const isFirst = Number.isNaN(requests.scheduledAt[slot]!)
     const open = new Set<number>()
     const load = {slot, startedAt: now, open, passing: found.passing.map(lastFirst)}
     for (const tier of tiers.keys()) {
       const count = found.blocks[tier]!
       if (count === 0) continue
-      this.uses[tier]!.loadedBlocks += count
-      if (isFirst) this.uses[tier]!.hitTokens += count * blockSize
       const way = {instance, tier, direction: 'read'} as const
       open.add(traffic.start(way, count, {engine: this, load, now}))
     }
     this.#loads.set(slot, load)
+    this.#found.set(slot, found.blocks)
+  }
+
+  seated(slot: number): number {
+    const {requests, blockSize} = this.#parts
+    const found = this.#found.get(slot)!
+    this.#found.delete(slot)
+    const isFirst = Number.isNaN(requests.scheduledAt[slot]!)
+    let tokens = 0
+    for (const [tier, blocks] of found.entries()) {
+      tokens += blocks * blockSize
+      if (isFirst) this.uses[tier]!.hitTokens += blocks * blockSize
+    }
+    return tokens
   }
 
   /** Each block in the nearest tier that has it. */
@@ -217,6 +230,7 @@ export class EngineTiers implements KvBelow {
     this.#fresh = this.#fresh.filter((fresh) => fresh.slot !== slot)
     const load = this.#loads.get(slot)
     this.#loaded = this.#loaded.filter((other) => other !== slot)
+    this.#found.delete(slot)
     if (load === undefined) return
     for (const transfer of load.open) this.#parts.traffic.cancel(transfer, now)
     this.#loads.delete(slot)
@@ -338,6 +352,8 @@ export class EngineTiers implements KvBelow {
     if (load.open.size > 0) return
     this.#loads.delete(load.slot)
     this.loads.count++
+    for (const [tier, blocks] of this.#found.get(load.slot)!.entries())
+      this.uses[tier]!.loadedBlocks += blocks
     this.loads.ns += now - load.startedAt
     for (const [tier, list] of load.passing.entries()) if (list.length > 0) this.#enter(tier, list)
     this.#loaded.push(load.slot)

@@ -159,7 +159,9 @@ export const differenceIn = (
     reference.rows.map(inRow).find((difference) => difference !== undefined) ??
     engines
       .map(
-        ({steps, freeBlocksAtEnd, blocks, tiers}, i) =>
+        ({steps, freeBlocksAtEnd, blocks, tiers, lookedUpTokens, hitTokens}, i) =>
+          tell(`tokens looked up by ${i}`, lookedUpTokens, reference.lookedUpTokens[i]) ??
+          tell(`hits in the device of ${i}`, hitTokens, reference.hitTokens[i]) ??
           tell(
             `hits in tiers of ${i}`,
             tiers?.tiers.map(({hitTokens}) => hitTokens).join() ?? '',

@@ -148,6 +148,21 @@ describe('memory tiers for KV', () => {
     expect(statusesOf(run)).deep.equal(['completed', 'completed', 'cancelled', 'completed'])
     expect(timesOf(run)[3]).deep.equal([206, 206, 216, 216])
     expect(run.engines[0]!.freeBlocksAtEnd).equal(6)
+    // What it would have used it never did: nothing was looked up for it, found, or loaded.
+    expect(run.engines[0]!).include({lookedUpTokens: 13 + 21 + 21, hitTokens: 0})
+    expect(useOf(run)).include({hitTokens: 0, loadedBlocks: 0})
+    expect(run.outcomes.cachedTokens[2]).equal(0)
+  })
+
+  it('count a hit when the request gets its seat, not as its load ends', () => {
+    // Its blocks are there at 215; a step of another, from 210 on, ends at 220.
+    const busy = {at: 210, input: 4}
+    const run = (leaves?: number) =>
+      serve({rows: [first, large, {...again, ...(leaves && {leaves})}, busy]})
+    expect(timesOf(run())[2]).deep.equal([200, 220, 230, 230])
+    expect(useOf(run())).include({hitTokens: 12, loadedBlocks: 3})
+    expect(useOf(run(217))).include({hitTokens: 0, loadedBlocks: 3})
+    expect(run(217).engines[0]!.lookedUpTokens).equal(13 + 21 + 4)
   })
 })
 

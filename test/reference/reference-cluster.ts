@@ -59,6 +59,9 @@ export interface ReferenceClusterResult {
   readonly rows: readonly ClusterRow[]
   readonly freeBlocksAtEnd: readonly number[]
   readonly steps: readonly number[]
+  /** Per instance: prompt tokens looked up, and found in the device. */
+  readonly lookedUpTokens: readonly number[]
+  readonly hitTokens: readonly number[]
   /** Per instance and tier. */
   readonly tierHitTokens: readonly (readonly number[])[]
   /** What is in each pool at the end, the oldest first. */
@@ -163,6 +166,8 @@ class ReferenceCluster {
       rows,
       freeBlocksAtEnd: engines.map(({pool}) => pool.free.length),
       steps: this.#members.map(({steps}) => steps),
+      lookedUpTokens: engines.map(({lookedUpTokens}) => lookedUpTokens),
+      hitTokens: engines.map(({hitTokens}) => hitTokens),
       tierHitTokens: engines.map(({tierHitTokens}) => tierHitTokens),
       pools: this.#tiers.pools.map(({identities}) => identities),
       dropped: this.#tiers.writers.map((writers) => writers.map(({dropped}) => dropped)),

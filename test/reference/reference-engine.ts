@@ -68,7 +68,15 @@ export interface Request {
   origin: Origin
   /** Whether its blocks stay when it finishes. */
   keeps: boolean
+  /** What a load that it waited for had found. */
+  found: FoundBlocks
   readonly result: RequestResult
+}
+
+/** Blocks in the device, and the tier of each block behind them. */
+interface FoundBlocks {
+  readonly device: number
+  readonly tiers: readonly number[]
 }
 
 export type Origin = 'here' | 'elsewhere' | 'arrived' | 'loaded'
@@ -171,7 +179,14 @@ export class ReferenceEngine {
     }
     const key = this.#policy.key(keyView(trace, row))
     const arrival = this.requests.size
-    const state = {preempted: 0, computed: 0, reached: input, blocks: [], entered: 0}
+    const state = {
+      preempted: 0,
+      computed: 0,
+      reached: input,
+      blocks: [],
+      entered: 0,
+      found: {device: 0, tiers: []},
+    }
     const fresh = {lastTokenAt: Number.NaN, awaitsToken: false, hasDrafts: false}
     const come = {origin: coming.origin ?? ('here' as const), keeps: coming.isPrompt ?? false}
     const request: Request = {row, input, total, key, arrival, ...state, ...fresh, ...come, result}
@@ -405,9 +420,9 @@ export class ReferenceEngine {
     this.waiting.shift()
     this.#use(request, hits.length + found.length)
     this.#takeAll(request, hits)
-    this.#count(request, hits, found)
     const cached = (hits.length + found.length) * this.#config.blockSize
     this.#loading.push({request, cached})
+    request.found = {device: hits.length, tiers: found.map(({tier}) => tier)}
     this.loads.push({request, blocks: found})
     if (hits.length > 0) this.visit('hit in device and tier')
     if (request.preempted > 0) this.visit('load of a preempted request')
@@ -444,6 +459,7 @@ export class ReferenceEngine {
     this.waiting.shift()
     this.running.push(request)
     request.origin = 'here'
+    this.#count(request, request.found)
     if (Number.isNaN(request.result.scheduledAt)) request.result.scheduledAt = now
     this.#pick(request, tokens, picks)
     return true
@@ -535,18 +551,18 @@ export class ReferenceEngine {
     request.entered = hits.length
     request.computed = hits.length * this.#config.blockSize
     if (request.preempted > 0) this.visit('resumed')
-    this.#count(request, hits, [])
+    this.#count(request, {device: hits.length, tiers: []})
     if (Number.isNaN(request.result.scheduledAt)) request.result.scheduledAt = now
   }
 
-  /** Counts what was found for a request that had no seat before. */
-  #count(request: Request, hits: readonly Block[], found: readonly Found[]): void {
+  /** Counts what was found for a request that gets its first seat. */
+  #count(request: Request, {device, tiers}: FoundBlocks): void {
     const {enablePrefixCaching, blockSize} = this.#config
     if (!Number.isNaN(request.result.scheduledAt) || !enablePrefixCaching) return
-    request.result.cachedTokens = (hits.length + found.length) * blockSize
+    request.result.cachedTokens = (device + tiers.length) * blockSize
     this.lookedUpTokens += request.input
-    this.hitTokens += hits.length * blockSize
-    for (const {tier} of found) this.tierHitTokens[tier]! += blockSize
+    this.hitTokens += device * blockSize
+    for (const tier of tiers) this.tierHitTokens[tier]! += blockSize
   }
 
   /** Plans `tokens` for a request whose blocks are there: takes them, names the full ones. */

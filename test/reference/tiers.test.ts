@@ -147,7 +147,7 @@ describe('reference tiers: loading', () => {
     ])
     expect(moments.find(({now}) => now === 200)).to.include({freeBlocks: 0, reads: 1})
     expect(moments.find(({now}) => now === 203)).to.include({freeBlocks: 0, reads: 0})
-    expect(rows[2]).to.include({status: 'cancelled', cachedTokens: 8})
+    expect(rows[2]).to.include({status: 'cancelled', cachedTokens: 0})
     expect(rows[2]?.scheduledAt).to.be.NaN
     expect(rows[3]).to.include({scheduledAt: 203})
   })
