@@ -70,7 +70,7 @@ export class Cluster {
     this.#config = config
     this.#sink = sink
     this.#kvLinks = config.kvLinks?.()
-    this.#tiers = new TierGroups(this.#kvLinks)
+    this.#tiers = new TierGroups(this.#kvLinks, config.onTierTransfer)
     this.replicas = config.replicas.map((replica, instance) => this.#build(replica, instance))
     this.#nextAt = new Float64Array(this.replicas.length).fill(never)
     this.#holdsUntil = new Float64Array(this.replicas.length).fill(never)
@@ -210,6 +210,11 @@ export class Cluster {
   ): number | undefined {
     if (among.length <= 1 || router === undefined) return among[0]
     return among[router.pick(request, this.#views.of(among), this.#views.countsOf(among))]
+  }
+
+  /** What tiers did before `now` is worked off, for those who look at them between events. */
+  settleTiers(now: Ns): void {
+    this.#tiers.advance(Math.min(now, this.nextEventAt()) - 1)
   }
 
   #lookAtAll(): void {

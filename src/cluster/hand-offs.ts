@@ -36,20 +36,22 @@ export interface HandOffParts {
   readonly rules: HandOffRules
   /** Bytes of the KV of one token of a replica, over all its devices; and its layers. */
   readonly kvOf: (instance: number) => {readonly bytesPerToken: number; readonly layers: number}
+  readonly onTransfer?: OnHandOff | undefined
 }
 
-type Config = Pick<SimulationConfig, 'handOff' | 'network' | 'replicas'>
+type Config = Pick<SimulationConfig, 'handOff' | 'network' | 'onHandOff' | 'replicas'>
 
 /** What carries KV between engines: what also carries it below them, what is given, or a default port for each. */
 export const networkOf = ({network}: Config, kvLinks: SharedTierLinks | undefined): Network =>
   kvLinks?.network ?? network ?? new SharedLinks(onePortEach(defaultPort))
 
 export const handOffsOf = (
-  {handOff, replicas}: Config,
-  parts: Omit<HandOffParts, 'rules' | 'kvOf'>,
+  {handOff, onHandOff, replicas}: Config,
+  parts: Omit<HandOffParts, 'rules' | 'kvOf' | 'onTransfer'>,
 ): HandOffs =>
   new HandOffs({
     ...parts,
+    onTransfer: onHandOff,
     rules: handOff ?? {firstToken: 'decode', stream: 'at the end'},
     kvOf: (instance) => replicas[instance]!.kv ?? {bytesPerToken: 1, layers: 1},
   })
@@ -62,7 +64,22 @@ interface HandOff extends Legs {
   transfer: number
   /** Since when KV could be sent. */
   readyFrom: Ns
+  /** When it set out, and how much of it. */
+  startedAt: Ns
+  bytes: number
 }
+
+/** KV that went from one engine to another, or was on its way when its client left. */
+export interface HandOffTransfer extends Legs {
+  /** Row of the request. */
+  readonly row: number
+  readonly bytes: number
+  readonly start: Ns
+  readonly end: Ns
+  readonly outcome: 'arrived' | 'given up'
+}
+
+export type OnHandOff = (transfer: HandOffTransfer) => void
 
 /** Fills a list up to `slot`, so that it stays a list without gaps. */
 function place(list: (HandOff | undefined)[], slot: number, handOff: HandOff): void {
@@ -107,7 +124,10 @@ export class HandOffs {
     requests.keeps[prompt] = 1
     const {prefill, decode} = legs
     const stage = 'prefill'
-    const handOff: HandOff = {prefill, decode, client, prompt, stage, transfer: -1, readyFrom: now}
+    const handOff: HandOff = {
+      ...{prefill, decode, client, prompt, stage, transfer: -1},
+      ...{readyFrom: now, startedAt: now, bytes: 0},
+    }
     place(this.#byClient, client, handOff)
     place(this.#byPrompt, prompt, handOff)
     replicas[legs.decode]!.expected++
@@ -168,7 +188,9 @@ export class HandOffs {
       const sent = rules.stream === 'by layer' ? (now - handOff.readyFrom) / alone : 0
       const left = Math.max(1 / layers, 1 - sent)
       handOff.stage = 'transfer'
-      handOff.transfer = network.startTransfer(handOff.prefill, instance, bytes * left, now)
+      handOff.startedAt = now
+      handOff.bytes = bytes * left
+      handOff.transfer = network.startTransfer(handOff.prefill, instance, handOff.bytes, now)
       this.#byTransfer.set(handOff.transfer, handOff)
       this.#coming[instance]!++
     }
@@ -183,6 +205,7 @@ export class HandOffs {
       const handOff = this.#byTransfer.get(transfer)
       if (handOff === undefined) continue
       const {client, decode, prefill} = handOff
+      this.#show(handOff, now, 'arrived')
       replicas[decode]!.engine.exchange.arrived(client, now)
       replicas[decode]!.wake(now)
       this.#letGo(handOff, now)
@@ -204,7 +227,10 @@ export class HandOffs {
       this.#parts.replicas[prefill]!.wake(now)
       this.#end(handOff)
     } else {
-      if (stage === 'transfer') this.#parts.network.cancel(handOff.transfer, now)
+      if (stage === 'transfer') {
+        this.#parts.network.cancel(handOff.transfer, now)
+        this.#show(handOff, now, 'given up')
+      }
       this.#letGo(handOff, now)
     }
     return prefill
@@ -221,6 +247,13 @@ export class HandOffs {
     requests.scheduledAt[client] = requests.scheduledAt[prompt]!
     requests.cached[client] = requests.cached[prompt]!
     requests.preemptions[client] = requests.preemptions[prompt]!
+  }
+
+  #show(handOff: HandOff, end: Ns, outcome: HandOffTransfer['outcome']): void {
+    const {onTransfer, requests} = this.#parts
+    if (onTransfer === undefined) return
+    const {client, prefill, decode, startedAt: start, bytes} = handOff
+    onTransfer({row: requests.row[client]!, prefill, decode, bytes, start, end, outcome})
   }
 
   #letGo(handOff: HandOff, now: Ns): void {

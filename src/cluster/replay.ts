@@ -267,7 +267,11 @@ function totalsOf(cluster: Cluster): EngineTotals[] {
   return cluster.replicas.map(({engine, instance, adapters, tiers}) => ({
     ...engine.totals,
     adapters: adapters?.totals,
-    tiers: tiers && {loads: tiers.loads, linkBytes: tiers.linkBytes, tiers: tiers.totals},
+    tiers: tiers && {
+      loads: tiers.uses.loads,
+      linkBytes: tiers.uses.linkBytes,
+      tiers: tiers.uses.totals,
+    },
     gaps: engine.totals.gaps.settled(),
     instance,
     blocks: engine.totalBlocks,

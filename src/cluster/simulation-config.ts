@@ -4,12 +4,12 @@ import type {EngineConfig, EngineListener} from '../engine/engine-config.js'
 import type {PrefixIdentity} from '../engine/prefix-identity.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import type {NodeEnds, Ns} from '../latency/step-time.js'
-import type {TieredKv} from '../tiers/tier-groups.js'
+import type {OnTierTransfer, TieredKv} from '../tiers/tier-groups.js'
 import type {AdapterConfig} from './adapter-slots.js'
 import type {AutoscaleConfig} from './autoscaler.js'
 import type {FrontEnd} from './front-end.js'
 import type {Gate} from './gate.js'
-import type {HandOffRules} from './hand-offs.js'
+import type {HandOffRules, OnHandOff} from './hand-offs.js'
 import type {ClockHooks} from './idle-clock.js'
 import type {LoadingTimes} from './loading-times.js'
 import type {Network} from './network.js'
@@ -75,6 +75,9 @@ export interface SimulationConfig {
   readonly listener?: (instance: number, requests: RequestPool) => EngineListener
   /** Told of every step; steps are then run one by one. */
   readonly onStep?: (step: StepRecord) => void
+  /** Told of KV that moved between engines, and between them and their tiers, as it arrives or is given up. */
+  readonly onHandOff?: OnHandOff | undefined
+  readonly onTierTransfer?: OnTierTransfer | undefined
   /** Whether requests that finish may release others (sessions, closed loops): then engines run in lockstep. */
   readonly coupling: 'independent' | 'lockstep'
 }

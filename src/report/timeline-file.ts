@@ -1,6 +1,7 @@
 /**
  * `--timeline`: every step and every request as a Chrome trace (JSON array format), which ui.perfetto.dev and
- * chrome://tracing open. An engine is a process, a step a slice, a request an asynchronous slice with its phases.
+ * chrome://tracing open. An engine is a process, a step a slice, a request an asynchronous slice with its phases; so is KV
+ * that moves.
  */
 import {type Outcomes, status, statusNames} from '../stats/outcomes.js'
 import type {RequestColumns} from './measures.js'
@@ -21,6 +22,33 @@ export interface TimelineStep {
   readonly preempted: number
 }
 
+/** KV that went between two engines, as it is drawn. */
+export interface TimelineHandOff {
+  readonly row: number
+  readonly prefill: number
+  readonly decode: number
+  readonly bytes: number
+  readonly start: number
+  readonly end: number
+  readonly outcome: string
+}
+
+/** KV that went between an engine and one of its tiers. */
+export interface TimelineTierTransfer {
+  readonly instance: number
+  readonly tier: string
+  readonly direction: 'read' | 'write'
+  readonly blocks: number
+  readonly bytes: number
+  /** Of a load, the request that waits for it. */
+  readonly row: number | undefined
+  readonly start: number
+  readonly end: number
+  readonly outcome: string
+  /** Blocks in the tier at its end. */
+  readonly held: number
+}
+
 /** Microseconds with the nanoseconds behind the point: what the format wants, and exact. */
 const micros = (ns: number): number => Number((ns / 1000).toFixed(3))
 
@@ -29,6 +57,7 @@ export class TimelineFile {
   /** Per instance, when the last step of each row ends: batches that overlap (pipelines) stand in rows of their own. */
   readonly #rows: number[][] = []
   #isFirst = true
+  #transfers = 0
 
   /** Throws OUTPUT_NOT_WRITABLE. */
   constructor(path: string) {
@@ -88,6 +117,32 @@ export class TimelineFile {
     span('prefill', scheduled, first, {})
     span('decode', first, finished, {})
     this.#write({ph: 'e', name: request, ...common, ts: micros(finished)})
+  }
+
+  /** Stands in the process of the engine that receives. */
+  handOff({prefill, decode, start, end, row, bytes, outcome}: TimelineHandOff): void {
+    const args = {request: row, from: `instance ${prefill}`, bytes, outcome}
+    this.#moved({instance: decode, name: `KV from instance ${prefill}`, start, end}, args)
+  }
+
+  tierTransfer({tier, direction, held, ...moved}: TimelineTierTransfer): void {
+    const {instance, start, end, row, blocks, bytes, outcome} = moved
+    const name = direction === 'read' ? `load from ${tier}` : `write to ${tier}`
+    const args = {...(row === undefined ? {} : {request: row}), blocks, bytes, outcome}
+    this.#moved({instance, name, start, end}, args)
+    const pid = instance + 1
+    this.#write({ph: 'C', name: `KV blocks in ${tier}`, pid, ts: micros(end), args: {blocks: held}})
+  }
+
+  /** Transfers of a name share a track; those that overlap stand in rows of it. */
+  #moved(
+    {instance, name, start, end}: {instance: number; name: string; start: number; end: number},
+    args: object,
+  ): void {
+    this.#nameProcess(instance)
+    const common = {cat: 'kv', id: this.#transfers++, pid: instance + 1, tid: 0, name}
+    this.#write({ph: 'b', ...common, ts: micros(start), args})
+    this.#write({ph: 'e', ...common, ts: micros(end)})
   }
 
   #rowFor(instance: number, start: number, end: number): number {

@@ -54,6 +54,25 @@ export interface EngineStatus {
   readonly lookedUpTokens: number
   readonly hitTokens: number
   readonly preemptions: number
+  /** Memory below its device, nearest first; absent: none. */
+  readonly tiers?: readonly TierStatus[] | undefined
+}
+
+/** What moved in one direction so far, and the sum of the times that it took. */
+export interface Moved {
+  readonly bytes: number
+  readonly ns: number
+}
+
+export interface TierStatus {
+  readonly name: string
+  readonly blocks: number
+  readonly usedBlocks: number
+  /** Prompt tokens found there. */
+  readonly hitTokens: number
+  readonly droppedBlocks: number
+  readonly read: Moved
+  readonly write: Moved
 }
 
 /** What the engines are doing, over all of them. */

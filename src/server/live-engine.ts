@@ -125,13 +125,16 @@ export class LiveEngine implements Backend {
   }
 
   engines(): EngineStatus[] {
-    return this.cluster.replicas.map(({engine, waiting, running, freeBlocks, totalBlocks}) => {
-      const {lookedUpTokens, hitTokens, preemptions} = engine.totals
-      const usedBlocks = totalBlocks - freeBlocks
-      const {blockSize} = engine.config
-      const counted = {lookedUpTokens, hitTokens, preemptions}
-      return {running, waiting, usedBlocks, totalBlocks, blockSize, ...counted}
-    })
+    this.cluster.settleTiers(this.#clock.now())
+    return this.cluster.replicas.map(
+      ({engine, tiers, waiting, running, freeBlocks, totalBlocks}) => {
+        const {lookedUpTokens, hitTokens, preemptions} = engine.totals
+        const usedBlocks = totalBlocks - freeBlocks
+        const {blockSize} = engine.config
+        const counted = {lookedUpTokens, hitTokens, preemptions, tiers: tiers?.uses.totals}
+        return {running, waiting, usedBlocks, totalBlocks, blockSize, ...counted}
+      },
+    )
   }
 
   now(): Ns {

@@ -9,6 +9,7 @@ import type {EngineStatus} from './backend.js'
 import type {TokenGaps} from './live-engine.js'
 import type {FinishReason} from './plan.js'
 import type {EngineAnswer, Serving} from './serving.js'
+import {TierMetrics} from './tier-metrics.js'
 
 export interface MetricsParts {
   readonly serving: Serving
@@ -63,6 +64,8 @@ export class ServingMetrics {
   readonly #counters = new Map<string, Counter>()
   readonly #histograms = new Map<string, Histogram>()
   readonly #reasons: Counter
+  /** Absent: no engine has memory below its device. */
+  readonly #tiers: TierMetrics | undefined
   /** What the engines had counted at the last look. */
   #counted: readonly EngineStatus[]
 
@@ -83,6 +86,10 @@ export class ServingMetrics {
     this.#addGauges()
     this.#addCounters()
     this.#addHistograms(maxModelLen)
+    if (this.#counted.some(({tiers}) => tiers !== undefined)) {
+      this.#tiers = new TierMetrics(this.registry, this.#labels, this.#counted)
+      this.#tiers.addGauges(() => serving.backend.engines())
+    }
     serving.observers.push({
       ended: (row, answer) => {
         if (answer !== undefined) this.#ended(row, answer)
@@ -246,6 +253,7 @@ export class ServingMetrics {
       this.#count(i, 'prefix_cache_queries_total', lookedUpTokens - before.lookedUpTokens)
       this.#count(i, 'prefix_cache_hits_total', hitTokens - before.hitTokens)
     }
+    this.#tiers?.update(now)
     this.#counted = now
     return this.registry.metrics()
   }

@@ -136,7 +136,10 @@ async function* partsOf(input: TraceInput): AsyncGenerator<TracePart> {
   }
 }
 
-type RunSinks = Pick<SimulatorRequest, 'onStep' | 'onGaps' | 'onPart'>
+type RunSinks = Pick<
+  SimulatorRequest,
+  'onStep' | 'onGaps' | 'onPart' | 'onHandOff' | 'onTierTransfer'
+>
 
 /** The files of a run: its folder, and those of --steps, --itl and --timeline. */
 class RunFiles {
@@ -170,9 +173,14 @@ class RunFiles {
     }
     this.#steps = steps === undefined ? undefined : new StepsFile(steps)
     this.#itl = itl === undefined ? undefined : new ItlFile(itl)
-    this.#timeline = timeline === undefined ? undefined : new TimelineFile(timeline)
+    const drawn = timeline === undefined ? undefined : new TimelineFile(timeline)
+    this.#timeline = drawn
     return {
       onPart: (part) => this.#add(part),
+      ...(drawn && {
+        onHandOff: (moved) => drawn.handOff(moved),
+        onTierTransfer: (moved) => drawn.tierTransfer(moved),
+      }),
       ...((this.#steps || this.#timeline) && {onStep: (step) => this.#addStep(step)}),
       ...(this.#itl && {onGaps: (row, own) => this.#gaps.set(row, own)}),
     }

@@ -40,6 +40,8 @@ export interface SimulatorRequest {
   /** Assert the invariants on the result. */
   readonly check?: boolean
   readonly onStep?: ((step: StepRecord) => void) | undefined
+  readonly onHandOff?: SimulationConfig['onHandOff']
+  readonly onTierTransfer?: SimulationConfig['onTierTransfer']
   /** Gaps between the tokens of each request, ns, as it leaves. */
   readonly onGaps?: ((row: number, gaps: readonly number[]) => void) | undefined
   readonly onProgress?: ((left: number) => void) | undefined
@@ -234,7 +236,7 @@ export function simulate(request: SimulateRequest): Simulation {
 }
 
 function simulationOf(
-  {deployment, onStep}: SimulatorRequest,
+  {deployment, onStep, onHandOff, onTierTransfer}: SimulatorRequest,
   seams: {
     readonly gaps: GapRecorder
     readonly routing: RoutingFacts
@@ -258,6 +260,8 @@ function simulationOf(
         deployment.engines[instance]?.latency.listener?.(requests) ?? {},
       ]),
     ...(onStep ? {onStep} : {}),
+    onHandOff,
+    onTierTransfer,
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from './request-spans.js'
 import type {Runs} from './tier-pool.js'
 import type {TierTraffic} from './tier-traffic.js'
+import {TierUses} from './tier-uses.js'
 import {type TierRules, TierWriter} from './tier-writer.js'
 
 export interface EngineTiersParts {
@@ -35,24 +36,6 @@ export interface Load {
   readonly open: Set<number>
   /** What enters each tier as it passes, last block first. */
   readonly passing: readonly Runs[]
-}
-
-/** Of one tier, as its engine used it. */
-interface TierUse {
-  /** Tokens found there by requests that got their first seat with them. */
-  hitTokens: number
-  loadedBlocks: number
-  writtenBlocks: number
-}
-
-/** The same at the end of a run. */
-export interface TierTotals extends TierUse {
-  readonly name: string
-  readonly droppedBlocks: number
-  /** Room of the pool, the most that it held, and what it holds at the end. */
-  readonly blocks: number
-  readonly peakBlocks: number
-  readonly usedBlocks: number
 }
 
 /** What the plan of a batch entered of one request. */
@@ -81,9 +64,7 @@ interface Found {
 const never = Number.POSITIVE_INFINITY
 
 export class EngineTiers implements KvBelow {
-  readonly uses: readonly TierUse[]
-  /** Loads that ended, and the sum of the times that they took. */
-  readonly loads = {count: 0, ns: 0}
+  readonly uses: TierUses
   readonly #parts: EngineTiersParts
   readonly #writers: readonly TierWriter[]
   readonly #loads = new Map<number, Load>()
@@ -102,7 +83,7 @@ export class EngineTiers implements KvBelow {
   constructor(parts: EngineTiersParts) {
     this.#parts = parts
     this.#writers = parts.tiers.map((rules) => new TierWriter(rules))
-    this.uses = parts.tiers.map(() => ({hitTokens: 0, loadedBlocks: 0, writtenBlocks: 0}))
+    this.uses = new TierUses(this.#writers, parts.blockBytes)
     parts.traffic.engines.push(this)
   }
 
@@ -111,22 +92,18 @@ export class EngineTiers implements KvBelow {
     this.#parts.traffic.advance(Number.MAX_SAFE_INTEGER)
   }
 
-  /** What became of each tier. Engines that share a pool all show it. */
-  get totals(): TierTotals[] {
-    return this.uses.map((use, tier) => ({
-      ...use,
-      name: this.#parts.tiers[tier]!.name,
-      droppedBlocks: this.#writers[tier]!.dropped,
-      blocks: this.#parts.tiers[tier]!.pool.capacity,
-      peakBlocks: this.#parts.tiers[tier]!.pool.peak,
-      usedBlocks: this.#parts.tiers[tier]!.pool.used,
-    }))
+  /** A tier, by its place, for those who tell of its transfers. */
+  describe(tier: number): {
+    readonly name: string
+    readonly blockBytes: number
+    readonly held: number
+  } {
+    const {name, pool} = this.#parts.tiers[tier]!
+    return {name, blockBytes: this.#parts.blockBytes, held: pool.used}
   }
 
-  /** Bytes that went between the devices and their host so far: those of writes between tiers did not. */
-  get linkBytes(): number {
-    const loaded = this.uses.reduce((sum, {loadedBlocks}) => sum + loadedBlocks, 0)
-    return (loaded + this.uses[0]!.writtenBlocks) * this.#parts.blockBytes
+  rowOf({slot}: Load): number {
+    return this.#parts.requests.row[slot]!
   }
 
   /** Whether KV is on its way up. */
@@ -190,13 +167,8 @@ export class EngineTiers implements KvBelow {
     const {requests, blockSize} = this.#parts
     const found = this.#found.get(slot)!
     this.#found.delete(slot)
-    const isFirst = Number.isNaN(requests.scheduledAt[slot]!)
-    let tokens = 0
-    for (const [tier, blocks] of found.entries()) {
-      tokens += blocks * blockSize
-      if (isFirst) this.uses[tier]!.hitTokens += blocks * blockSize
-    }
-    return tokens
+    if (Number.isNaN(requests.scheduledAt[slot]!)) this.uses.hit(found, blockSize)
+    return blockSize * found.reduce((sum, blocks) => sum + blocks, 0)
   }
 
   /** Each block in the nearest tier that has it. */
@@ -340,7 +312,7 @@ export class EngineTiers implements KvBelow {
     const writer = this.#writers[tier]!
     const list = writer.underWay
     writer.underWay = []
-    this.uses[tier]!.writtenBlocks += sizeOf(list)
+    this.uses.of[tier]!.writtenBlocks += sizeOf(list)
     this.#enter(tier, list)
     const next = this.#writers[tier + 1]
     if (next?.rules.write === 'through') next.offer(list)
@@ -351,10 +323,7 @@ export class EngineTiers implements KvBelow {
     load.open.delete(transfer)
     if (load.open.size > 0) return
     this.#loads.delete(load.slot)
-    this.loads.count++
-    for (const [tier, blocks] of this.#found.get(load.slot)!.entries())
-      this.uses[tier]!.loadedBlocks += blocks
-    this.loads.ns += now - load.startedAt
+    this.uses.loaded(this.#found.get(load.slot)!, now - load.startedAt)
     for (const [tier, list] of load.passing.entries()) if (list.length > 0) this.#enter(tier, list)
     this.#loaded.push(load.slot)
   }

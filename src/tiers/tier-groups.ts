@@ -3,8 +3,10 @@ import type {Ns} from '../latency/step-time.js'
 import {EngineTiers, type EngineTiersParts} from './engine-tiers.js'
 import type {TierLinks} from './tier-links.js'
 import {TierPool} from './tier-pool.js'
-import {TierTraffic} from './tier-traffic.js'
+import {type OnTierTransfer, TierTraffic} from './tier-traffic.js'
 import type {TierRules} from './tier-writer.js'
+
+export type {OnTierTransfer} from './tier-traffic.js'
 
 export interface TierConfig extends Omit<TierRules, 'pool'> {
   /** Engines of a group that name the same pool share it. */
@@ -35,10 +37,12 @@ export class TierGroups {
   isShared = false
   readonly #groups = new Map<string, Group>()
   readonly #links: TierLinks | undefined
+  readonly #onTransfer: OnTierTransfer | undefined
 
   /** `links`: of all groups, which are then one, instead of their own. */
-  constructor(links?: TierLinks) {
+  constructor(links?: TierLinks, onTransfer?: OnTierTransfer) {
     this.#links = links
+    this.#onTransfer = onTransfer
   }
 
   /** Everything that tiers do up to and including `now`. */
@@ -67,7 +71,7 @@ export class TierGroups {
     if (known || this.#links) this.isShared = true
     if (known) return known
     const made = {
-      traffic: new TierTraffic(this.#links ?? links()),
+      traffic: new TierTraffic(this.#links ?? links(), this.#onTransfer),
       pools: new Map<string, TierPool>(),
     }
     this.#groups.set(name, made)

@@ -11,8 +11,29 @@ interface Purpose {
   readonly engine: EngineTiers
   /** Absent: a write. */
   readonly load: Load | undefined
-  readonly tier: number
+  readonly way: TierWay
+  readonly blocks: number
+  readonly startedAt: Ns
 }
+
+/** A transfer between an engine and its tiers that ended, or was given up. */
+export interface TierTransfer {
+  readonly instance: number
+  /** Name of the tier. */
+  readonly tier: string
+  readonly direction: TierWay['direction']
+  readonly blocks: number
+  readonly bytes: number
+  /** Row of the request that waits for it; undefined: a write. */
+  readonly row: number | undefined
+  readonly start: Ns
+  readonly end: Ns
+  readonly outcome: 'arrived' | 'given up'
+  /** Blocks that the tier has now. */
+  readonly held: number
+}
+
+export type OnTierTransfer = (transfer: TierTransfer) => void
 
 const never = Number.POSITIVE_INFINITY
 
@@ -24,14 +45,21 @@ export class TierTraffic {
   /** Since when something waits that no writer has looked at; +Infinity: nothing does. */
   #offeredAt = never
 
-  constructor(links: TierLinks) {
+  readonly #onTransfer: OnTierTransfer | undefined
+
+  constructor(links: TierLinks, onTransfer?: OnTierTransfer) {
     this.#links = links
+    this.#onTransfer = onTransfer
   }
 
-  start(way: TierWay, blocks: number, purpose: Omit<Purpose, 'tier'> & {readonly now: Ns}): number {
+  start(
+    way: TierWay,
+    blocks: number,
+    purpose: Pick<Purpose, 'engine' | 'load'> & {readonly now: Ns},
+  ): number {
     const {engine, load, now} = purpose
     const transfer = this.#links.start(way, blocks, now)
-    this.#purposes.set(transfer, {engine, load, tier: way.tier})
+    this.#purposes.set(transfer, {engine, load, way, blocks, startedAt: now})
     return transfer
   }
 
@@ -58,14 +86,29 @@ export class TierTraffic {
     const purpose = this.#purposes.get(transfer)
     this.#purposes.delete(transfer)
     if (purpose === undefined) return
-    const {engine, load, tier} = purpose
+    const {engine, load, way, blocks, startedAt} = purpose
+    engine.uses.moved(way.tier, way.direction, {blocks, ns: now - startedAt})
     if (load) engine.partLoaded(load, transfer, now)
-    else engine.written(tier)
+    else engine.written(way.tier)
+    this.#tell(purpose, now, 'arrived')
+  }
+
+  #tell(purpose: Purpose, end: Ns, outcome: TierTransfer['outcome']): void {
+    if (this.#onTransfer === undefined) return
+    const {engine, load, way, blocks, startedAt: start} = purpose
+    const {instance, direction} = way
+    const known = engine.describe(way.tier)
+    const bytes = blocks * known.blockBytes
+    const {name: tier, held} = known
+    const row = load && engine.rowOf(load)
+    this.#onTransfer({instance, tier, direction, blocks, bytes, row, start, end, outcome, held})
   }
 
   cancel(transfer: number, now: Ns): void {
     this.advance(now - 1)
     this.#links.cancel(transfer, now)
+    const purpose = this.#purposes.get(transfer)
+    if (purpose) this.#tell(purpose, now, 'given up')
     this.#purposes.delete(transfer)
   }
 

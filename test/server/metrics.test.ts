@@ -1,5 +1,6 @@
 import {expect} from 'chai'
 import {routers} from '#llmsim/cluster/router.js'
+import {kvOffloadOf} from '#llmsim/command-flags/kv-offload-flag.js'
 import type {Port} from '#llmsim/server/port.js'
 import {deploy} from '#llmsim/study/deployment.js'
 import {listenModel as model, post} from '../support/listening.js'
@@ -197,6 +198,69 @@ describe('metrics of several engines', () => {
         kv_blocks: {total: number}
       }
       expect(status.kv_blocks.total).equal(500)
+    } finally {
+      await port.close()
+    }
+  })
+})
+
+describe('metrics of memory tiers', () => {
+  it('say what was found, what moved and what is held, in names of vLLM where it has some', async () => {
+    const {replicas} = await deploy(
+      runRequest({
+        hardware: 'H100',
+        engine: {numGpuBlocksOverride: 32},
+        kvOffload: kvOffloadOf({'kv-offload': 'cpu:1GiB,nvme:1GB'}),
+      }),
+    )
+    const router = routers['round-robin']!()
+    const port = await openTestPort({speed: 20, simulation: () => ({replicas, router})})
+    const blockBytes = replicas[0]!.tiers!.blockBytes
+    const ask = (first: string) =>
+      post({
+        url: port.url,
+        body: {
+          model,
+          max_tokens: 2,
+          ignore_eos: true,
+          messages: [{role: 'user', content: first + ' word'.repeat(300)}],
+        },
+      })
+    const valuesOf = (metrics: Map<string, number>) => {
+      const value = (name: string, more = '') =>
+        metrics.get(`${name}{model_name="${model}",engine="0"${more}}`)
+      const moved = (name: string, way: string) =>
+        value(`vllm:kv_offload_total_${name}_total`, `,transfer_type="${way}"`)
+      return {
+        hits: value('vllm:external_prefix_cache_hits_total')!,
+        queries: value('vllm:external_prefix_cache_queries_total')!,
+        cpuHits: value('llmsim:kv_tier_hits_total', ',tier="cpu"')!,
+        dropped: value('llmsim:kv_tier_dropped_blocks_total', ',tier="cpu"')!,
+        up: moved('bytes', 'CPU_to_GPU')!,
+        upTime: moved('time', 'CPU_to_GPU')!,
+        down: moved('bytes', 'GPU_to_CPU')!,
+        further: moved('bytes', 'CPU_to_NVME')!,
+        usage: value('vllm:kv_offload_cpu_cache_usage_perc')!,
+        nvme: value('llmsim:kv_tier_usage_perc', ',tier="nvme"')!,
+      }
+    }
+    try {
+      const begin = valuesOf(await scrape(port))
+      expect(Object.values(begin).every((value) => value === 0)).equal(true)
+      // Each takes most of 32 blocks, so the third finds the first one's below.
+      for (const first of ['a', 'b', 'a']) await ask(first)
+      const end = valuesOf(await scrape(port))
+      expect(end.hits).above(96)
+      expect(end.cpuHits).equal(end.hits)
+      expect(end.queries).above(end.hits)
+      expect(end.up).equal((end.hits / 16) * blockBytes)
+      // PCIe 5: 64 GB/s, and 10 µs.
+      expect(end.upTime).closeTo(end.up / 64e9 + 10e-6, 1e-6)
+      expect(end.down / blockBytes).within(36, 60)
+      expect(end.further).equal(end.down)
+      expect(end.usage).closeTo(end.down / blockBytes / 512, 1e-3)
+      expect(end.nvme).above(end.usage)
+      expect(end.dropped).equal(0)
     } finally {
       await port.close()
     }

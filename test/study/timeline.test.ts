@@ -76,6 +76,40 @@ describe('what a run did over time', () => {
     expect(lastEnd.size).least(2)
   })
 
+  it('draws what tiers load and write, and adds up to the totals of the run', async () => {
+    const timeline = join(folder, 'tiers.json')
+    const tiers = ['--num-gpu-blocks-override', '800', '--kv-offload', 'cpu:16GiB,nvme:100GB']
+    const {summary} = await run('tiers', ...tiers, '--timeline', timeline)
+    const events: Event[] = JSON.parse(readFileSync(timeline, 'utf8'))
+    const blocks = (name: string) =>
+      events
+        .filter((event) => event.ph === 'b' && event.name === name)
+        .reduce((sum, {args}) => sum + Number(args.blocks), 0)
+    const [cpu, nvme] = summary.kv_tiers.tiers
+    expect(blocks('load from cpu')).equal(cpu.loaded_blocks).above(0)
+    expect(blocks('write to cpu')).equal(cpu.written_blocks).above(0)
+    expect(blocks('write to nvme')).equal(nvme.written_blocks).above(0)
+    const loads = events.filter(({ph, name}) => ph === 'b' && name.startsWith('load from'))
+    expect(loads.length).equal(summary.kv_tiers.loads)
+    expect(loads.every(({args}) => args.outcome === 'arrived' && args.request !== undefined)).equal(
+      true,
+    )
+    // Each begins and ends, and the counter goes with it.
+    const kv = events.filter(({cat}) => cat === 'kv')
+    expect(kv.filter(({ph}) => ph === 'b').length).equal(kv.filter(({ph}) => ph === 'e').length)
+    const held = events.filter(({name}) => name === 'KV blocks in cpu').at(-1)!
+    expect(Number(held.args.blocks)).within(1, cpu.written_blocks)
+  })
+
+  it('draws KV that goes from one engine to another', async () => {
+    const timeline = join(folder, 'handed.json')
+    const {summary} = await run('handed', '--prefill', '1', '--decode', '1', '--timeline', timeline)
+    const events: Event[] = JSON.parse(readFileSync(timeline, 'utf8'))
+    const moved = events.filter(({ph, name}) => ph === 'b' && name === 'KV from instance 0')
+    expect(moved.length).equal(summary.requests.completed)
+    expect(moved.every(({pid, args}) => pid === 2 && Number(args.bytes) > 0)).equal(true)
+  })
+
   it('is shown by report as a table, CSV and Markdown', async () => {
     const {out} = await run('shown')
     const table = await llmsim('report', out, '--over', 'time')
