@@ -33,7 +33,8 @@ export class TraceBuilder {
   #origin: number | undefined
   /** Of the first arrival, where times are calendar times: what they count from. */
   #firstAt = Number.NaN
-  /** Of the row before. */
+  /** Line of the row that was begun last, and its time. */
+  #line = 0
   #latest = Number.NEGATIVE_INFINITY
   #isInOrder = true
   #keepFileOrderIds = false
@@ -42,7 +43,7 @@ export class TraceBuilder {
   #kindOfParts: string | undefined
 
   get length(): number {
-    return this.#rows.arrived.length
+    return this.#rows.plain.length
   }
 
   /** How many files were begun before the present one. */
@@ -88,14 +89,11 @@ export class TraceBuilder {
 
   /** A row of nothing but a time and two lengths. */
   addPlain(arrival: TimeParts, input: number, output: number, line: number): void {
-    const rows = this.#rows
-    rows.lines.push(line)
+    this.#line = line
     const at = this.#nanoseconds(arrival)
     if (at < this.#latest) this.#isInOrder = false
     this.#latest = at
-    rows.arrived.push(at)
-    rows.input.push(input)
-    rows.output.push(output)
+    this.#rows.plain.push(at, input, output, line)
   }
 
   add(draft: Draft, line: number): void {
@@ -163,7 +161,7 @@ export class TraceBuilder {
   /** Of a time in the row that was begun last, since the start of the trace or the first calendar time. */
   #nanoseconds(time: TimeParts): number {
     if (Number.isNaN(time.seconds)) return Number.NaN
-    const file = this.#files.at(-1)!
+    const file = this.#files[this.#files.length - 1]!
     const calendar = time.seconds >= calendarSeconds
     file.calendar ??= calendar
     if (file.calendar !== calendar) {
@@ -182,7 +180,7 @@ export class TraceBuilder {
   #refuseTime(rule: string, {seconds}: TimeParts): never {
     throw new Problem(
       'TRACE_BAD_VALUE',
-      `${this.#files.at(-1)!.name}:${this.#rows.lines.at(this.#rows.lines.length - 1)}: a time of ${seconds} s ${rule}.`,
+      `${this.#files.at(-1)!.name}:${this.#line}: a time of ${seconds} s ${rule}.`,
       {suggestions: seconds >= calendarEnd ? ['arrived_at_ms'] : []},
     )
   }
@@ -192,7 +190,7 @@ export class TraceBuilder {
   }
 
   #place(row: number): string {
-    return `${this.#fileOf(row).name}:${this.#rows.lines.at(row)}`
+    return `${this.#fileOf(row).name}:${this.#rows.plain.lineOf(row)}`
   }
 
   /** What makes the rows more than a stretch of a longer trace; undefined: they may be cut off. */
@@ -231,7 +229,7 @@ export class TraceBuilder {
   /** The trace of all rows (since the last cut). Rows out of order are sorted, stably, with a note. */
   finish(): Trace {
     const length = this.length
-    const arrivedAt = this.#rows.arrived.toArray()
+    const {arrivedAt, ...tokens} = this.#rows.plain.toArrays()
     const cancelledAt = this.#sparse(this.#rows.cancels)
     this.#toStart(arrivedAt, cancelledAt)
     const thinkTime = this.#sparse(this.#rows.thinks)
@@ -240,8 +238,7 @@ export class TraceBuilder {
     const trace: Mutable<Trace> = {
       length,
       arrivedAt,
-      inputTokens: this.#rows.input.toArray(),
-      outputTokens: this.#rows.output.toArray(),
+      ...tokens,
       notes: [],
       format: [...this.#formats].join('+'),
     }
@@ -249,7 +246,9 @@ export class TraceBuilder {
     if (thinkTime?.some((value) => !Number.isNaN(value))) trace.thinkTime = thinkTime
     if (session) trace.session = session
     this.#finishColumns(trace)
-    const order = sortedOrder(keys)
+    // Calendar times of one file among others may change places with them.
+    const isKnown = this.#isInOrder && keys === arrivedAt && this.#origin === undefined
+    const order = isKnown ? undefined : sortedOrder(keys)
     if (order) {
       if (!this.#isUnsorted) this.note('rows were not in order of arrival and have been sorted.')
       if (this.#keepFileOrderIds && this.#rows.ids.size === 0)

@@ -1,13 +1,10 @@
 /** The columns of a trace while its rows are read. */
-import {GrowingFloats, GrowingInts, GrowingLabels} from './growing.js'
+import {GrowingInts, GrowingLabels, PlainColumns} from './growing.js'
 import {PrefixBuilder} from './prefix-builder.js'
 
 /** What is known of the rows since the builder was made, or since a part was cut off. */
 export class Rows {
-  readonly arrived = new GrowingFloats()
-  readonly input = new GrowingInts()
-  readonly output = new GrowingInts()
-  readonly lines = new GrowingFloats()
+  readonly plain = new PlainColumns()
   readonly models = new GrowingLabels()
   readonly adapters = new GrowingLabels()
   readonly sessions = new GrowingLabels()

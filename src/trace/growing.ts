@@ -84,3 +84,47 @@ export class GrowingLabels {
     return {codes: this.#codes.toArray(), names: this.#names}
   }
 }
+
+/** What every row has, in columns that grow together: one look for room, and one call, for each row. */
+export class PlainColumns {
+  length = 0
+  #arrived = new Float64Array(1024)
+  #input = new Int32Array(1024)
+  #output = new Int32Array(1024)
+  #lines = new Float64Array(1024)
+
+  push(arrived: number, input: number, output: number, line: number): void {
+    if (this.length === this.#lines.length) this.#grow()
+    const row = this.length++
+    this.#arrived[row] = arrived
+    this.#input[row] = input
+    this.#output[row] = output
+    this.#lines[row] = line
+  }
+
+  lineOf(row: number): number {
+    return this.#lines[row]!
+  }
+
+  toArrays(): {arrivedAt: Float64Array; inputTokens: Int32Array; outputTokens: Int32Array} {
+    const {length} = this
+    return {
+      arrivedAt: this.#arrived.slice(0, length),
+      inputTokens: this.#input.slice(0, length),
+      outputTokens: this.#output.slice(0, length),
+    }
+  }
+
+  #grow(): void {
+    this.#arrived = twiceAsLong(this.#arrived)
+    this.#input = twiceAsLong(this.#input)
+    this.#output = twiceAsLong(this.#output)
+    this.#lines = twiceAsLong(this.#lines)
+  }
+}
+
+function twiceAsLong<T extends Int32Array | Float64Array>(column: T): T {
+  const wider = new (column.constructor as new (length: number) => T)(2 * column.length)
+  wider.set(column)
+  return wider
+}
