@@ -305,8 +305,11 @@ const unpackedNs = (law: AttentionLaw, context: number, decodes: number): number
   )
 
 /** A tile is multiplied while the next one is read, and hides nearly all of it: fourth powers add up. */
-const bothOf = (computed: number, read: number): number =>
-  Math.sqrt(Math.sqrt(computed ** 4 + read ** 4))
+const bothOf = (computed: number, read: number): number => {
+  const a = computed * computed
+  const b = read * read
+  return Math.sqrt(Math.sqrt(a * a + b * b))
+}
 
 /**
  * What the longest context adds when its thread blocks outlast the others. The mean is taken off, but no context may
