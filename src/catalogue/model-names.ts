@@ -1,5 +1,7 @@
 /** Which known model a name means: without case, without organisation, and then without the usual endings. */
 
+import type {WeightFormat} from './weight-format.js'
+
 export interface NamedEntry {
   readonly ids: readonly string[]
 }
@@ -15,8 +17,30 @@ interface Candidate<T> {
   readonly id: string
 }
 
+/** Endings of quantised checkpoints and the format that they stand for; the longer of two that fit comes first. */
+const FORMATS: Readonly<Record<string, WeightFormat>> = {
+  '-fp8-dynamic': 'fp8',
+  '-fp8-block': 'fp8',
+  '-fp8-kv': 'fp8',
+  '-fp8': 'fp8',
+  '-awq-int4': 'w4a16',
+  '-awq-4bit': 'w4a16',
+  '-awq': 'w4a16',
+  '-gptq-int4': 'w4a16',
+  '-gptq': 'w4a16',
+  '-quantized.w4a16': 'w4a16',
+  '-w4a16-g128': 'w4a16',
+  '-w4a16': 'w4a16',
+  '-bnb-4bit': 'w4a16',
+  '-int4': 'w4a16',
+  '-quantized.w8a8': 'int8',
+  '-w8a8': 'int8',
+  '-nvfp4': 'fp4',
+  '-fp4': 'fp4',
+}
+
 /** What a name may lack or have too much; `-Instruct-hf` is two of them. */
-const ENDINGS = ['-instruct', '-base', '-2507', '-v0.1', '-fp8', '-hf', '-it']
+const ENDINGS = ['-instruct', '-base', '-2507', '-v0.1', ...Object.keys(FORMATS), '-hf', '-it']
 const PREFIX = 'meta-'
 
 /** `org/Name` → `Name`. */
@@ -36,6 +60,12 @@ export const coreName = (name: string): {readonly core: string; readonly dropped
     ? {core: core.slice(PREFIX.length), dropped: [...dropped, PREFIX]}
     : {core, dropped}
 }
+
+/** The format that the endings of a name ask for; undefined: none. */
+export const formatOfName = (name: string): WeightFormat | undefined =>
+  coreName(name)
+    .dropped.map((ending) => FORMATS[ending])
+    .find((format) => format !== undefined)
 
 /** Losing an ending that was asked for costs more than taking one that was not. */
 const cost = (wanted: readonly string[], offered: readonly string[]): number =>

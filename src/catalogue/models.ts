@@ -9,9 +9,9 @@ import {readSampling} from './generation-config.js'
 import {parseJson} from './json-text.js'
 import type {ModelFile} from './model-file.js'
 import {readModelIndex} from './model-index.js'
-import {matchModelName, withoutOrganisation} from './model-names.js'
+import {formatOfName, matchModelName, withoutOrganisation} from './model-names.js'
 import type {ModelShape} from './model-shape.js'
-import {fp8Weights} from './weight-format.js'
+import {type WeightFormat, withWeightFormat} from './weight-format.js'
 
 export interface FoundModel {
   readonly model: ModelShape
@@ -63,16 +63,22 @@ const found = (file: ModelFile, id: string, notes: readonly string[]): FoundMode
   sampling: file.sampling ?? 'plain',
 })
 
-/** A name that asks for FP8 gets FP8 weights, even if only the 16-bit model is known. */
+/** A name that asks for a format gets such weights, even if only the 16-bit model is known. */
 const loosely = (name: string, file: ModelFile, id: string): FoundModel => {
   const result = found(file, id, [`Model ${name}: not in the catalogue, taken as ${id}.`])
-  if (!/-fp8\b/i.test(name) || result.model.quantization !== null) return result
+  const format = formatOfName(name)
+  if (format === undefined) return result
+  const model = withWeightFormat(result.model, format)
+  if (model === result.model) return result
   return {
     ...result,
-    model: {...result.model, quantization: fp8Weights},
-    notes: [`Model ${name}: not in the catalogue, taken as ${id} with FP8 weights.`],
+    model,
+    notes: [`Model ${name}: not in the catalogue, taken as ${id} with ${weightsText(format)}.`],
   }
 }
+
+const weightsText = (format: WeightFormat): string =>
+  format === 'w4a16' ? '4-bit weights in groups of 128' : `${format.toUpperCase()} weights`
 
 const ambiguous = (name: string, ids: readonly string[]): Problem =>
   new Problem('MODEL_UNKNOWN', `Model "${name}" could be any of ${ids.join(', ')}.`, {

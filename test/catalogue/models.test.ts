@@ -43,6 +43,30 @@ describe('model names', () => {
     expect((await loadModel('Qwen2.5-7B-Instruct')).model.quantization).equal(null)
   })
 
+  const quantised: readonly [string, string, string][] = [
+    ['Qwen/Qwen3-14B-AWQ', 'Qwen/Qwen3-14B', 'w4a16'],
+    ['Qwen/Qwen2.5-72B-Instruct-GPTQ-Int4', 'Qwen/Qwen2.5-72B-Instruct', 'w4a16'],
+    ['RedHatAI/Qwen3-32B-quantized.w4a16', 'Qwen/Qwen3-32B', 'w4a16'],
+    ['RedHatAI/Qwen2.5-7B-Instruct-quantized.w8a8', 'Qwen/Qwen2.5-7B-Instruct', 'int8'],
+    ['nvidia/Llama-3.1-405B-Instruct-NVFP4', 'meta-llama/Llama-3.1-405B-Instruct', 'fp4'],
+    ['RedHatAI/Qwen2.5-72B-Instruct-FP8-dynamic', 'Qwen/Qwen2.5-72B-Instruct', 'fp8'],
+    ['cognitivecomputations/DeepSeek-V3-AWQ', 'deepseek-ai/DeepSeek-V3', 'w4a16'],
+  ]
+  for (const [name, id, dtype] of quantised) {
+    it(`${name} is ${id} in ${dtype}`, async () => {
+      const {model, notes} = await loadModel(name)
+      expect(model).include({id})
+      expect(model.quantization).include({dtype})
+      expect(notes.join()).contain(`${id} with`)
+    })
+  }
+
+  it('keeps the scales of a checkpoint that has the format already', async () => {
+    const {model} = await loadModel('someone/DeepSeek-V3-FP8')
+    const own = (await loadModel('deepseek-ai/DeepSeek-V3')).model
+    expect(model.quantization).deep.equal(own.quantization)
+  })
+
   it('keeps Llama 3 and 3.1 apart', async () => {
     expect((await loadModel('Llama-3-8B')).model.maxPositionEmbeddings).equal(8192)
     expect((await loadModel('Llama-3.1-8B')).model.maxPositionEmbeddings).equal(131072)
