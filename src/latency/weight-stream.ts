@@ -16,6 +16,16 @@ export interface Outside {
   readonly expertNs?: number
 }
 
+/** How often a step reads weights: those of blocks, of which experts, and those of the head. */
+export interface Passes {
+  readonly dense: number
+  /** In weights of all experts: less than 1 where no token picks some. */
+  readonly experts: number
+  readonly head: number
+}
+
+const once: Passes = {dense: 1, experts: 1, head: 1}
+
 /** What one stage has outside. */
 export interface WeightStream {
   /** In the order in which they run; at least one. */
@@ -24,26 +34,44 @@ export interface WeightStream {
   readonly head: {readonly loadNs: number; readonly ownNs: number}
   /** Rows of an embedding outside are read where they lie. */
   readonly embedding: {readonly latencyNs: number; readonly nsPerToken: number}
-  /** Share of the experts of a block that a step picks. Absent: all. */
-  readonly pickedShare?: ((shape: BatchShape) => number) | undefined
+  /** How often a step reads it. Absent: once. */
+  readonly passes?: ((shape: BatchShape) => Passes) | undefined
   /** Blocks that are fetched ahead. `in place`: kernels read over the link (vLLM's --cpu-offload-gb). */
   readonly prefetch: number | 'in place'
 }
 
 /** ns in which all that is outside crosses the link once; of experts read in place, those that one token picks. */
 export const streamNs = (stream: WeightStream): number => {
-  const {blocks, head, pickedShare, prefetch} = stream
-  const left = prefetch === 'in place' && pickedShare ? 1 - pickedShare(oneToken) : 0
+  const {blocks, head, passes} = stream
+  const left = passes ? 1 - passes(oneToken).experts : 0
   return blocks.reduce((sum, {loadNs, expertNs = 0}) => sum + loadNs - left * expertNs, head.loadNs)
 }
 
 /** The smallest step. */
 export const oneToken: BatchShape = {...emptyShape(), tokens: 1, paddedTokens: 1, sequences: 1}
 
-/** A step in ns, of the ns of a block, of what is outside of blocks, and of the share of experts that it picks. */
+/**
+ * Rows that a kernel computes at a time; it reads its weights for each such tile again, as the device caches nothing of
+ * host memory that it has mapped. Of dense products, and of experts (the default tile of vLLM's fused experts).
+ */
+const denseTile = 128
+const expertTile = 64
+
+/** Reads of dense weights for so many rows. */
+export const densePasses = (rows: number): number => Math.max(1, Math.ceil(rows / denseTile))
+
+/**
+ * Reads of experts, in weights of all of them: those that some row picks, as often as its rows fill tiles; the last tile
+ * of an expert is half full in the mean.
+ * @param picked share of the experts that some row picks, `rows` those of an expert in the mean of all
+ */
+export const expertPasses = (picked: number, rows: number): number =>
+  Math.max(picked, rows / expertTile + picked / 2)
+
+/** A step in ns, of the ns of a block, of what is outside of blocks, and of how often it reads weights. */
 export interface StreamLaw {
-  readonly at: (blockNs: number, outsideNs: number, picked?: number) => number
-  /** ns of a block from which on a step waits for no load; infinite: each step waits. */
+  readonly at: (blockNs: number, outsideNs: number, passes?: Passes) => number
+  /** ns of a block from which on a step waits for no load, each read once; infinite: each step waits. */
   readonly hiddenBlockNs: number
 }
 
@@ -58,19 +86,18 @@ export function withWeightStream(
   const law = streamLaw(stream)
   const blocks = stream.blocks.length
   const {latencyNs, nsPerToken} = stream.embedding
-  const {pickedShare} = stream
+  const {passes} = stream
   return (shape) => {
     const own = time(shape)
     const around = Math.min(own, outside(shape))
-    const picked = pickedShare ? pickedShare(shape) : 1
-    const ns = law.at((own - around) / blocks, around, picked)
+    const ns = law.at((own - around) / blocks, around, passes?.(shape))
     return Math.max(own, Math.round(ns + latencyNs + nsPerToken * shape.tokens))
   }
 }
 
 /**
- * A block of c ns whose share s of weights needs l ns on the link: (1 − s)·c + max(s·c, l), one after the other. A step is
- * the sum; blocks that are alike are counted.
+ * A block of c ns whose share s of weights needs l ns on the link, all of its passes together: (1 − s)·c + max(s·c, l),
+ * one after the other. A step is the sum; blocks that are alike are counted.
  */
 function inPlaceLaw({blocks, head}: WeightStream): StreamLaw {
   const kinds = new Map<string, Required<Outside> & {count: number}>()
@@ -83,10 +110,10 @@ function inPlaceLaw({blocks, head}: WeightStream): StreamLaw {
   const all = [...kinds.values()]
   const headNs = Math.max(0, head.loadNs - head.ownNs)
   return {
-    at(blockNs, outsideNs, picked = 1) {
-      let ns = outsideNs + headNs
+    at(blockNs, outsideNs, passes = once) {
+      let ns = outsideNs + Math.max(0, passes.head * head.loadNs - head.ownNs)
       for (const {loadNs, share, expertNs, count} of all) {
-        const onLink = loadNs - (1 - picked) * expertNs
+        const onLink = passes.dense * (loadNs - expertNs) + passes.experts * expertNs
         ns += count * (blockNs + Math.max(0, onLink - share * blockNs))
       }
       return ns

@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import {UpperEnvelope} from '#llmsim/latency/envelope.js'
 import {emptyShape} from '#llmsim/latency/step-time.js'
 import {
+  densePasses,
+  expertPasses,
   type Outside,
   streamLaw,
   streamNs,
@@ -140,6 +142,17 @@ describe('weights read in place', () => {
     expect(stepNs(blocks, 'in place', 40)).equal(100 + 20 + 30 + 40 + 50)
     expect(stepNs(blocks, 'in place', 400)).equal(3 * 400 + 50)
     expect(streamLaw(stream({blocks, prefetch: 'in place'})).hiddenBlockNs).equal(100)
+  })
+
+  it('cross the link once for each tile of rows', () => {
+    const blocks = [{loadNs: 100, share: 1, expertNs: 60}, here]
+    const law = streamLaw(stream({blocks, head: {loadNs: 30, ownNs: 20}, prefetch: 'in place'}))
+    // max(10, 3·40 + 2.5·60) + 10 + 50, and the head twice without what it takes anyway
+    expect(law.at(10, 50, {dense: 3, experts: 2.5, head: 2})).equal(270 + 10 + 50 + 40)
+    expect([1, 128, 129, 1024].map(densePasses)).deep.equal([1, 1, 2, 8])
+    // Few rows for the experts that are picked at all: once; 128 for each: two full tiles and a half one.
+    expect(expertPasses(0.25, 1)).equal(0.25)
+    expect(expertPasses(1, 128)).equal(2.5)
   })
 
   it('add what the head takes longer over the link than from the memory of the device', () => {

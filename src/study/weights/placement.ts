@@ -5,7 +5,10 @@ import {Problem} from '../../errors.js'
 import {pickedExperts} from '../../latency/moe.js'
 import type {BatchShape, StepTimeModel} from '../../latency/step-time.js'
 import {
+  densePasses,
+  expertPasses,
   oneToken,
+  type Passes,
   streamLaw,
   streamNs,
   type WeightStream,
@@ -78,7 +81,7 @@ function streamsOf(
   const {bandwidthGbS: gbPerS} = instance.hardware!
   return stages.map((stage, at) => ({
     ...streamOf(stage, {request, shares: shares[at]!, gbPerS}),
-    pickedShare: pickedShareOf(instance, request),
+    passes: passesOf(instance, request),
   }))
 }
 
@@ -178,13 +181,22 @@ function streamOf(stage: StageWeights, {request, shares, gbPerS}: Reach): Weight
   }
 }
 
-/** Kernels that read over the link read the experts that tokens pick, those of tied ranks among them. */
-function pickedShareOf({model, tp, ep}: Instance, {prefetch}: WeightRequest) {
+/** Kernels that read over the link: tile by tile, and of experts those that tokens pick, of tied ranks too. */
+function passesOf({model, tp, ep}: Instance, {prefetch}: WeightRequest) {
+  if (prefetch !== 'in place') return undefined
   const experts = model.groups.find(({mlp}) => mlp.experts)?.mlp.experts
-  if (prefetch !== 'in place' || !experts) return undefined
   const members = Math.max(1, ep / tp)
-  return ({tokens, paddedTokens}: BatchShape): number =>
-    pickedExperts(members * Math.max(tokens, paddedTokens), experts)
+  return ({tokens, paddedTokens, sequences}: BatchShape): Passes => {
+    const rows = Math.max(tokens, paddedTokens)
+    const all = members * rows
+    return {
+      dense: densePasses(rows),
+      experts: experts
+        ? expertPasses(pickedExperts(all, experts), (all * experts.perToken) / experts.count)
+        : 1,
+      head: densePasses(sequences),
+    }
+  }
 }
 
 /** Step times with the weights on their way. @throws Problem FLAG_CONFLICT */
@@ -240,6 +252,7 @@ function noteOf(stage: StageWeights, stream: WeightStream): string {
       ? 'are read in place'
       : `are fetched ${prefetch === 0 ? 'when their turn comes' : `${prefetch} ${prefetch === 1 ? 'block' : 'blocks'} ahead`}`
   const {hiddenBlockNs} = streamLaw(stream)
+  const again = prefetch === 'in place' ? '; with more rows they are read more than once' : ''
   const bound = Number.isFinite(hiddenBlockNs)
     ? `and may wait for them while its blocks take less than ${milliseconds(hiddenBlockNs)} each`
     : 'and may wait for some however large it is'
@@ -247,7 +260,7 @@ function noteOf(stage: StageWeights, stream: WeightStream): string {
   const vain = isAllBuffered
     ? ' The buffer has room for all that is fetched, so it saves nothing.'
     : ''
-  return `${what} and ${how}: a step takes at least ${milliseconds(streamNs(stream))}, ${bound}.${vain}`
+  return `${what} and ${how}: a step takes at least ${milliseconds(streamNs(stream))}, ${bound}${again}.${vain}`
 }
 
 const milliseconds = (ns: number): string => `${Number((ns / 1e6).toPrecision(3))} ms`
@@ -264,8 +277,7 @@ export function stepTraffic({
   const {stages, streams} = weights
   const {perStep} = streamedBytes(weights, tp)
   const unpicked = stages.reduce((bytes, {experts}, at) => {
-    const {pickedShare} = streams[at]!
-    const least = pickedShare ? pickedShare(oneToken) : 1
+    const least = streams[at]!.passes?.(oneToken).experts ?? 1
     return bytes + experts.reduce((sum, away) => sum + (1 - least) * bytesAway(away), 0)
   }, 0)
   return {bytes: perStep - tp * unpicked, linkNs: Math.max(...streams.map(streamNs))}
