@@ -139,10 +139,14 @@ class CountTable {
     this.#compute = compute
   }
 
-  /** A number that a call returns is an object each time: what is known is read here. */
+  /**
+   * A number that a call returns is an object each time, and so is one from where a typed array may have ended: what is
+   * known is read here, within the table.
+   */
   at(count: number): number {
-    const isKept = this.#values[count]! >= 0 || this.#keep(count)
-    return isKept ? this.#values[count]! : Number(this.#compute(count))
+    const values = this.#values
+    if (count < values.length && values[count]! >= 0) return values[count]!
+    return this.#keep(count) ? this.#values[count]! : Number(this.#compute(count))
   }
 
   /** Computes the value of a count for the first time, and whether the table may keep it. */
