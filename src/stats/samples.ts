@@ -82,12 +82,11 @@ export class Samples {
       return {length, values, counts}
     }
     const held = this.#buckets
-    let used = 0
-    for (let bucket = 0; bucket < held.length; bucket++) if (held[bucket]! > 0) used++
-    const values = new Float64Array(used)
-    const counts = new Float64Array(used)
+    const last = bucketOf(max)
+    const values = new Float64Array(last + 1)
+    const counts = new Float64Array(last + 1)
     let length = 0
-    for (let bucket = 0; bucket < held.length; bucket++) {
+    for (let bucket = 0; bucket <= last; bucket++) {
       if (held[bucket] === 0) continue
       // The middle of the topmost bucket may lie beyond the largest sample.
       values[length] = Math.min(middleOf(bucket), max)
