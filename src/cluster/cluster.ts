@@ -39,8 +39,6 @@ export class Cluster {
    * its front end, and what a router looks at is made to happen before it does.
    */
   readonly catchesUp: boolean
-  /** Replica that holds a slot. */
-  readonly instanceOf: number[] = []
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
   readonly #nextAt: Float64Array
   /** Before when no request leaves each replica, as far as is known; kept where it `catchesUp`. */
@@ -171,7 +169,7 @@ export class Cluster {
       request.inputTokens - this.replicas[decode]!.cachedTokens(request.row, request.inputTokens) <=
         handOff.stayBelow
     const entrance = stays ? decode : this.#pick(this.#router, request, this.#entrances)!
-    this.instanceOf[slot] = decode ?? entrance
+    this.requests.instance[slot] = decode ?? entrance
     if (decode === undefined || stays) this.replicas[entrance]!.arrive(slot, now, this.#reject)
     else this.#begin(slot, {prefill: entrance, decode}, now)
     this.#look(entrance)
@@ -196,7 +194,7 @@ export class Cluster {
     }
     const verdict = gate.check(request, this.replicas, now)
     if (verdict === undefined) return true
-    this.instanceOf[slot] = 0
+    this.requests.instance[slot] = 0
     this.#sink.rejected(slot, now, verdict)
     this.requests.give(slot)
     return false
@@ -231,7 +229,7 @@ export class Cluster {
 
   /** The client of a request is gone at `now`. */
   cancel(slot: number, now: Ns): void {
-    const instance = this.instanceOf[slot]!
+    const instance = this.requests.instance[slot]!
     const isPrefilling = this.#handOffs?.isPrefilling(slot) ?? false
     const prefill = this.#handOffs?.drop(slot, now)
     const produced = isPrefilling ? 0 : this.replicas[instance]!.cancel(slot, now)

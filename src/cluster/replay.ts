@@ -175,7 +175,7 @@ export class Replayer implements RequestSink {
 
   finished(slot: number, now: Ns): void {
     const row = this.#requests.row[slot]!
-    const instance = this.cluster.instanceOf[slot]!
+    const instance = this.#requests.instance[slot]!
     const {afterNs} = this.cluster.replicas[instance]!.frontEnd
     const part = this.#parts.of(row)
     const at = row - part.base
@@ -245,7 +245,7 @@ export class Replayer implements RequestSink {
   #leave(part: PartInFlight, slot: number, now: Ns): void {
     const requests = this.#requests
     const row = requests.row[slot]!
-    const instance = this.cluster.instanceOf[slot] ?? 0
+    const instance = requests.instance[slot]!
     const {afterNs} = this.cluster.replicas[instance]!.frontEnd
     if (part.trace.cancelledAt) this.#slotOf.delete(row)
     const {outcomes} = part

@@ -44,7 +44,7 @@ export class Engine implements EngineView {
   readonly #pool: BlockPool
   readonly #blocks: RequestBlocks
   readonly #seats: Seats
-  readonly #queue = new WaitingQueue()
+  readonly #queue: WaitingQueue
   readonly #pipeline = new Pipeline()
   readonly #runningPlan: RunningPlan
   readonly #admission: Admission
@@ -57,30 +57,26 @@ export class Engine implements EngineView {
   #work = 0
 
   constructor(config: EngineConfig, requests: RequestPool, seams: EngineSeams = {}) {
+    const {identity = noPrefixes, below, listener = {}} = seams
     this.config = config
     this.#requests = requests
-    this.#listener = seams.listener ?? {}
+    this.#queue = new WaitingQueue(requests)
+    this.#listener = listener
     this.#pool = new BlockPool(config.numGpuBlocks)
-    const {identity = noPrefixes, below} = seams
     this.#below = below
     if (below) this.#pool.tell(below)
     this.#blocks = new RequestBlocks({pool: this.#pool, requests, identity, rules: config, below})
-    this.#seats = new Seats({
-      config,
-      requests,
-      blocks: this.#blocks,
-      pipeline: this.#pipeline,
-      listener: this.#listener,
-    })
+    const [blocks, pipeline] = [this.#blocks, this.#pipeline]
+    this.#seats = new Seats({config, requests, blocks, pipeline, listener})
     const parts: EngineParts = {
       config,
       requests,
       pool: this.#pool,
-      blocks: this.#blocks,
+      blocks,
       seats: this.#seats,
       queue: this.#queue,
       totals: this.totals,
-      pipeline: this.#pipeline,
+      pipeline,
       below,
     }
     this.#runningPlan = new RunningPlan(parts)

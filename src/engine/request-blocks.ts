@@ -138,8 +138,8 @@ export class RequestBlocks implements DeviceCache {
 
   #extendLast(slot: number, low: number, top: number): boolean {
     const {index} = this.#pool
-    const {piece, pieceEnd, furtherPieces} = this.#requests
-    const further = furtherPieces[slot]
+    const {piece, pieceEnd} = this.#requests
+    const further = this.#furtherOf(slot)
     const last = further ? further[further.length - 2]! : piece[slot]!
     if (!index.extend(last, low, top)) return false
     if (further) further[further.length - 1] = top
@@ -149,12 +149,20 @@ export class RequestBlocks implements DeviceCache {
 
   /** The request holds one piece more, up to `end`. */
   #append(slot: number, next: number, end: number): void {
-    const {piece, pieceEnd, furtherPieces} = this.#requests
+    const {piece, pieceEnd, further, furtherPieces} = this.#requests
     if (piece[slot] === none) {
       piece[slot] = next
       pieceEnd[slot] = end
-    } else if (furtherPieces[slot]) furtherPieces[slot].push(next, end)
-    else furtherPieces[slot] = [next, end]
+    } else if (further[slot] === 1) furtherPieces.get(slot)!.push(next, end)
+    else {
+      further[slot] = 1
+      furtherPieces.set(slot, [next, end])
+    }
+  }
+
+  #furtherOf(slot: number): number[] | undefined {
+    const {further, furtherPieces} = this.#requests
+    return further[slot] === 1 ? furtherPieces.get(slot) : undefined
   }
 
   /**
@@ -314,11 +322,12 @@ export class RequestBlocks implements DeviceCache {
     entered[slot] = 0
     const first = piece[slot]!
     if (first === none) return
-    const further = furtherPieces[slot]
+    const further = this.#furtherOf(slot)
     if (further) {
       for (let i = further.length - 2; i >= 0; i -= 2)
         this.#pool.release(further[i]!, further[i + 1]!)
-      furtherPieces[slot] = undefined
+      furtherPieces.delete(slot)
+      this.#requests.further[slot] = 0
     }
     this.#pool.release(first, pieceEnd[slot]!)
     piece[slot] = none

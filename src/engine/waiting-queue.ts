@@ -2,17 +2,35 @@
  * Who waits, in order of (key, preempted before fresh, latest preemption first, order of arrival).
  * The ticket of a request says both: negative for preempted ones, so one comparison orders them all.
  */
+import {enlarged} from './columns.js'
+
+/** The ticket under which a slot waits, in a column that all queues share: a slot waits in one at a time. */
+export interface TicketColumn {
+  readonly ticket: Float64Array
+}
+
+/** An entry of the heap: key, ticket, slot. */
+const ticketOf = 1
+const slotOf = 2
+const entryLength = 4
+const entryOf = (place: number): number => entryLength * place
+
 export class WaitingQueue {
   /** Requests that wait. */
   size = 0
   work = 0
-  #keys: number[] = []
-  #tickets: number[] = []
-  #slots: number[] = []
-  /** Ticket under which a slot waits; anything else in the heap is stale. */
-  #current = new Float64Array(64)
+  readonly #column: TicketColumn
+  /** A heap: entry n comes before 2n + 1 and 2n + 2. */
+  #entries = new Float64Array(entryOf(8))
+  #length = 0
+  /** Tickets in the heap of those who were taken out. */
+  readonly #left = new Set<number>()
   #preemptions = 0
   #arrivals = 0
+
+  constructor(column: TicketColumn) {
+    this.#column = column
+  }
 
   /** A request that arrives. Returns its place in the order of arrival. */
   arrive(slot: number, key: number): number {
@@ -33,71 +51,80 @@ export class WaitingQueue {
 
   /** Slot of the head; −1 when nobody waits. */
   head(): number {
-    while (this.#slots.length > 0 && this.#current[this.#slots[0]!] !== this.#tickets[0])
-      this.#pop()
-    return this.#slots.length > 0 ? this.#slots[0]! : -1
+    const left = this.#left
+    while (left.size > 0 && this.#length > 0 && left.delete(this.#entries[ticketOf]!)) this.#pop()
+    return this.#length > 0 ? this.#entries[slotOf]! : -1
   }
 
   /** Takes the head (as `head()` just returned it) out. */
   shift(): void {
-    this.remove(this.#slots[0]!)
+    this.size--
     this.#pop()
   }
 
-  /** Takes any waiting request out. */
+  /** Takes any waiting request out for good. */
   remove(slot: number): void {
-    this.#current[slot] = Number.NaN
+    this.#left.add(this.#column.ticket[slot]!)
     this.size--
   }
 
   #push(slot: number, key: number, ticket: number): void {
-    if (slot >= this.#current.length) {
-      const grown = new Float64Array(Math.max(slot + 1, this.#current.length * 2))
-      grown.set(this.#current)
-      this.#current = grown
-    }
-    this.#current[slot] = ticket
+    this.#column.ticket[slot] = ticket
     this.size++
-    let at = this.#slots.length
+    const end = this.#length++
+    if (entryOf(end) === this.#entries.length)
+      this.#entries = enlarged(this.#entries, 2 * entryOf(end))
+    let at = end
     while (at > 0) {
       const parent = (at - 1) >> 1
       this.work++
-      if (!this.#before(key, ticket, parent)) break
-      this.#set(at, this.#keys[parent]!, this.#tickets[parent]!, this.#slots[parent]!)
+      if (!this.#isBefore(key, ticket, parent)) break
+      this.#move(parent, at)
       at = parent
     }
     this.#set(at, key, ticket, slot)
   }
 
   #pop(): void {
-    const key = this.#keys.pop()!
-    const ticket = this.#tickets.pop()!
-    const slot = this.#slots.pop()!
-    const size = this.#slots.length
+    const entries = this.#entries
+    const size = --this.#length
     if (size === 0) return
+    const key = entries[entryOf(size)]!
+    const ticket = entries[entryOf(size) + ticketOf]!
+    const slot = entries[entryOf(size) + slotOf]!
     let at = 0
     for (;;) {
       let child = 2 * at + 1
       if (child >= size) break
       this.work++
       const right = child + 1
-      if (right < size && this.#before(this.#keys[right]!, this.#tickets[right]!, child))
-        child = right
-      if (this.#before(key, ticket, child)) break
-      this.#set(at, this.#keys[child]!, this.#tickets[child]!, this.#slots[child]!)
+      const isRight =
+        right < size &&
+        this.#isBefore(entries[entryOf(right)]!, entries[entryOf(right) + ticketOf]!, child)
+      if (isRight) child = right
+      if (this.#isBefore(key, ticket, child)) break
+      this.#move(child, at)
       at = child
     }
     this.#set(at, key, ticket, slot)
   }
 
-  #before(key: number, ticket: number, other: number): boolean {
-    const otherKey = this.#keys[other]!
-    return key < otherKey || (key === otherKey && ticket < this.#tickets[other]!)
+  #isBefore(key: number, ticket: number, other: number): boolean {
+    const otherKey = this.#entries[entryOf(other)]!
+    return (
+      key < otherKey || (key === otherKey && ticket < this.#entries[entryOf(other) + ticketOf]!)
+    )
+  }
+
+  #move(from: number, to: number): void {
+    const entries = this.#entries
+    const at = entryOf(from)
+    this.#set(to, entries[at]!, entries[at + ticketOf]!, entries[at + slotOf]!)
   }
 
   #set(at: number, key: number, ticket: number, slot: number): void {
-    this.#keys[at] = key
-    this.#tickets[at] = ticket
-    this.#slots[at] = slot
+    this.#entries[entryOf(at)] = key
+    this.#entries[entryOf(at) + ticketOf] = ticket
+    this.#entries[entryOf(at) + slotOf] = slot
   }
 }

@@ -240,7 +240,7 @@ export class LiveEngine implements Backend {
   }
 
   #afterNs(slot: number): Ns {
-    return this.cluster.replicas[this.cluster.instanceOf[slot]!]!.frontEnd.afterNs
+    return this.cluster.replicas[this.cluster.requests.instance[slot]!]!.frontEnd.afterNs
   }
 
   #finish(slot: number, now: Ns): void {
@@ -255,7 +255,7 @@ export class LiveEngine implements Backend {
   #reject(slot: number, now: Ns, reason: string): void {
     const {observer} = this.#live[slot]!
     const times = this.#timesOf(slot, Number.NaN, 0)
-    const {engine} = this.cluster.replicas[this.cluster.instanceOf[slot]!]!
+    const {engine} = this.cluster.replicas[this.cluster.requests.instance[slot]!]!
     const fits = engine.refusal(this.cluster.requests.total[slot]!) === undefined
     this.#forget(slot)
     const kind = fits ? 'turned away' : 'never fits'
@@ -273,7 +273,7 @@ export class LiveEngine implements Backend {
       producedTokens,
       cachedTokens: requests.cached[slot]!,
       preemptions: requests.preemptions[slot]!,
-      engine: this.cluster.instanceOf[slot]!,
+      engine: this.cluster.requests.instance[slot]!,
     }
   }
 

@@ -69,7 +69,7 @@ for (const coupling of ['independent', 'lockstep'] as const)
     it('asks the router once for each request, and remembers the answer', () => {
       const {cluster, submit} = setUp({instances: 3}, coupling)
       const slots = [0, 1, 2, 3].map((row) => submit(row, 0))
-      expect(slots.map((slot) => cluster.instanceOf[slot])).deep.equal([0, 1, 2, 0])
+      expect(slots.map((slot) => cluster.requests.instance[slot])).deep.equal([0, 1, 2, 0])
     })
 
     it('cancels where the request is, and recycles its slot', () => {

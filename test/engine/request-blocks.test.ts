@@ -26,7 +26,7 @@ interface Setting {
 
 /** Pieces of a request in order of blocks: piece, block behind it, … */
 const piecesOf = ({piece, pieceEnd, furtherPieces}: RequestPool, slot: number): number[] =>
-  piece[slot] === -1 ? [] : [piece[slot]!, pieceEnd[slot]!, ...(furtherPieces[slot] ?? [])]
+  piece[slot] === -1 ? [] : [piece[slot]!, pieceEnd[slot]!, ...(furtherPieces.get(slot) ?? [])]
 
 const setUp = ({identity: known = identity, ...rules}: Setting = {}) => {
   const requests = new RequestPool()

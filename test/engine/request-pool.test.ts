@@ -18,11 +18,12 @@ describe('RequestPool', () => {
       )
     const clean = snapshot()
     for (const column of Object.values(columns)) if (ArrayBuffer.isView(column)) column.fill(77)
-    pool.furtherPieces[slot] = [1, 2]
+    pool.furtherPieces.set(slot, [1, 2])
+    pool.further[slot] = 1
     pool.give(slot)
     expect(pool.state[slot]).equal(state.free)
     expect(pool.take()).equal(slot)
-    expect(pool.furtherPieces[slot]).equal(undefined)
+    expect(pool.furtherPieces.get(slot)).equal(undefined)
     // The rest is written by who submits, or when it is admitted.
     const {
       row,

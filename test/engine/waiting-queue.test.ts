@@ -13,7 +13,7 @@ const drain = (queue: WaitingQueue): number[] => {
 
 describe('WaitingQueue', () => {
   it('has no head when nobody waits', () => {
-    const queue = new WaitingQueue()
+    const queue = new WaitingQueue({ticket: new Float64Array(100)})
     expect(queue.head()).equal(-1)
     queue.arrive(3, 0)
     queue.remove(3)
@@ -21,13 +21,13 @@ describe('WaitingQueue', () => {
   })
 
   it('numbers arrivals and serves equals in that order', () => {
-    const queue = new WaitingQueue()
+    const queue = new WaitingQueue({ticket: new Float64Array(100)})
     expect([9, 4, 7].map((slot) => queue.arrive(slot, 0))).deep.equal([1, 2, 3])
     expect(drain(queue)).deep.equal([9, 4, 7])
   })
 
   it('goes by key first, then preempted before fresh, the latest preempted first', () => {
-    const queue = new WaitingQueue()
+    const queue = new WaitingQueue({ticket: new Float64Array(100)})
     for (const slot of [0, 1, 2, 3, 4]) queue.arrive(slot, slot === 4 ? -1 : 0)
     expect(queue.head()).equal(4)
     for (const slot of [1, 2]) queue.remove(slot)
@@ -37,7 +37,7 @@ describe('WaitingQueue', () => {
   })
 
   it('does not mistake a recycled slot for the one that left', () => {
-    const queue = new WaitingQueue()
+    const queue = new WaitingQueue({ticket: new Float64Array(100)})
     queue.arrive(0, 0)
     queue.arrive(1, 0)
     queue.remove(0)
@@ -54,7 +54,7 @@ describe('WaitingQueue', () => {
     })
     fc.assert(
       fc.property(fc.array(action, {maxLength: 300}), (actions) => {
-        const queue = new WaitingQueue()
+        const queue = new WaitingQueue({ticket: new Float64Array(100)})
         const list: {slot: number; key: number; turn: number}[] = []
         let arrivals = 0
         let preemptions = 0
