@@ -9,10 +9,9 @@ export interface TicketColumn {
   readonly ticket: Float64Array
 }
 
-/** An entry of the heap: key, ticket, slot. */
+/** An entry of the heap: key, ticket. */
 const ticketOf = 1
-const slotOf = 2
-const entryLength = 4
+const entryLength = 2
 const entryOf = (place: number): number => entryLength * place
 
 export class WaitingQueue {
@@ -22,6 +21,7 @@ export class WaitingQueue {
   readonly #column: TicketColumn
   /** A heap: entry n comes before 2n + 1 and 2n + 2. */
   #entries = new Float64Array(entryOf(8))
+  #slots = new Int32Array(8)
   #length = 0
   /** Tickets in the heap of those who were taken out. */
   readonly #left = new Set<number>()
@@ -53,7 +53,7 @@ export class WaitingQueue {
   head(): number {
     const left = this.#left
     while (left.size > 0 && this.#length > 0 && left.delete(this.#entries[ticketOf]!)) this.#pop()
-    return this.#length > 0 ? this.#entries[slotOf]! : -1
+    return this.#length > 0 ? this.#slots[0]! : -1
   }
 
   /** Takes the head (as `head()` just returned it) out. */
@@ -72,8 +72,10 @@ export class WaitingQueue {
     this.#column.ticket[slot] = ticket
     this.size++
     const end = this.#length++
-    if (entryOf(end) === this.#entries.length)
+    if (end === this.#slots.length) {
+      this.#slots = enlarged(this.#slots, 2 * end)
       this.#entries = enlarged(this.#entries, 2 * entryOf(end))
+    }
     let at = end
     while (at > 0) {
       const parent = (at - 1) >> 1
@@ -91,7 +93,7 @@ export class WaitingQueue {
     if (size === 0) return
     const key = entries[entryOf(size)]!
     const ticket = entries[entryOf(size) + ticketOf]!
-    const slot = entries[entryOf(size) + slotOf]!
+    const slot = this.#slots[size]!
     let at = 0
     for (;;) {
       let child = 2 * at + 1
@@ -119,12 +121,12 @@ export class WaitingQueue {
   #move(from: number, to: number): void {
     const entries = this.#entries
     const at = entryOf(from)
-    this.#set(to, entries[at]!, entries[at + ticketOf]!, entries[at + slotOf]!)
+    this.#set(to, entries[at]!, entries[at + ticketOf]!, this.#slots[from]!)
   }
 
   #set(at: number, key: number, ticket: number, slot: number): void {
     this.#entries[entryOf(at)] = key
     this.#entries[entryOf(at) + ticketOf] = ticket
-    this.#entries[entryOf(at) + slotOf] = slot
+    this.#slots[at] = slot
   }
 }
