@@ -23,7 +23,7 @@ export class WaitingQueue {
   #entries = new Float64Array(entryOf(8))
   #slots = new Int32Array(8)
   #length = 0
-  /** Tickets in the heap of those who were taken out. */
+  /** Tickets in the heap of those who were taken out: their slots may wait elsewhere, under a ticket of the same number. */
   readonly #left = new Set<number>()
   #preemptions = 0
   #arrivals = 0
@@ -51,13 +51,20 @@ export class WaitingQueue {
 
   /** Slot of the head; −1 when nobody waits. */
   head(): number {
-    const left = this.#left
-    while (left.size > 0 && this.#length > 0 && left.delete(this.#entries[ticketOf]!)) this.#pop()
+    while (this.#length > 0 && this.#isStale()) this.#pop()
     return this.#length > 0 ? this.#slots[0]! : -1
+  }
+
+  /** Whether the first entry is one of a request that was taken out. */
+  #isStale(): boolean {
+    const ticket = this.#entries[ticketOf]!
+    if (this.#left.size > 0 && this.#left.delete(ticket)) return true
+    return this.#column.ticket[this.#slots[0]!] !== ticket
   }
 
   /** Takes the head (as `head()` just returned it) out. */
   shift(): void {
+    this.#column.ticket[this.#slots[0]!] = Number.NaN
     this.size--
     this.#pop()
   }
@@ -65,6 +72,7 @@ export class WaitingQueue {
   /** Takes any waiting request out for good. */
   remove(slot: number): void {
     this.#left.add(this.#column.ticket[slot]!)
+    this.#column.ticket[slot] = Number.NaN
     this.size--
   }
 
