@@ -143,14 +143,14 @@ export class Replica implements EngineView, Outside {
   }
 
   /** End of the batch that executes; +Infinity: none does. */
-  get #end(): Ns {
+  #end(): Ns {
     return this.engine.inFlight > 0 ? this.engine.oldest.end : never
   }
 
   /** Time of the next thing that happens here; +Infinity when idle. */
   get nextAt(): Ns {
     const held = this.#dummyEnds[0]
-    return Math.min(this.#end, held ?? this.#planAt, this.entersAt)
+    return Math.min(this.#end(), held ?? this.#planAt, this.entersAt)
   }
 
   /** Writes `nextAt` to its place among those of all: a number that a call returns is an object each time. */
@@ -284,7 +284,7 @@ export class Replica implements EngineView, Outside {
   /** The first moment from `at` on at which something ends in the step that executes; +Infinity: none shows. */
   nextNodeEnd(at: Ns): Ns {
     if (this.#polled) return this.#polled.nextNodeEnd(at)
-    if (this.#end === never || this.#nodeEnds === undefined) return never
+    if (this.#end() === never || this.#nodeEnds === undefined) return never
     const {shape, start} = this.engine.oldest
     return start + this.#nodeEnds(shape, at - start)
   }
@@ -298,7 +298,7 @@ export class Replica implements EngineView, Outside {
 
   /** Ends the batch that is due at `now`, if one is. Returns whether; `engine.finished` holds who is done. */
   complete(now: Ns): boolean {
-    const hasEnded = this.#end <= now
+    const hasEnded = this.#end() <= now
     this.#hasCompleted = hasEnded || this.#dummyEnds[0]! <= now
     if (this.#dummyEnds[0]! <= now) this.#dummyEnds.shift()
     if (hasEnded) {

@@ -68,7 +68,7 @@ export class Cohort {
     this.#fillers = Array.from({length: blockSize}, () => [])
   }
 
-  get #fillersNow(): number[] {
+  #fillersNow(): number[] {
     return this.#fillers[this.#blockSize - 1 - this.#stepPhase]!
   }
 
@@ -172,7 +172,7 @@ export class Cohort {
 
   /** Members that fill a shared block in the next step, as slots; the caller says whether one has more to fill. */
   forEachFiller(visit: (slot: number) => 'more' | 'last'): void {
-    const list = this.#fillersNow
+    const list = this.#fillersNow()
     let kept = 0
     for (let at = 0; at < list.length; at += 2) {
       const seat = list[at]!
@@ -188,7 +188,7 @@ export class Cohort {
 
   /** Whether a member fills a shared block in the next step, or did when it was a member. */
   hasFillers(): boolean {
-    return this.#fillersNow.length > 0
+    return this.#fillersNow().length > 0
   }
 
   /** Whether the last token of a member comes out of the next step. */

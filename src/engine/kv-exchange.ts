@@ -27,6 +27,9 @@ export class KvExchange {
 
   #queueAgain(slot: number, tokens: number): void {
     const {requests, blocks, queue} = this.#parts
+    // Better a stop than a request that waits, or runs, twice.
+    if (requests.state[slot] !== state.pulling)
+      throw new Error(`KV came for slot ${slot}, which waits for none`)
     requests.state[slot] = state.waiting
     blocks.enterPresent(slot, tokens)
     queue.takePlace(slot, Number.NEGATIVE_INFINITY, requests.arrival[slot]!)

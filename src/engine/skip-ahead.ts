@@ -48,7 +48,7 @@ export class SkipAhead {
   }
 
   /** Whether a look-up of the head of the queue may find something else than before. */
-  get #hasNews(): boolean {
+  #hasNews(): boolean {
     return this.#parts.pool.index.isDirty || this.#parts.below !== undefined
   }
 
@@ -76,7 +76,7 @@ export class SkipAhead {
       if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
       // A block that just became full, or was written below, may be the one the head of the queue waited for.
       if (below) below.planning(now)
-      const admits = waiting > 0 && this.#hasNews && this.#admission.headFits(left) > 0
+      const admits = waiting > 0 && this.#hasNews() && this.#admission.headFits(left) > 0
       if (admits) this.#admission.admit(batch, left, now)
       this.#steps.note(batch)
       seats.seal(batch)
@@ -103,7 +103,7 @@ export class SkipAhead {
     batch.regular = size
     this.#runningPlan.takeDecodeBlocks()
     const isWaiting = queue.size > 0
-    const isNews = isWaiting && this.#hasNews
+    const isNews = isWaiting && this.#hasNews()
     below?.planning(now)
     const admits = isWaiting && this.#admission.headFits(left) > 0
     if (admits) this.#admission.admit(batch, left, now)

@@ -57,14 +57,11 @@ export class WaitingQueue {
 
   /** Whether the first entry is one of a request that was taken out. */
   #isStale(): boolean {
-    const ticket = this.#entries[ticketOf]!
-    if (this.#left.size > 0 && this.#left.delete(ticket)) return true
-    return this.#column.ticket[this.#slots[0]!] !== ticket
+    return this.#left.size > 0 && this.#left.delete(this.#entries[ticketOf]!)
   }
 
   /** Takes the head (as `head()` just returned it) out. */
   shift(): void {
-    this.#column.ticket[this.#slots[0]!] = Number.NaN
     this.size--
     this.#pop()
   }
@@ -72,7 +69,6 @@ export class WaitingQueue {
   /** Takes any waiting request out for good. */
   remove(slot: number): void {
     this.#left.add(this.#column.ticket[slot]!)
-    this.#column.ticket[slot] = Number.NaN
     this.size--
   }
 

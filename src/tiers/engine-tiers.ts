@@ -209,30 +209,30 @@ export class EngineTiers implements KvBelow {
   }
 
   entered(slot: number, blocks: BlockRange): void {
-    if (!this.#writesThrough) return
+    if (!this.#writesThrough()) return
     const arrival = this.#parts.requests.arrival[slot]!
     this.#fresh.push({slot, arrival, runs: listOf(this.#known(slot), blocks), sequence: never})
   }
 
   arrived(slot: number, blocks: BlockRange, now: Ns): void {
-    if (!this.#writesThrough) return
+    if (!this.#writesThrough()) return
     this.#now = now
     this.#parts.traffic.advance(now - 1)
     this.#offer(listOf(this.#known(slot), blocks))
   }
 
   gaveBack(slot: number, {from, to}: BlockRange): void {
-    if (!this.#writesThrough || to <= from) return
+    if (!this.#writesThrough() || to <= from) return
     this.#offer([ownSpan(this.#parts.requests.row[slot]!), from, to])
   }
 
   evicted(span: number, low: number, top: number): void {
-    if (!this.#writesThrough) this.#lost.push({slot: -1, span, low, top})
+    if (!this.#writesThrough()) this.#lost.push({slot: -1, span, low, top})
   }
 
   evictedOwn(slot: number, low: number, top: number): void {
     const span = ownSpan(this.#parts.requests.row[slot]!)
-    if (!this.#writesThrough) this.#lost.push({slot, span, low, top})
+    if (!this.#writesThrough()) this.#lost.push({slot, span, low, top})
   }
 
   #offer(runs: Runs): void {
@@ -241,7 +241,7 @@ export class EngineTiers implements KvBelow {
     if (!this.#isPlanning) this.#parts.traffic.offered(this.#now)
   }
 
-  get #writesThrough(): boolean {
+  #writesThrough(): boolean {
     return this.#parts.tiers[0]!.write === 'through'
   }
 

@@ -422,7 +422,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: past a head that a filled block lets in': {
     file: skipAhead,
-    from: 'waiting > 0 && this.#hasNews',
+    from: 'waiting > 0 && this.#hasNews()',
     to: 'waiting < 0 && pool.index.isDirty',
     seen: 'skipping',
     // Too rare to wait for: the second block of the first request is just what the other one lacks.

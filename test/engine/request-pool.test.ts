@@ -35,6 +35,7 @@ describe('RequestPool', () => {
       previous,
       next,
       seat,
+      ticket,
       pieceEnd,
       ...reset
     } = clean
