@@ -53,6 +53,8 @@ export interface EngineProfile {
     readonly synchronousStepNs: number
     /** Of a layer, where no CUDA graph has room for the step: its kernels are launched one by one. Undefined: unknown. */
     readonly eagerLayerNs: number | undefined
+    /** Of a layer in such a step: what the GPU idles between kernels. */
+    readonly launchGapNs: number
   }
   readonly sampler: {readonly [kind in Exclude<Sampling, 'penalised'>]: SamplerTerms}
   /** What a repetition penalty adds to the sampler. */

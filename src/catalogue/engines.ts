@@ -118,7 +118,8 @@ const profileOf = (file: Section, fileName: string): EngineProfile => {
     ...['http_ms', 'in_process_ms', 'per_token_us', 'chat_token_us'],
   ])
   const host = file.section('host', [
-    ...['step_us', 'layer_us', 'sequence_us', 'synchronous_step_us', 'eager_layer_us'],
+    ...['step_us', 'layer_us', 'sequence_us', 'synchronous_step_us'],
+    ...['eager_layer_us', 'launch_gap_us'],
   ])
   const sampler = file.section('sampler', ['plain', 'filtered', 'penalty'])
   const memory = file.section('memory', ['sampler_bytes_per_logit', 'runtime_gb', 'source'])
@@ -143,6 +144,7 @@ const profileOf = (file: Section, fileName: string): EngineProfile => {
       eagerLayerNs: host.has('eager_layer_us')
         ? host.notNegative('eager_layer_us') * 1e3
         : undefined,
+      launchGapNs: host.has('launch_gap_us') ? host.notNegative('launch_gap_us') * 1e3 : 0,
     },
     sampler: {
       plain: samplerOf(sampler, 'plain'),

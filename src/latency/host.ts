@@ -18,6 +18,8 @@ export interface HostTerms extends LaunchTerms {
 export interface LaunchTerms {
   /** What it takes to launch a layer, in a step of more tokens than the largest CUDA graph has. */
   readonly eagerLayerNs: number
+  /** What the device idles between the kernels of a layer in such a step. */
+  readonly gapLayerNs: number
   /** 0: there are no graphs. */
   readonly graphTokens: number
 }
@@ -62,6 +64,7 @@ const launchTermsOf = (
   {isEager, maxNumSeqs}: Pick<HostUse, 'isEager' | 'maxNumSeqs'>,
 ): LaunchTerms => ({
   eagerLayerNs: host.eagerLayerNs ?? 0,
+  gapLayerNs: host.launchGapNs,
   graphTokens: isEager ? 0 : graphTokensOf(maxNumSeqs),
 })
 
@@ -96,17 +99,24 @@ export const samplerNs = (
 }
 
 /**
- * Least time in ns of a step's layers by its tokens: the device waits for the host where no CUDA graph has room for
- * them.
+ * Time in ns of a step's layers, given its tokens and what its kernels take: where no CUDA graph has room for them, the
+ * device idles between kernels, or waits for the host altogether.
  */
-export const launchNs = (
+export const launchedNs =
+  ({eagerLayerNs, gapLayerNs, graphTokens}: LaunchTerms, layers: number) =>
+  (tokens: number, kernelsNs: number): number =>
+    tokens > graphTokens
+      ? Math.max(kernelsNs + layers * gapLayerNs, layers * eagerLayerNs)
+      : kernelsNs
+
+/** The same for the measured layers of a profile, in whole ns. */
+export const launchedLayersNs = (
   profile: EngineProfile,
   layers: number,
   use: HostUse = plainUse,
-): ((tokens: number) => number) => {
-  const {eagerLayerNs, graphTokens} = launchTermsOf(profile, use)
-  const ns = Math.round(layers * eagerLayerNs)
-  return (tokens) => (tokens > graphTokens ? ns : 0)
+): ((tokens: number, kernelsNs: number) => number) => {
+  const launched = launchedNs(launchTermsOf(profile, use), layers)
+  return (tokens, kernelsNs) => Math.round(launched(tokens, kernelsNs))
 }
 
 /**

@@ -25,7 +25,7 @@ import {elementwiseNs} from './elementwise.js'
 import {type Exchange, exchangeNs} from './exchange.js'
 import {busiestExperts, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
-import {type HostTerms, samplerNs} from './host.js'
+import {type HostTerms, launchedNs, samplerNs} from './host.js'
 import {type ExpertShare, expertsNs} from './moe.js'
 import {type ModelPart, peak16FlopsPerNs, precisionOf} from './precision.js'
 import {rooflineNotes, rooflineProvenance} from './roofline-account.js'
@@ -87,13 +87,11 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
   const dense = new CountTable((tokens) => sumOf(rows.dense(tokens)))
   const head = new CountTable((sequences) => sumOf(rows.perSequence(sequences)))
 
-  const {graphTokens, eagerLayerNs} = request.host
-  const launchNs = layerCount(request.model) * eagerLayerNs
+  const launched = launchedNs(request.host, layerCount(request.model))
   const stepTime = (shape: BatchShape): Ns => {
     let ns = dense.at(rowsOf(shape))
     for (let at = 0; at < laws.length; at++) ns += attentionNs(laws[at]!, shape)
-    if (ns < launchNs && shape.tokens > graphTokens) ns = launchNs
-    return Math.max(1, Math.round(ns + head.at(shape.sequences)))
+    return Math.max(1, Math.round(launched(shape.tokens, ns) + head.at(shape.sequences)))
   }
   return {
     source: coefficients.source,
@@ -104,7 +102,7 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
       const perSequence = rows.perSequence(shape.sequences)
       const attention = laws.reduce((sum, law) => sum + attentionNs(law, shape), 0)
       const layers = sumOf(perToken) + attention
-      const waiting = shape.tokens > graphTokens ? Math.max(0, launchNs - layers) : 0
+      const waiting = launched(shape.tokens, layers) - layers
       const host = perToken.host + perSequence.host + waiting
       return {...perToken, ...perSequence, host, attention}
     },

@@ -33,6 +33,7 @@ const silent = (host: HostTerms): HostTerms => ({
   stepNs: 0,
   perSequenceNs: 0,
   eagerLayerNs: 0,
+  gapLayerNs: 0,
 })
 
 function rooflineLatency(instance: Instance, request: RunRequest): ChosenLatency {

@@ -9,7 +9,7 @@ import type {EngineListener} from '../engine/engine-config.js'
 import type {RequestPool} from '../engine/request-pool.js'
 import {Problem} from '../errors.js'
 import {busiestRank} from '../latency/expert-load.js'
-import {hostBesideProfile, launchNs} from '../latency/host.js'
+import {hostBesideProfile, launchedLayersNs} from '../latency/host.js'
 import {ProfileTimes} from '../latency/profile/profile.js'
 import type {StepTimeModel} from '../latency/step-time.js'
 import {compatStep, ringOf, type TimesOf} from './compat-step.js'
@@ -144,21 +144,22 @@ function stepOfProfile(instance: Instance, request: RunRequest, timesOf: TimesOf
   const host = hostBesideProfile(instance.profile, instance.sampling, device, use)
   const stageOf = (stage?: StageCut) => {
     const layers = stage?.layers ?? layerCount(instance.model)
-    return oneStage(timesOf(stage), {host, least: launchNs(instance.profile, layers, use)})
+    const launched = launchedLayersNs(instance.profile, layers, use)
+    return oneStage(timesOf(stage), {host, launched})
   }
   return instance.pp === 1 ? stageOf() : inStages(instance, stageOf)
 }
 
-/** What the host does beside the layers, by sequences, and the least that these take, by tokens. */
+/** What the host does beside the layers, by sequences, and what these take once launched, by tokens and kernel time. */
 interface HostBeside {
   readonly host: (sequences: number) => number
-  readonly least: (tokens: number) => number
+  readonly launched: (tokens: number, kernelsNs: number) => number
 }
 
-const oneStage = (times: ProfileTimes, {host, least}: HostBeside): StageTime => ({
+const oneStage = (times: ProfileTimes, {host, launched}: HostBeside): StageTime => ({
   stepTime: (shape) => {
     const head = times.head(shape)
-    const layers = Math.max(times.at(shape) - head, least(shape.tokens))
+    const layers = launched(shape.tokens, times.at(shape) - head)
     return layers + head + host(shape.sequences)
   },
   outsideLayers: (shape) => times.head(shape) + host(shape.sequences),

@@ -211,6 +211,22 @@ describe('roofline', () => {
     }
   })
 
+  it('idles between kernels that no CUDA graph holds, unless it waits for the host anyway', async () => {
+    const host = {...olderHostTerms, eagerLayerNs: 0}
+    const graphs = await on('H100', llama8b, {host})
+    const gaps = await on('H100', llama8b, {host: {...host, gapLayerNs: 18_000}})
+    const both = {...host, gapLayerNs: 18_000, eagerLayerNs: 500_000}
+    const waits = await on('H100', llama8b, {host: both})
+    const at = (chunk: number) => shapeOf({chunks: [[chunk, 0]], contexts: new Array(50).fill(200)})
+    expect(gaps.stepTime(at(206))).to.equal(graphs.stepTime(at(206)))
+    expect(gaps.stepTime(at(207))).to.be.closeTo(graphs.stepTime(at(207)) + 32 * 18_000, 1)
+    expect(gaps.partsOf(at(207)).host).to.be.closeTo(graphs.partsOf(at(207)).host + 32 * 18_000, 1)
+    // 32 launches of 500 µs hide the gaps of small kernels, and long kernels the launches.
+    expect(waits.stepTime(at(207))).to.be.below(graphs.stepTime(at(207)) + 32 * 500_000)
+    expect(waits.stepTime(at(207)) - waits.outsideLayers(at(207))).to.be.closeTo(16e6, 1)
+    expect(waits.stepTime(at(4000))).to.equal(gaps.stepTime(at(4000)))
+  })
+
   it('sees no further than a window', async () => {
     const model = await on('H100', windowed)
     const full = {
