@@ -8,6 +8,9 @@ import {makeFolders} from '../make-folder.js'
 import {csvCell, notWritable} from './row-file.js'
 
 const bufferBytes = 1 << 20
+/** By exponent: computing one takes as long as writing a cell. */
+const powersOfTen = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
+
 /** More than any number and separator take; texts check for themselves. */
 const roomBytes = 64
 const comma = 44
@@ -84,7 +87,7 @@ export class ByteRows {
   /** A whole number of at least 0, with leading zeros up to `width`. */
   #digits(value: number, width: number): void {
     let count = width
-    for (let limit = 10 ** width; value >= limit; limit *= 10) count++
+    for (let limit = powersOfTen[width]!; value >= limit; limit *= 10) count++
     let rest = value
     for (let i = this.#at + count - 1; i >= this.#at; i--) {
       const tenth = Math.floor(rest / 10)
