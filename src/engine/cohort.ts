@@ -165,11 +165,6 @@ export class Cohort {
     return this.#inPhase[this.#stepPhase === 0 ? 0 : this.#blockSize - this.#stepPhase]!
   }
 
-  /** Whether the next step takes blocks, or may fill shared ones. */
-  touchesBlocks(): boolean {
-    return this.needBlock() > 0 || this.hasFillers()
-  }
-
   /** Members that fill a shared block in the next step, as slots; the caller says whether one has more to fill. */
   forEachFiller(visit: (slot: number) => 'more' | 'last'): void {
     const list = this.#fillersNow()

@@ -44,11 +44,8 @@ export class RunningPlan {
       for (const slot of stragglers) this.#parts.seats.pickStraggler(slot, batch)
       empty(stragglers)
     }
-    if (prefilling.length === 0) {
-      if (cohort.touchesBlocks()) this.takeDecodeBlocks()
-      return left
-    }
     this.takeDecodeBlocks(prefilling)
+    if (prefilling.length === 0) return left
     for (const slot of prefilling.length > 1 ? prefilling.slice() : prefilling)
       this.#parts.seats.commitChunk(slot, batch, now)
     return left
@@ -91,11 +88,15 @@ export class RunningPlan {
 
   /** Blocks for the members that need one; index entries for those that fill one, in order of admission. */
   takeDecodeBlocks(chunks: readonly number[] = noChunks): void {
-    const requests = this.#parts.requests
     const {cohort} = this.#parts.seats
     const need = cohort.needBlock()
     if (need > 0) this.#parts.pool.take(need)
-    if (chunks.length === 0 && !cohort.hasFillers()) return
+    if (chunks.length > 0 || cohort.hasFillers()) this.#enter(chunks)
+  }
+
+  #enter(chunks: readonly number[]): void {
+    const requests = this.#parts.requests
+    const {cohort} = this.#parts.seats
     const enterers = this.#enterers
     empty(enterers)
     cohort.forEachFiller(this.#fill)

@@ -126,33 +126,29 @@ export class Seats {
   #join(slot: number, batch: Batch): void {
     const requests = this.#requests
     dropFrom(this.prefilling, slot)
-    const remaining = requests.total[slot]! - ++requests.reached[slot]!
+    const isLast = ++requests.reached[slot]! === requests.total[slot]!
     batch.joiners.push(slot)
     this.#listener.tokensFrom?.(slot, batch.sequence, this.cohort.lane)
     requests.regularFrom[slot] = batch.sequence + 1
     requests.lane[slot] = this.cohort.lane
-    if (remaining === 0) {
+    if (isLast) {
       this.#drain(slot, batch)
       return
     }
     requests.state[slot] = state.decoding
     requests.regularUntil[slot] = Number.POSITIVE_INFINITY
     const {cohort} = this
-    const first = cohort.step + 1
-    this.#seatIn(cohort, slot, {context: requests.computed[slot]!, first, remaining})
+    this.#seatIn(cohort, slot, requests.computed[slot]!, cohort.step + 1)
   }
 
-  /** A member whose next step is `first`, with so many tokens to come. */
-  #seatIn(
-    cohort: Cohort,
-    slot: number,
-    {context, first, remaining}: {context: number; first: number; remaining: number},
-  ): void {
-    cohort.join(slot, context, first, first + remaining - 1)
-    this.#requests.lane[slot] = cohort.lane
-    if (this.#requests.shareable[slot]! > Math.floor(context / this.#config.blockSize)) {
+  /** A member that has `context` tokens cached at its next step, which is `first`, and gets one more in each. */
+  #seatIn(cohort: Cohort, slot: number, context: number, first: number): void {
+    const requests = this.#requests
+    cohort.join(slot, context, first, first + requests.total[slot]! - context - 2)
+    requests.lane[slot] = cohort.lane
+    const shareable = requests.shareable[slot]!
+    if (shareable > 0 && shareable > Math.floor(context / this.#config.blockSize))
       cohort.fills(slot)
-    }
   }
 
   /** All tokens of the request are planned: it finishes with `batch`. */
@@ -216,7 +212,7 @@ export class Seats {
       this.stragglers.push(slot)
     }
     cohort.leave(slot)
-    this.#seatIn(to, slot, {context, first, remaining: this.#requests.total[slot]! - context - 1})
+    this.#seatIn(to, slot, context, first)
   }
 
   /**

@@ -73,7 +73,7 @@ export class SkipAhead {
       batch.shape.decodeContextMin = smallest++
       batch.shape.decodeContextMax = largest++
       sum += cohort.size
-      if (cohort.touchesBlocks()) this.#runningPlan.takeDecodeBlocks()
+      this.#runningPlan.takeDecodeBlocks()
       // A block that just became full, or was written below, may be the one the head of the queue waited for.
       if (below) below.planning(now)
       const admits = waiting > 0 && this.#hasNews() && this.#admission.headFits(left) > 0
