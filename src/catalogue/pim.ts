@@ -123,8 +123,8 @@ export function pimSpecNamed(name: string): PimSpec {
   if (found) return found
   const names = pimSpecs.map((spec) => spec.name)
   const near = closest(name, names)
-  throw new Problem('FLAG_BAD_VALUE', `pim: there is no PIM device "${name}".`, {
-    suggestions: near.length > 0 ? near : names,
+  throw new Problem('FLAG_BAD_VALUE', `--pim ${name}: there is no PIM device "${name}".`, {
+    suggestions: (near.length > 0 ? near : names).map((known) => `--pim ${known}`),
   })
 }
 

@@ -11,6 +11,8 @@ export interface YamlFile {
   readonly value: unknown
   /** The fault with its file, line and column, and the path of its key. */
   readonly problem: (fault: SchemaFault, suggestions?: readonly string[]) => Promise<Problem>
+  /** `file:line:column` of what stands at a path. */
+  readonly place: (path: readonly PropertyKey[]) => Promise<string>
 }
 
 /** How a file is called, and the code of all that can be wrong with it. */
@@ -48,6 +50,7 @@ export const parseYaml = async (text: string, {name, code}: Naming): Promise<Yam
   if (text.includes('\0')) throw new Problem(code, `${name}: it is not a text file.`)
   return {
     value: readPlainYaml(text) ?? (await readFullYaml(text, {name, code})),
+    place: async (path) => `${name}:${await placeOf(text, {path, at: 'value'})}`,
     problem: async (fault, suggestions = fault.suggestions) => {
       const key = fault.path.length === 0 ? 'the file' : shownKeys(fault.path)
       const place = await placeOf(text, fault)
@@ -89,7 +92,10 @@ const unresolved = async (document: Document) => {
 }
 
 /** `line:column` of the key or value at that path, or of the nearest thing around it that the file has. */
-const placeOf = async (text: string, {path, at}: SchemaFault): Promise<string> => {
+const placeOf = async (
+  text: string,
+  {path, at}: Pick<SchemaFault, 'path' | 'at'>,
+): Promise<string> => {
   const {isMap, isNode, isScalar, isSeq, LineCounter, parseDocument} = await import('yaml')
   const lineCounter = new LineCounter()
   let node: unknown = parseDocument(text, {lineCounter}).contents

@@ -62,6 +62,7 @@ export class Cluster {
   readonly #identities = new Map<number, PrefixIdentity>()
   /** Replicas of which something ends at the present instant; kept from one instant to the next. */
   readonly #isDue: Uint8Array
+  readonly #readsTiers: boolean
   #isInterrupted = false
 
   constructor(config: SimulationConfig, sink: RequestSink) {
@@ -79,8 +80,7 @@ export class Cluster {
     if (this.#decoders.length > 0) {
       if (this.#kvLinks) this.#kvLinks.before = (now) => this.#tiers.advance(now)
       this.#network = networkOf(config, this.#kvLinks)
-      const {requests, replicas} = this
-      this.#handOffs = handOffsOf(config, {requests, replicas, network: this.#network})
+      this.#handOffs = handOffsOf(config, this, this.#network)
     }
     this.#groups = rankGroups(config, this.replicas)
     const isCoupled = config.coupling === 'lockstep' || this.#groups.length > 0
@@ -93,6 +93,7 @@ export class Cluster {
     const isPresent = (config.viewAgeNs ?? 0) === 0 && this.replicas.every((one) => one.hasFrontEnd)
     this.catchesUp = !this.#isTied && !isSteered && isPresent
     this.#router = this.autoscaler?.routing(config.router) ?? config.router
+    this.#readsTiers = [config.router, config.decodeRouter].some((router) => router?.readsTiers)
   }
 
   #build(replica: ReplicaConfig, instance: number): Replica {
@@ -160,6 +161,7 @@ export class Cluster {
       priority: this.requests.priority[slot]!,
     }
     if (this.catchesUp && this.replicas.length > 1) this.#catchUp(request, now)
+    if (this.#readsTiers) this.#tiers.advance(now - 1)
     const decode = this.#pick(this.#config.decodeRouter, request, this.#decoders)
     const {handOff} = this.#config
     const stays =

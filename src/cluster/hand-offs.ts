@@ -47,10 +47,11 @@ export const networkOf = ({network}: Config, kvLinks: SharedTierLinks | undefine
 
 export const handOffsOf = (
   {handOff, onHandOff, replicas}: Config,
-  parts: Omit<HandOffParts, 'rules' | 'kvOf' | 'onTransfer'>,
+  {requests, replicas: all}: Pick<HandOffParts, 'requests' | 'replicas'>,
+  network: Network,
 ): HandOffs =>
   new HandOffs({
-    ...parts,
+    ...{requests, replicas: all, network},
     onTransfer: onHandOff,
     rules: handOff ?? {firstToken: 'decode', stream: 'at the end'},
     kvOf: (instance) => replicas[instance]!.kv ?? {bytesPerToken: 1, layers: 1},

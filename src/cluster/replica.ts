@@ -247,11 +247,8 @@ export class Replica implements EngineView, Outside {
   /** Something changed that an engine without a batch would not notice. */
   wake(now: Ns): void {
     const {engine} = this
-    if (this.#onNews) {
-      this.#onNews(now)
-      return
-    }
-    if (engine.inFlight === 0) this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
+    if (this.#onNews) this.#onNews(now)
+    else if (engine.inFlight === 0) this.#planAt = Math.min(this.#planAt, this.#noticeAt(now))
     else if (this.#polled && engine.inFlight < engine.config.depth) {
       const seen = Math.min(this.#around.nextNodeEnd(now), this.#polled.nextNodeEnd(now))
       this.#planAt = Math.min(this.#planAt, Math.max(this.#polled.plansAt, seen))
@@ -265,6 +262,10 @@ export class Replica implements EngineView, Outside {
 
   cachedTokens(row: number, inputTokens: number): number {
     return this.engine.cachedTokens(row, inputTokens)
+  }
+
+  tieredTokens(row: number, input: number): number {
+    return this.tiers?.tokensOf(row, input, this.cachedTokens(row, input)) ?? 0
   }
 
   /** When this idle engine sees what arrives now: as something ends elsewhere, else as its clock says. */

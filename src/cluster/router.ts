@@ -17,6 +17,8 @@ export interface Router {
    * when this is absent, anything. An engine that nobody looks at need not be up to date.
    */
   reads?(request: RequestView): 'nothing' | 'counts' | 'everything'
+  /** Whether it also depends on what lies in tiers. */
+  readonly readsTiers?: boolean
 }
 
 const readsNothing = (): 'nothing' => 'nothing'
@@ -31,15 +33,17 @@ export interface RouterSeams {
   readonly weights: ScoreWeights
 }
 
-/** How much of a score comes from cached prompt tokens, from a short queue, and from free KV blocks. */
+/** How much of a score comes from cached prompt tokens, from those in tiers, from a short queue, and from free KV blocks. */
 export interface ScoreWeights {
   readonly prefix: number
+  /** Of tokens that lie in tiers below the device, which are loaded: worth less than cached ones. */
+  readonly tiers: number
   readonly queue: number
   readonly kv: number
 }
 
-/** Those of llm-d's default scheduling profile: prefix cache 3, queue 2, KV utilisation 2. */
-export const defaultWeights: ScoreWeights = {prefix: 3, queue: 2, kv: 2}
+/** Those of llm-d's default scheduling profile: prefix cache 3, queue 2, KV utilisation 2; it knows no tiers. */
+export const defaultWeights: ScoreWeights = {prefix: 3, tiers: 0, queue: 2, kv: 2}
 
 export const plainSeams: RouterSeams = {
   seed: 0,
@@ -53,6 +57,10 @@ type Measure = (engine: EngineView, request: RequestView) => number
 /** LLMServingSim's LOAD, and the weights of vLLM's data-parallel balancer: a waiting request counts as four. */
 const load: Measure = ({waiting, running, maxNumSeqs}) => (4 * waiting + running) / maxNumSeqs
 const usedBlocks: Measure = ({freeBlocks, totalBlocks}) => 1 - freeBlocks / totalBlocks
+
+/** Share of a prompt that lies below the device, behind what its cache has. */
+const inTiers: Measure = (engine, {row, inputTokens}) =>
+  (engine.tieredTokens?.(row, inputTokens) ?? 0) / inputTokens
 
 /** The engine with the least of a measure; equals take turns. */
 function least(measure: Measure): Pick<Router, 'pick'> {
@@ -205,9 +213,11 @@ export const routers: Readonly<Record<string, (seams?: RouterSeams) => Router>> 
   'session-sticky': (seams = plainSeams) => ({name: 'session-sticky', ...sticky(seams)}),
   weighted: ({weights} = plainSeams) => ({
     name: 'weighted',
+    readsTiers: weights.tiers > 0,
     ...least(
       (engine, {row, inputTokens}) =>
         (-weights.prefix * engine.cachedTokens(row, inputTokens)) / inputTokens -
+        (weights.tiers > 0 ? weights.tiers * inTiers(engine, {row, inputTokens}) : 0) -
         weights.queue / (1 + engine.waiting) -
         (weights.kv * engine.freeBlocks) / engine.totalBlocks,
     ),

@@ -8,7 +8,7 @@ import type {Ns} from '../latency/step-time.js'
 
 const never = Number.POSITIVE_INFINITY
 
-/** A replica as it was when it was looked at. What its cache holds is looked up as it is now: nobody keeps a copy of an index. */
+/** A replica as it was when it was looked at. What its cache and tiers hold is looked up as it is now: nobody keeps a copy of an index. */
 class Snapshot implements EngineView {
   running = 0
   waiting = 0
@@ -33,6 +33,10 @@ class Snapshot implements EngineView {
 
   cachedTokens(row: number, inputTokens: number): number {
     return this.#engine.cachedTokens(row, inputTokens)
+  }
+
+  tieredTokens(row: number, inputTokens: number): number {
+    return this.#engine.tieredTokens?.(row, inputTokens) ?? 0
   }
 }
 

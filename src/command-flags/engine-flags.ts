@@ -15,6 +15,7 @@ import {
   type SamplingChoice,
   samplingChoices,
 } from '../study/run-request.js'
+import {positiveFlag} from './positive-flag.js'
 
 const size = (helpGroup: string, summary: string, min = 1) =>
   Flags.integer({helpGroup, helpValue: 'N', summary, min})
@@ -86,7 +87,11 @@ export const engineFlags = {
     summary:
       'Use of experts: even (default), power-law:EXPONENT, or a file of one count per expert.',
   }),
-  'network-bandwidth': size('HARDWARE', 'GB/s between instances (default: 50).'),
+  'network-bandwidth': Flags.string({
+    helpGroup: 'HARDWARE',
+    helpValue: 'GB/S',
+    summary: 'Between instances (default: 50).',
+  }),
   cluster: Flags.string({
     helpGroup: 'HARDWARE',
     helpValue: 'FILE',
@@ -235,7 +240,7 @@ export interface EngineFlagValues {
   readonly decode?: number | undefined
   readonly 'kv-stream'?: 'end' | 'layer' | undefined
   readonly 'decode-stay-below'?: number | undefined
-  readonly 'network-bandwidth'?: number | undefined
+  readonly 'network-bandwidth'?: string | undefined
   readonly 'expert-load'?: string | undefined
   readonly cluster?: string | undefined
   readonly policy: string
@@ -309,7 +314,7 @@ const streams = {end: 'at the end', layer: 'by layer'} as const
 
 function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
   const stream = flags['kv-stream']
-  const bandwidthGbS = flags['network-bandwidth']
+  const bandwidthGbS = positiveFlag('network-bandwidth', flags['network-bandwidth'], 50)
   const handOff = (
     ['kv-stream', 'decode-stay-below', 'decode-router', 'network-bandwidth'] as const
   ).find((name) => flags[name] !== undefined)

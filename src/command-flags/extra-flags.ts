@@ -11,8 +11,14 @@ const helpGroup = 'SPECULATION'
 const duration = (summary: string) =>
   Flags.string({helpGroup: 'AUTOSCALING', helpValue: '60s', summary})
 
+interface AmountHelp {
+  readonly helpValue: string
+  /** A value that would do. */
+  readonly example: number
+}
+
 /** A number from 0 up. */
-const amount = (name: string, summary: string, helpValue: string) =>
+const amount = (name: string, summary: string, {helpValue, example}: AmountHelp) =>
   Flags.custom<number>({
     helpGroup: 'LORA',
     helpValue,
@@ -20,7 +26,9 @@ const amount = (name: string, summary: string, helpValue: string) =>
     parse: async (text) => {
       const value = text.trim() === '' ? Number.NaN : Number(text)
       if (value >= 0 && value < Number.POSITIVE_INFINITY) return value
-      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number from 0 up.`)
+      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number from 0 up.`, {
+        suggestions: [`--${name} ${example}`],
+      })
     },
   })()
 
@@ -57,12 +65,12 @@ export const extraFlags = {
   'lora-load-ms': amount(
     'lora-load-ms',
     'Time to load an adapter (default: its bytes over PCIe).',
-    'MS',
+    {helpValue: 'MS', example: 30},
   ),
   'lora-overhead': amount(
     'lora-overhead',
     'Share of a step for each adapter in use (default: by rank).',
-    'SHARE',
+    {helpValue: 'SHARE', example: 0.035},
   ),
   autoscale: Flags.string({
     helpGroup: 'AUTOSCALING',

@@ -95,4 +95,6 @@ export interface EngineView {
   readonly maxNumSeqs: number
   /** Tokens of a prompt that its prefix cache holds. `row` is the request's identity. */
   cachedTokens(row: number, inputTokens: number): number
+  /** Those behind them that memory below the device holds; absent: nobody knows of any. */
+  tieredTokens?(row: number, inputTokens: number): number
 }

@@ -303,6 +303,7 @@ export function taken(
     throw new Problem(
       'PARALLELISM_INVALID',
       `device ${Math.max(...devices)} is needed, and the topology has ${deviceCount(dimensions)}.`,
+      {suggestions: ['A larger degree of the outermost dimension.', 'Fewer devices.']},
     )
   const product = degrees.reduce((all, degree) => all * degree, 1)
   if (product === left.size) return degrees

@@ -118,6 +118,7 @@ const router = z.union([
     weights: z
       .strictObject({
         prefix: z.number().min(0),
+        tiers: z.number().min(0).default(0),
         queue: z.number().min(0),
         kv: z.number().min(0),
       })
@@ -211,10 +212,7 @@ export async function readClusterYaml(path: string): Promise<ClusterYaml> {
   const file = await readYamlFile(path, 'CLUSTER_BAD_FILE')
   const result = schema.safeParse(file.value)
   if (result.success) return result.data
-  const {issues} = result.error
-  // A key that is misspelt is also a key that is missing: the cause before its effect.
-  const issue = issues.find(({code}) => code === 'unrecognized_keys') ?? issues[0]!
-  throw await file.problem(faultOf(issue, file.value))
+  throw await file.problem(faultOf(causeAmong(result.error.issues), file.value))
 }
 
 /** A fault that shows only with the models and devices that the file names, told like others. */
@@ -222,7 +220,16 @@ export async function clusterProblem(path: string, fault: SchemaFault): Promise<
   return (await readYamlFile(path, 'CLUSTER_BAD_FILE')).problem(fault)
 }
 
+/** `file:line:column` of the i-th instance. */
+export async function placeOfInstance(path: string, i: number): Promise<string> {
+  return (await readYamlFile(path, 'CLUSTER_BAD_FILE')).place(['instances', i])
+}
+
 type Issue = z.core.$ZodIssue
+
+/** A key that is misspelt is also a key that is missing: the cause before its effect. */
+const causeAmong = (issues: readonly Issue[]): Issue =>
+  issues.find(({code}) => code === 'unrecognized_keys') ?? issues[0]!
 
 /** zod's finding in the words of this program. */
 function faultOf(issue: Issue, given: unknown): SchemaFault {
@@ -244,6 +251,11 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
       const either = path.at(-1) === 'blocks' ? blocksRule : prefetchRule
       if (path.at(-1) === 'blocks' || path.at(-1) === 'weight_prefetch') return plain(either)
       const names = Object.keys(routers).join(', ')
+      // A map with a fault inside of it is meant as the map that it could be.
+      if (typeof valueAt(given, path) === 'object') {
+        const inside = causeAmong(issue.errors.at(-1)!)
+        return faultOf({...inside, path: [...path, ...inside.path]}, given)
+      }
       return new SchemaFault(path, 'must be the name of a router, or a map with its name', {
         suggestions: [`Routers: ${names}`],
       })
@@ -282,6 +294,8 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   if (last === 'engine') return Object.keys(engine.shape)
   if (last === 'instances') return Object.keys(instance.shape)
   if (path[0] === 'instances' && last === 'weights') return Object.keys(weights.shape)
+  if (last === 'weights') return ['prefix', 'tiers', 'queue', 'kv']
+  if (last === 'router' || last === 'decode_router') return ['name', 'weights']
   if (last === 'pim') return Object.keys(pim.shape)
   if (last === 'kv_offload') return Object.keys(kvOffload.shape)
   if (last === 'tiers') return Object.keys(tier.shape)

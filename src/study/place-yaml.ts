@@ -10,6 +10,7 @@ import {
   clusterProblem,
   type InstanceYaml,
   type KvOffloadYaml,
+  placeOfInstance,
   readClusterYaml,
 } from './cluster-file.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
@@ -47,17 +48,18 @@ async function placeFile(request: RunRequest, path: string, file: ClusterYaml): 
   let npu = 0
   const topology = file.topology && topologyOf(file.topology)
   for (const [i, given] of file.instances.entries()) {
-    const blame = (error: unknown): never => {
+    const blame = async (error: unknown): Promise<never> => {
       if (!(error instanceof Problem)) throw error
       const {code, message, suggestions} = error
-      throw new Problem(code, `${path}: instances[${i}]: ${message}`, {cause: error, suggestions})
+      const place = await placeOfInstance(path, i)
+      throw new Problem(code, `${place}: instances[${i}]: ${message}`, {cause: error, suggestions})
     }
     const {instance, dp} = await yamlInstance(request, file, given).catch(blame)
     if (given.weights) checkRules(instance, i, memories)
     for (const note of instance.found.notes) notes.add(note)
     const alike = new Map<string, Instance>()
     for (let copy = 0; copy < given.count; copy++) {
-      const placed = topology ? wired(topology, {instance, dp, first: npu, blame}) : instance
+      const placed = topology ? await wired(topology, {instance, dp, first: npu, blame}) : instance
       const {name = ''} = placed.wired ?? {}
       const one = alike.get(name) ?? placed
       alike.set(name, one)
@@ -93,13 +95,13 @@ interface Place {
   readonly dp: number
   /** Number of its first device. */
   readonly first: number
-  readonly blame: (error: unknown) => never
+  readonly blame: (error: unknown) => Promise<never>
 }
 
-function wired(
+async function wired(
   topology: readonly TopologyDimension[],
   {instance, dp, first, blame}: Place,
-): Instance {
+): Promise<Instance> {
   const {tp, pp, ep} = instance
   try {
     return {...instance, wired: wire(topology, first, {tp, pp, dp, ep})}

@@ -128,7 +128,19 @@ export class EngineTiers implements KvBelow {
   }
 
   reach(slot: number, from: number, limit: number): number {
-    const known = this.#known(slot)
+    return this.#reach(this.#known(slot), from, limit)
+  }
+
+  /** Prompt tokens of a row that tiers hold, behind the first `device` of them, all but one. */
+  tokensOf(row: number, inputTokens: number, device: number): number {
+    const {identity, blockSize} = this.#parts
+    const shareable = identity.knownBlocks(row)
+    const limit = Math.min(Math.floor((inputTokens - 1) / blockSize), shareable)
+    const from = device / blockSize
+    return blockSize * (this.#reach({identity, row, shareable}, from, limit) - from)
+  }
+
+  #reach(known: KnownBlocks, from: number, limit: number): number {
     const at = this.#at
     let block = from
     while (block < limit) {

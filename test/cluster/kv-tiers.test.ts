@@ -1,6 +1,7 @@
 /** Memory tiers for KV by pencil: blocks of 4 tokens, steps of 10 ns, a block written in 2 ns and read in 5. */
 import {expect} from 'chai'
 import {type Replay, replay} from '#llmsim/cluster/replay.js'
+import {defaultWeights, plainSeams, type Router, routers} from '#llmsim/cluster/router.js'
 import {type EngineLinks, SharedTierLinks} from '#llmsim/cluster/shared-tier-links.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import type {TierConfig} from '#llmsim/tiers/tier-groups.js'
@@ -18,6 +19,7 @@ interface Given {
   readonly blocks?: number
   readonly instances?: number
   readonly pool?: 'own' | 'shared'
+  readonly router?: Router
 }
 
 const time = ({direction}: {direction: 'read' | 'write'}, blocks: number) =>
@@ -29,7 +31,14 @@ const tierOf = (tier: Partial<TierConfig>, at: number, pool: string): TierConfig
   ...tier,
 })
 
-const serve = ({rows, tiers = [{}], blocks = 6, instances = 1, pool = 'own'}: Given): Replay => {
+const serve = ({
+  rows,
+  tiers = [{}],
+  blocks = 6,
+  instances = 1,
+  pool = 'own',
+  router,
+}: Given): Replay => {
   const ids = rows.map((row) => row.ids ?? [])
   const offsets = [0]
   for (const list of ids) offsets.push(offsets.at(-1)! + list.length)
@@ -44,6 +53,7 @@ const serve = ({rows, tiers = [{}], blocks = 6, instances = 1, pool = 'own'}: Gi
     trace: {...traceOf(rows), prefix},
     simulation: {
       ...simulationOf({instances, engine}),
+      ...(router && {router}),
       replicas: Array.from({length: instances}, (_, at) => ({
         ...replicaOf({engine}),
         tiers: {
@@ -133,6 +143,30 @@ describe('memory tiers for KV', () => {
     expect([...own.outcomes.cachedTokens]).deep.equal([0, 0])
     expect([...shared.outcomes.cachedTokens]).deep.equal([0, 12])
     expect(timesOf(shared)[1]).deep.equal([100, 115, 125, 125])
+  })
+
+  it('draw requests to an engine whose tier has their prompt, where the router is told so', () => {
+    // Both lose what their devices held; at 300 nothing but tiers tells them apart.
+    const rows = [
+      first,
+      {...large, at: 1},
+      {...large, at: 100},
+      {...large, at: 101},
+      {at: 200, input: 4},
+      {...first, at: 300},
+    ]
+    const instanceOf = (tiers: number) => {
+      const weights = {...defaultWeights, tiers}
+      const router = routers.weighted!({...plainSeams, weights})
+      return serve({rows, instances: 2, router}).outcomes.instance
+    }
+    const [home] = instanceOf(0)
+    expect([instanceOf(0)[5], instanceOf(1)[5]]).deep.equal([1 - home!, home])
+    const cached = serve({
+      ...{rows, instances: 2},
+      router: routers.weighted!({...plainSeams, weights: {...defaultWeights, tiers: 1}}),
+    }).outcomes.cachedTokens
+    expect(cached[5]).equal(12)
   })
 
   it('leave a token to compute of a prompt that lies there whole', () => {

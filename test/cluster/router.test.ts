@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import {mixed, Random} from '#llmsim/cluster/random.js'
-import {plainSeams, type Router, routers} from '#llmsim/cluster/router.js'
+import {defaultWeights, plainSeams, type Router, routers} from '#llmsim/cluster/router.js'
 import type {EngineView} from '#llmsim/engine/engine-config.js'
 
 const view = (running: number, waiting: number, maxNumSeqs = 100): EngineView => ({
@@ -99,8 +99,17 @@ describe('routers that look at caches and keys', () => {
   it('weighted lets a long queue outweigh a cached prefix', () => {
     const engines = [holding(50, 20), holding(0, 0)]
     const pick = (prefix: number) =>
-      routers.weighted!({...plainSeams, weights: {prefix, queue: 2, kv: 2}}).pick(prompt, engines)
+      routers.weighted!({...plainSeams, weights: {...defaultWeights, prefix}}).pick(prompt, engines)
     expect([pick(1), pick(9)]).deep.equal([1, 0])
+  })
+
+  it('weighted takes account of tiers only where it is told what they are worth', () => {
+    const below = {...holding(0, 1), tieredTokens: () => 80}
+    const engines = [holding(40, 1), below, holding(0, 1)]
+    const pick = (tiers: number) =>
+      routers.weighted!({...plainSeams, weights: {...defaultWeights, tiers}}).pick(prompt, engines)
+    // 3 · 0.4 against 1 · 0.8, and 2 · 0.8.
+    expect([pick(0), pick(1), pick(2)]).deep.equal([0, 0, 1])
   })
 
   it('prefix-affinity keeps prompts that begin alike together until the engine is loaded', () => {

@@ -68,6 +68,11 @@ describe('a cluster file of ours', () => {
       '11:9: router must be the name of a router, or a map with its name.',
     ],
     ['stream: by layer', 'stream: slowly', '14:20: hand_off.stream must be one of end, layer.'],
+    [
+      'weights: {prefix: 1',
+      'weights: {prefx: 1',
+      '12:43: decode_router.weights.prefx is not a known key.',
+    ],
     ['bandwidth_gb_s: 25', 'bandwidth_gb_s: 0', '15:27: network.bandwidth_gb_s must be above 0.'],
     ['cpu: {', 'ram: {', '16:10: memory.ram is not a known key.'],
     ['capacity_gb: 512', 'capacity: 512', '16:16: memory.cpu.capacity is not a known key.'],
@@ -154,7 +159,7 @@ instances: [{weight_prefetch: ${prefetch}, weights: [{blocks: 0, on: cpu}]}]
     const path = fileOf(whole.replace('A100', 'A1000'))
     const {error} = await llmsim('simulate', 'traces/chat.csv', '--cluster', path, '--no-save')
     expect(error?.message).include(
-      `${path}: instances[1]: --hardware: there is no accelerator "A1000"`,
+      `${path}:6:5: instances[1]: --hardware: there is no accelerator "A1000"`,
     )
   })
 })
@@ -178,6 +183,8 @@ describe('short forms of a cluster', () => {
   it('--prefill 1 --decode 2: KV arrives later over a slower network', async () => {
     const fast = await summaryOf('--prefill', '1', '--decode', '2')
     const slow = await summaryOf('--prefill', '1', '--decode', '2', '--network-bandwidth', '1')
+    const half = await summaryOf('--prefill', '1', '--decode', '2', '--network-bandwidth', '0.5')
+    expect(half.summary.ttft_ms.mean).above(slow.summary.ttft_ms.mean)
     expect(fast.config.layout).include({npu: 3, instances: 3})
     expect(slow.summary.ttft_ms.mean).above(fast.summary.ttft_ms.mean + 10)
     const layered = await summaryOf(

@@ -85,7 +85,8 @@ function tooSmall(
     `is ${gb(capacity)}, and the ${what} placed there come to ${gb(needed)}: ${gb(needed - capacity)} too many`,
     {
       suggestions: [
-        'Leave more of them on the npu.',
+        ...(weights > 0 ? ['Leave more of the weights on the npu.'] : []),
+        ...(kept > 0 ? ['A smaller capacity_gb of the tier that keeps KV there.'] : []),
         'devices: 8, if each 8 have one of their own',
       ],
     },
