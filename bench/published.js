@@ -5,6 +5,10 @@
  */
 import {readFileSync, writeFileSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
+import {loadHardware} from '#llmsim/catalogue/hardware.js'
+import {coefficientsFor} from '#llmsim/latency/coefficients.js'
+import {distinctExperts, expertsNs} from '#llmsim/latency/moe.js'
+import {precisionOfClass} from '#llmsim/latency/precision.js'
 import {signed, summariseErrors} from '#llmsim/report/validation.js'
 import {publishedRuns} from './published-runs.js'
 
@@ -85,8 +89,54 @@ function table(runs) {
   ].join('\n')
 }
 
+const tokenCounts = [1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096]
+
+/** Experts of one layer; in brackets where their weights fit the L2 cache, from which the benchmark then reads them. */
+async function kernelTable() {
+  const {rows} = JSON.parse(
+    readFileSync(new URL('published-kernels.json', import.meta.url), 'utf8'),
+  )
+  const lines = []
+  for (const {us, ...row} of rows) {
+    const hardware = await loadHardware(row.hardware)
+    const precision = precisionOfClass(row.format, hardware)
+    const {coefficients} = coefficientsFor(hardware, 'measured').moeChoice(row.format)
+    const share = {
+      hiddenSize: row.hidden,
+      count: row.experts,
+      perToken: row.perToken,
+      expertRanks: 1,
+      intermediate: row.intermediate,
+    }
+    const weightBytes = 3 * row.hidden * row.intermediate * precision.weightBytes
+    const cells = tokenCounts.map((tokens) => {
+      const measured = us[tokens]
+      if (measured === undefined) return ''
+      const {bandwidthGbS, l2Mb = 0} = hardware
+      const ours = expertsNs(tokens, share, {precision, coefficients, bandwidthGbS}) / 1000
+      const text = `${number(measured)} → ${number(ours)} (${signed((ours / measured - 1) * 100)})`
+      const isCached = distinctExperts(tokens, share) * weightBytes < l2Mb * 1e6
+      return isCached ? `[${text}]` : text
+    })
+    const source = `[${row.publisher}](${row.url})`
+    lines.push(`| ${[row.hardware, `${row.model}, ${row.format}`, source, ...cells].join(' | ')} |`)
+  }
+  return [
+    `| device | experts of | source | ${tokenCounts.join(' | ')} |`,
+    `| --- | --- | --- | ${tokenCounts.map(() => '---').join(' | ')} |`,
+    ...lines,
+  ].join('\n')
+}
+
 const runs = await publishedRuns()
-const tables = `${begin}\n\n${summary(runs)}\n\n## Every row\n\n${table(runs)}\n\n${end}`
+const parts = [
+  summary(runs),
+  '## Kernels of experts: µs by tokens, measured → ours',
+  await kernelTable(),
+  '## Every row',
+  table(runs),
+]
+const tables = [begin, ...parts, end].join('\n\n')
 const before = readFileSync(page, 'utf8')
 const [head, rest] = before.split(begin)
 const after = `${head}${tables}${rest.split(end)[1]}`

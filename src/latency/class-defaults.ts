@@ -21,9 +21,10 @@ export interface ClassDefaults {
   readonly prefillAttention: PrefillAttentionCoefficients
   /** null: kernels keep GQA packing in mixed steps (FlashAttention 3), or nobody knows. */
   readonly mixedAttention: MixedAttentionCoefficients | null
+  /** 16-bit experts. */
   readonly moe: GemmCoefficients
-  /** Experts with 4-bit weights multiplied in 16 bit, where their kernel is known; else `moe` at the format's level. */
-  readonly weightOnlyExperts?: {readonly w4a16: GemmCoefficients; readonly mxfp4: GemmCoefficients}
+  /** Experts in formats whose kernel was measured on a device of the class; the others are `moe` at their level. */
+  readonly quantizedExperts?: Partial<Readonly<Record<GemmClass, GemmCoefficients>>>
 }
 
 // Rows below read like the table they are: [compute, memory, launch µs, exponent] and so on.
@@ -65,6 +66,9 @@ const besideChunk = {exposedShare: 0.32, emptyTileUs: 0.26}
 /** vLLM's Marlin kernels for experts on the L40S: the same instructions run on every Turing, Ampere and Ada card. */
 const marlin = {w4a16: gemm([0.628, 0.814, 49, 1.74]), mxfp4: gemm([0.457, 0.766, 46, 3.22])}
 
+/** With the kernel for FP8 of the L40S. */
+const adaExperts = {...marlin, fp8: gemm([0.524, 0.783, 31, 1.3])}
+
 export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> = {
   turing: {
     gemm: gemm([0.8, 0.75, 4, 2]),
@@ -72,7 +76,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([15, 0.45, 140], {chunkWalkUs: 19, serialWalkUs: 50}),
     mixedAttention: mixed([0.34, 0.003]),
     moe: gemm([0.4, 0.75, 30, 1]),
-    weightOnlyExperts: marlin,
+    quantizedExperts: marlin,
   },
   ampere: {
     gemm: gemm([0.853, 0.752, 4, 1.82]),
@@ -86,7 +90,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     }),
     mixedAttention: mixed([0.447, 0.003]),
     moe: gemm([0.536, 0.767, 46, 1]),
-    weightOnlyExperts: marlin,
+    quantizedExperts: marlin,
   },
   'ampere-consumer': {
     gemm: gemm([0.85, 0.82, 4, 2]),
@@ -97,7 +101,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([5.8, 0.8, 366], {serialWalkUs: 47.9}),
     mixedAttention: mixed([0.587, 0.006]),
     moe: gemm([0.5, 0.82, 30, 1]),
-    weightOnlyExperts: marlin,
+    quantizedExperts: marlin,
   },
   ada: {
     gemm: gemm([0.654, 0.78, 4, 2.07]),
@@ -111,7 +115,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     }),
     mixedAttention: mixed([0.388, 0.003]),
     moe: gemm([0.654, 0.794, 25, 1.23]),
-    weightOnlyExperts: marlin,
+    quantizedExperts: adaExperts,
   },
   'ada-consumer': {
     gemm: gemm([0.97, 0.91, 4, 2.6]),
@@ -122,7 +126,7 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([5.8, 0.884, 366], {serialWalkUs: 33}),
     mixedAttention: mixed([0.774, 0.006]),
     moe: gemm([0.6, 0.88, 30, 1]),
-    weightOnlyExperts: marlin,
+    quantizedExperts: adaExperts,
   },
   hopper: {
     gemm: gemm([0.803, 0.867, 3.4, 3.8]),
@@ -132,7 +136,11 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([12.7, 0.71, 412], {perKvTokenUs: 0.49, chunkWalkUs: 3.9}),
     mixedAttention: null,
     moe: gemm([0.66, 0.905, 40, 1.19]),
-    weightOnlyExperts: {w4a16: gemm([0.299, 0.876, 50, 1]), mxfp4: gemm([0.653, 0.8, 55, 1.36])},
+    quantizedExperts: {
+      fp8: gemm([0.385, 0.89, 44, 1.15]),
+      w4a16: gemm([0.299, 0.876, 50, 1]),
+      mxfp4: gemm([0.653, 0.8, 55, 1.36]),
+    },
   },
   blackwell: {
     gemm: gemm([0.708, 0.805, 2.7, 3]),
@@ -146,7 +154,9 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     }),
     mixedAttention: null,
     moe: gemm([0.363, 0.903, 24, 2.09]),
-    weightOnlyExperts: {
+    quantizedExperts: {
+      fp8: gemm([0.218, 0.954, 44, 1]),
+      fp4: gemm([0.49, 0.908, 27, 1.01]),
       w4a16: gemm([0.11, 0.477, 74, 1.12]),
       mxfp4: gemm([0.264, 0.632, 32, 1.33]),
     },
@@ -160,7 +170,9 @@ export const classDefaults: Readonly<Record<ArchitectureClass, ClassDefaults>> =
     prefillAttention: prefill([7.2, 0.555, 53], {chunkWalkUs: 15.7, serialWalkUs: 22.5}),
     mixedAttention: mixed([0.53, 0]),
     moe: gemm([0.381, 0.933, 35, 2.14]),
-    weightOnlyExperts: {
+    quantizedExperts: {
+      fp8: gemm([0.35, 0.925, 40, 1.78]),
+      fp4: gemm([0.635, 0.889, 58, 1.89]),
       w4a16: gemm([0.535, 0.895, 32, 2.54]),
       mxfp4: gemm([0.512, 0.848, 35, 2.45]),
     },

@@ -38,7 +38,7 @@ export const coefficientsFor = (hardware: Hardware, requested: CoefficientSource
     const own = kernels.moe[gemmClass] ?? (isWeightOnly ? kernels.moe.w4a16 : undefined)
     if (own && requested === 'measured')
       return {coefficients: own, from: 'calibrated', detail: own.source}
-    const byClass = isWeightOnly ? defaults.weightOnlyExperts?.[gemmClass] : undefined
+    const byClass = defaults.quantizedExperts?.[gemmClass]
     if (byClass) return choose<GemmCoefficients>(null, byClass)
     const base = choose<GemmCoefficients>(kernels.moe.bf16 ?? null, defaults.moe)
     return {

@@ -346,6 +346,34 @@ describe('experts', () => {
         )
     })
   }
+
+  const relatives = {
+    L40S: 'ada',
+    H100: 'hopper',
+    B200: 'blackwell',
+    RTXPRO6000: 'blackwell-consumer',
+  }
+  for (const [name, architecture] of Object.entries(relatives)) {
+    it(`of ${architecture} that nobody measured run like those of the ${name}`, async () => {
+      const measured = (await loadHardware(name)).kernels.moe
+      const {quantizedExperts = {}} = classDefaults[architecture as keyof typeof classDefaults]
+      const formats = Object.keys(quantizedExperts) as (keyof typeof quantizedExperts)[]
+      expect(formats).contain('fp8')
+      for (const format of formats) {
+        const {computeEfficiency, memoryEfficiency} = quantizedExperts[format]!
+        const own = measured[format]!
+        expect(computeEfficiency, format).closeTo(own.computeEfficiency, 0.01)
+        expect(memoryEfficiency, format).closeTo(own.memoryEfficiency, 0.01)
+      }
+    })
+  }
+
+  it('of an RTX 5090 take them', async () => {
+    const {moeChoice} = coefficientsFor(await loadHardware('RTX5090'), 'measured')
+    const {coefficients, from} = moeChoice('fp8')
+    expect(from).equal('class default')
+    expect(coefficients).equal(classDefaults['blackwell-consumer'].quantizedExperts?.fp8)
+  })
 })
 
 describe('all-reduce', () => {
