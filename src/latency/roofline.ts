@@ -84,8 +84,11 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
   const coefficients = coefficientsFor(request.hardware, request.coefficients ?? 'measured')
   const rows = rowTerms(request, coefficients)
   const laws = attentionLaws(request, coefficients)
-  const dense = new CountTable((tokens) => sumOf(rows.dense(tokens)))
-  const head = new CountTable((sequences) => sumOf(rows.perSequence(sequences)))
+  const dense = new CountTable((tokens) => denseNs(rows.dense(tokens)))
+  const head = new CountTable((sequences) => {
+    const parts = rows.perSequence(sequences)
+    return parts.head + parts.host
+  })
 
   const launched = launchedNs(request.host, layerCount(request.model))
   const stepTime = (shape: BatchShape): Ns => {
@@ -101,7 +104,7 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
       const perToken = rows.dense(rowsOf(shape))
       const perSequence = rows.perSequence(shape.sequences)
       const attention = laws.reduce((sum, law) => sum + attentionNs(law, shape), 0)
-      const layers = sumOf(perToken) + attention
+      const layers = denseNs(perToken) + attention
       const waiting = launched(shape.tokens, layers) - layers
       const host = perToken.host + perSequence.host + waiting
       return {...perToken, ...perSequence, host, attention}
@@ -118,11 +121,8 @@ const stageModel = ({model, stage}: RooflineRequest): ModelShape => {
   return {...model, groups: model.groups.map((group) => ({...group, count: group.count * share}))}
 }
 
-const sumOf = (parts: object): number => {
-  let sum = 0
-  for (const part of Object.values(parts) as number[]) sum += part
-  return sum
-}
+const denseNs = ({gemm, moe, elementwise, allReduce, host}: DenseParts): number =>
+  gemm + moe + elementwise + allReduce + host
 
 // Ranks that pad see more rows than there are tokens, never fewer.
 const rowsOf = (shape: BatchShape): number =>
