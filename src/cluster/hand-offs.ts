@@ -207,6 +207,7 @@ export class HandOffs {
       if (handOff === undefined) continue
       const {client, decode, prefill} = handOff
       this.#show(handOff, now, 'arrived')
+      replicas[decode]!.receivedBytes += handOff.bytes
       replicas[decode]!.engine.exchange.arrived(client, now)
       replicas[decode]!.wake(now)
       this.#letGo(handOff, now)

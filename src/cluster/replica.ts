@@ -62,6 +62,7 @@ export interface ReplicaSinks {
 export class Replica implements EngineView, Outside {
   readonly engine: Engine
   readonly instance: number
+  readonly maxNumSeqs: number
   readonly frontEnd: FrontEnd
   /** When steps ran without a break. */
   readonly busy = new BusySpans()
@@ -79,6 +80,8 @@ export class Replica implements EngineView, Outside {
   readonly #adapterOf: (row: number) => number
   /** Requests that will come once another engine has run their prompts. */
   expected = 0
+  /** Bytes of KV that came from other engines. */
+  receivedBytes = 0
   readonly #entering = new EnteringQueue()
   /** Requests in the front end that the engine will turn away. */
   #refusals = 0
@@ -101,6 +104,7 @@ export class Replica implements EngineView, Outside {
   constructor(parts: ReplicaParts) {
     this.instance = parts.instance
     this.engine = parts.engine
+    this.maxNumSeqs = parts.engine.maxNumSeqs
     this.frontEnd = parts.frontEnd
     this.#requests = parts.requests
     this.#passes = parts.passes ?? 'alone'
@@ -136,10 +140,6 @@ export class Replica implements EngineView, Outside {
 
   get totalBlocks(): number {
     return this.engine.totalBlocks
-  }
-
-  get maxNumSeqs(): number {
-    return this.engine.maxNumSeqs
   }
 
   /** End of the batch that executes; +Infinity: none does. */

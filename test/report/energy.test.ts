@@ -71,6 +71,11 @@ describe('energy of a run', () => {
     expect(energy.links_j).equal(4 * 10 + (15 * 1000 + 2000) * 0.001)
   })
 
+  it('counts KV of other engines', () => {
+    const {energy} = account({totals: [engine({prefillTokens: 0, receivedBytes: 3000})]})
+    expect(energy.links_j).equal(4 * 10 + 3000 * 0.001)
+  })
+
   it('knows when the power was drawn', () => {
     const {series} = account({})
     expect(series.intervalS).equal(0.1)
