@@ -209,7 +209,7 @@ export class Cluster {
     among: readonly number[],
   ): number | undefined {
     if (among.length <= 1 || router === undefined) return among[0]
-    return among[router.pick(request, this.#views.of(among), this.#views.countsOf(among))]
+    return among[router.pick(request, this.#views.of(among), this.#views.loadsOf(among))]
   }
 
   /** What tiers did before `now` is worked off, for those who look at them between events. */

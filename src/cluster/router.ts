@@ -8,18 +8,31 @@ export interface RequestView {
   readonly inputTokens: number
 }
 
+/** What a router may be told of all engines at once. */
+export interface Loads {
+  /** `running + waiting`. */
+  readonly counts: Int32Array
+  /** Σ counts. */
+  readonly sum: number
+  /** See `loadOf`. */
+  readonly loads: Float64Array
+}
+
 export interface Router {
   readonly name: string
-  /** Index of the engine, 0 … engines.length − 1. `counts`: how many requests each has, where somebody keeps that. */
-  pick(request: RequestView, engines: readonly EngineView[], counts?: Int32Array): number
-  /**
-   * What the pick depends on: nothing of the engines, how many requests each of them has (`running + waiting`), or, as
-   * when this is absent, anything. An engine that nobody looks at need not be up to date.
-   */
-  reads?(request: RequestView): 'nothing' | 'counts' | 'everything'
+  /** Index of the engine, 0 … engines.length − 1. `loads`: how many requests each has, where somebody keeps that. */
+  pick(request: RequestView, engines: readonly EngineView[], loads?: Loads): number
+  /** What the pick depends on; `everything` when this is absent. */
+  reads?(request: RequestView): Reads
   /** Whether it also depends on what lies in tiers. */
   readonly readsTiers?: boolean
 }
+
+/**
+ * What a pick depends on: nothing of the engines, how many requests each of them has (`running + waiting`), or anything.
+ * An engine that nobody looks at need not be up to date.
+ */
+export type Reads = 'nothing' | 'counts' | 'everything'
 
 const readsNothing = (): 'nothing' => 'nothing'
 
@@ -55,7 +68,10 @@ export const plainSeams: RouterSeams = {
 type Measure = (engine: EngineView, request: RequestView) => number
 
 /** LLMServingSim's LOAD, and the weights of vLLM's data-parallel balancer: a waiting request counts as four. */
-const load: Measure = ({waiting, running, maxNumSeqs}) => (4 * waiting + running) / maxNumSeqs
+export const loadOf = (waiting: number, running: number, maxNumSeqs: number): number =>
+  (4 * waiting + running) / maxNumSeqs
+const load = ({waiting, running, maxNumSeqs}: EngineView): number =>
+  loadOf(waiting, running, maxNumSeqs)
 const usedBlocks: Measure = ({freeBlocks, totalBlocks}) => 1 - freeBlocks / totalBlocks
 
 /** Share of a prompt that lies below the device, behind what its cache has. */
@@ -81,6 +97,30 @@ function least(measure: Measure): Pick<Router, 'pick'> {
     },
   }
 }
+
+/** The same for loads, as a column where somebody keeps it. */
+function leastLoad(): Pick<Router, 'pick'> {
+  let start = 0
+  return {
+    pick(_request, engines, known) {
+      const best = firstLeast(known?.loads ?? Float64Array.from(engines, load), start)
+      start = (best + 1) % engines.length
+      return best
+    },
+  }
+}
+
+/** The first place from `start` on, round to the one before, that has the smallest value. */
+function firstLeast(values: Float64Array, start: number): number {
+  let best = start
+  for (let at = start + 1; at < values.length; at++) if (values[at]! < values[best]!) best = at
+  let before = -1
+  for (let at = 0; at < start; at++)
+    if (values[at]! < values[before < 0 ? best : before]!) before = at
+  return before < 0 ? best : before
+}
+
+const countOf = ({waiting, running}: EngineView): number => waiting + running
 
 /** An engine may have this much more than the mean load before it is passed over. */
 const boundedLoad = 1.25
@@ -128,17 +168,16 @@ function firstBelow(ofKey: number, counts: Int32Array, most: number): number {
  * loaded far above the mean (Mirrokni and others, 2016; as prefix hashing in KubeAI).
  */
 function byKey(keyOf: (request: RequestView) => number | undefined): Omit<Router, 'name'> {
-  const otherwise = least(load)
+  const otherwise = leastLoad()
   const first = new Favourites()
   return {
     reads: (request) => (keyOf(request) === undefined ? 'everything' : 'counts'),
-    pick(request, engines, known) {
+    pick(request, engines, loads) {
       const key = keyOf(request)
-      if (key === undefined) return otherwise.pick(request, engines)
-      const counts = known ?? Int32Array.from(engines, ({waiting, running}) => waiting + running)
-      let sum = 1
-      for (let at = 0; at < counts.length; at++) sum += counts[at]!
-      const most = Math.ceil((boundedLoad * sum) / counts.length)
+      if (key === undefined) return otherwise.pick(request, engines, loads)
+      const counts = loads?.counts ?? Int32Array.from(engines, countOf)
+      const sum = loads?.sum ?? counts.reduce((total, count) => total + count, 0)
+      const most = Math.ceil((boundedLoad * (sum + 1)) / counts.length)
       const favourite = first.of(key, counts.length)
       return counts[favourite]! < most ? favourite : firstBelow(mixedKey(key), counts, most)
     },
@@ -146,14 +185,18 @@ function byKey(keyOf: (request: RequestView) => number | undefined): Omit<Router
 }
 
 /** Sessions stay where their first request went. */
-function sticky({sessionOf}: RouterSeams): Pick<Router, 'pick'> {
-  const otherwise = least(load)
+function sticky({sessionOf}: RouterSeams): Omit<Router, 'name'> {
+  const otherwise = leastLoad()
   const homes = new Map<number, number>()
   return {
-    pick(request, engines) {
+    reads(request) {
       const session = sessionOf(request.row)
-      if (session === undefined) return otherwise.pick(request, engines)
-      const home = homes.get(session) ?? otherwise.pick(request, engines)
+      return session !== undefined && homes.has(session) ? 'nothing' : 'everything'
+    },
+    pick(request, engines, loads) {
+      const session = sessionOf(request.row)
+      if (session === undefined) return otherwise.pick(request, engines, loads)
+      const home = homes.get(session) ?? otherwise.pick(request, engines, loads)
       homes.set(session, home)
       return home
     },
@@ -164,18 +207,18 @@ function sticky({sessionOf}: RouterSeams): Pick<Router, 'pick'> {
 function powerOfTwo({seed}: RouterSeams): Pick<Router, 'pick'> {
   const random = new Random(seed)
   return {
-    pick(request, engines) {
+    pick(_request, engines) {
       const first = random.below(engines.length)
       // Never the same one twice.
       const second = (first + 1 + random.below(engines.length - 1)) % engines.length
-      return load(engines[second]!, request) < load(engines[first]!, request) ? second : first
+      return load(engines[second]!) < load(engines[first]!) ? second : first
     },
   }
 }
 
 /** Routers keep state (a rotating start, dice), so each simulation makes its own. */
 export const routers: Readonly<Record<string, (seams?: RouterSeams) => Router>> = {
-  'least-requests': () => ({name: 'least-requests', ...least(load)}),
+  'least-requests': () => ({name: 'least-requests', ...leastLoad()}),
   'round-robin': () => {
     let next = 0
     return {
@@ -207,7 +250,7 @@ export const routers: Readonly<Record<string, (seams?: RouterSeams) => Router>> 
     // A cached token counts for more than any load can.
     ...least(
       (engine, request) =>
-        load(engine, request) / 1e6 - engine.cachedTokens(request.row, request.inputTokens),
+        load(engine) / 1e6 - engine.cachedTokens(request.row, request.inputTokens),
     ),
   }),
   'session-sticky': (seams = plainSeams) => ({name: 'session-sticky', ...sticky(seams)}),

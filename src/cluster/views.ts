@@ -5,6 +5,7 @@
  */
 import type {EngineView} from '../engine/engine-config.js'
 import type {Ns} from '../latency/step-time.js'
+import {type Loads, loadOf} from './router.js'
 
 const never = Number.POSITIVE_INFINITY
 
@@ -40,15 +41,37 @@ class Snapshot implements EngineView {
   }
 }
 
+/** What routers ask of all engines at each arrival, as columns: asking 64 objects is most of what they do. */
+class KnownLoads implements Loads {
+  readonly counts: Int32Array
+  readonly loads: Float64Array
+  sum = 0
+
+  constructor(engines: number) {
+    this.counts = new Int32Array(engines)
+    this.loads = new Float64Array(engines)
+  }
+
+  set(instance: number, {running, waiting, maxNumSeqs}: EngineView): void {
+    const count = running + waiting
+    this.sum += count - this.counts[instance]!
+    this.counts[instance] = count
+    this.loads[instance] = loadOf(waiting, running, maxNumSeqs)
+  }
+}
+
 export class Views {
   readonly #ageNs: Ns
   /** Whether snapshots follow what is told. */
   readonly #follows: boolean
   readonly #snapshots: readonly Snapshot[]
   readonly #shown: readonly EngineView[]
-  /** `running + waiting` of every engine; kept where changes are told. */
-  readonly #counts: Int32Array | undefined
+  /** Kept where changes are told. */
+  readonly #loads: KnownLoads | undefined
   readonly #subsets = new Map<readonly number[], readonly EngineView[]>()
+  /** Those asked for last: mostly it is the same again. */
+  #among: readonly number[] | undefined
+  #ofAmong: readonly EngineView[] = []
   #takenAt: Ns = 0
 
   /** `told`: every change of an engine is said (`changed`). `untold`: the present must be asked for. */
@@ -58,29 +81,32 @@ export class Views {
     const isKept = ageNs > 0 || this.#follows
     this.#snapshots = isKept ? engines.map((engine) => new Snapshot(engine)) : []
     this.#shown = isKept ? this.#snapshots : engines
-    this.#counts = this.#follows ? new Int32Array(engines.length) : undefined
+    this.#loads = this.#follows ? new KnownLoads(engines.length) : undefined
   }
 
   /** Engine `instance` may have changed. */
   changed(instance: number): void {
-    if (this.#counts === undefined) return
+    if (this.#loads === undefined) return
     const snapshot = this.#snapshots[instance]!
     snapshot.take()
-    this.#counts[instance] = snapshot.running + snapshot.waiting
+    this.#loads.set(instance, snapshot)
   }
 
   /** How many requests each of them has, where that is kept and they are all engines. */
-  countsOf(among: readonly number[]): Int32Array | undefined {
-    return among.length === this.#counts?.length ? this.#counts : undefined
+  loadsOf(among: readonly number[]): Loads | undefined {
+    return among.length === this.#snapshots.length ? this.#loads : undefined
   }
 
   /** Views of some replicas; `among` is kept by its identity. */
   of(among: readonly number[]): readonly EngineView[] {
+    if (among === this.#among) return this.#ofAmong
     let views = this.#subsets.get(among)
     if (views === undefined) {
       views = among.map((instance) => this.#shown[instance]!)
       this.#subsets.set(among, views)
     }
+    this.#among = among
+    this.#ofAmong = views
     return views
   }
 

@@ -18,7 +18,7 @@ export class NumberIndex {
     const places = this.#places
     const numbers = this.#numbers
     const mask = places.length - 1
-    let at = hash(number) & mask
+    let at = hashOf(number) & mask
     for (let place = places[at]!; place !== empty; place = places[at]!) {
       if (numbers[place] === number) return place
       at = (at + 1) & mask
@@ -43,7 +43,7 @@ export class NumberIndex {
     const places = new Int32Array(numbers.length * 2).fill(empty)
     const mask = places.length - 1
     for (let place = 0; place < this.size; place++) {
-      let at = hash(numbers[place]!) & mask
+      let at = hashOf(numbers[place]!) & mask
       while (places[at] !== empty) at = (at + 1) & mask
       places[at] = place
     }
@@ -53,7 +53,7 @@ export class NumberIndex {
 }
 
 /** Small whole numbers and hashes alike spread over the low bits. */
-function hash(number: number): number {
+export function hashOf(number: number): number {
   const mixed = Math.imul(
     (number | 0) ^ Math.imul((number / 0x1_0000_0000) | 0, 0x85ebca6b),
     0x9e3779b1,

@@ -10,12 +10,13 @@
  */
 import {enlarged} from './columns.js'
 import {type FreeList, kind, none} from './free-list.js'
+import {SpanTable} from './span-table.js'
 
 export class PrefixIndex {
   work = 0
   readonly #list: FreeList
   /** Span → its lowest piece that can be found. */
-  readonly #spans = new Map<number, number>()
+  readonly #spans = new SpanTable()
   #span = new Float64Array(64)
   /** Next piece of the same span that can be found, in order of blocks. */
   #following = new Int32Array(64)
@@ -47,7 +48,7 @@ export class PrefixIndex {
   /** Piece that holds block `block` of a span, or −1. */
   find(span: number, block: number): number {
     this.work++
-    let piece = this.#spans.get(span) ?? none
+    let piece = this.#spans.get(span)
     while (piece !== none && this.#list.top[piece]! <= block) piece = this.#following[piece]!
     return piece !== none && this.#list.low[piece]! <= block ? piece : none
   }
@@ -141,7 +142,7 @@ export class PrefixIndex {
   /** Blocks [low, top) of a span are new: older ones keep their place but cannot be found any more. */
   #makeWay(span: number, low: number, top: number): void {
     if (span === this.#watchedSpan) this.isDirty = true
-    let piece = this.#spans.get(span) ?? none
+    let piece = this.#spans.get(span)
     while (piece !== none && this.#list.low[piece]! < top) {
       const next = this.#following[piece]!
       if (this.#list.top[piece]! > low) this.#kill(piece, low, top)
@@ -189,7 +190,7 @@ export class PrefixIndex {
   #chain(piece: number): void {
     const span = this.#span[piece]!
     const low = this.#list.low[piece]!
-    const first = this.#spans.get(span) ?? none
+    const first = this.#spans.get(span)
     this.#isFindable[piece] = 1
     if (first === none || this.#list.low[first]! > low) {
       this.#following[piece] = first
@@ -208,7 +209,7 @@ export class PrefixIndex {
   #unchain(piece: number): void {
     const span = this.#span[piece]!
     const next = this.#following[piece]!
-    let before = this.#spans.get(span) ?? none
+    let before = this.#spans.get(span)
     if (before === piece) {
       if (next === none) this.#spans.delete(span)
       else this.#spans.set(span, next)

@@ -134,7 +134,9 @@ describe('routers that look at caches and keys', () => {
       const most = Math.ceil((1.25 * (1 + counts.reduce((a, b) => a + b, 0))) / 6)
       const order = [0, 1, 2, 3, 4, 5].sort((a, b) => mixed(row, b) - mixed(row, a))
       const wanted = order.find((at) => counts[at]! < most)
-      expect(router.pick({row, inputTokens: 5}, engines, i % 2 ? counts : undefined)).equal(wanted)
+      const sum = counts.reduce((a, b) => a + b, 0)
+      const loads = i % 2 ? {counts, sum, loads: new Float64Array(6)} : undefined
+      expect(router.pick({row, inputTokens: 5}, engines, loads)).equal(wanted)
     }
   })
 
