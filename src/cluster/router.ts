@@ -103,7 +103,11 @@ function leastLoad(): Pick<Router, 'pick'> {
   let start = 0
   return {
     pick(_request, engines, known) {
-      const best = firstLeast(known?.loads ?? Float64Array.from(engines, load), start)
+      // Engines that scale in leave fewer than there were when the turn was passed on.
+      const best = firstLeast(
+        known?.loads ?? Float64Array.from(engines, load),
+        start % engines.length,
+      )
       start = (best + 1) % engines.length
       return best
     },
@@ -196,7 +200,9 @@ function sticky({sessionOf}: RouterSeams): Omit<Router, 'name'> {
     pick(request, engines, loads) {
       const session = sessionOf(request.row)
       if (session === undefined) return otherwise.pick(request, engines, loads)
-      const home = homes.get(session) ?? otherwise.pick(request, engines, loads)
+      // An engine that was let go is nobody's home any more.
+      const known = homes.get(session) ?? engines.length
+      const home = known < engines.length ? known : otherwise.pick(request, engines, loads)
       homes.set(session, home)
       return home
     },

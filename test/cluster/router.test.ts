@@ -32,6 +32,16 @@ describe('routers', () => {
     })
   }
 
+  for (const [name, make] of Object.entries(routers))
+    it(`${name} picks one of those that are there, as engines come and go`, () => {
+      const router = make({...plainSeams, prefixOf: (row) => row % 4, sessionOf: (row) => row % 5})
+      const sizes = [4, 4, 4, 2, 2, 3, 1, 1, 4, 3, 2, 1, 5, 1]
+      for (const [at, size] of [...sizes, ...sizes].entries()) {
+        const engines = Array.from({length: size}, () => view(at % 3, 0))
+        expect(router.pick({row: at, inputTokens: 5}, engines)).within(0, size - 1)
+      }
+    })
+
   it('round-robin does not look', () => {
     const router = routers['round-robin']!()
     const engines = [view(90, 90), view(0, 0)]
