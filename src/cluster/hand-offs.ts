@@ -123,11 +123,17 @@ export class HandOffs {
     requests.predicted[prompt] = requests.predicted[client]!
     requests.arrivedAt[prompt] = requests.arrivedAt[client]!
     requests.keeps[prompt] = 1
-    const {prefill, decode} = legs
-    const stage = 'prefill'
+    // One literal: objects that are put together from parts are slow tables to V8.
     const handOff: HandOff = {
-      ...{prefill, decode, client, prompt, stage, transfer: -1},
-      ...{readyFrom: now, startedAt: now, bytes: 0},
+      prefill: legs.prefill,
+      decode: legs.decode,
+      client,
+      prompt,
+      stage: 'prefill',
+      transfer: -1,
+      readyFrom: now,
+      startedAt: now,
+      bytes: 0,
     }
     place(this.#byClient, client, handOff)
     place(this.#byPrompt, prompt, handOff)
