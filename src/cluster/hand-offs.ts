@@ -213,7 +213,10 @@ export class HandOffs {
       if (handOff === undefined) continue
       const {client, decode, prefill} = handOff
       this.#show(handOff, now, 'arrived')
-      replicas[decode]!.receivedBytes += handOff.bytes
+      const {received} = replicas[decode]!
+      received.count++
+      received.bytes += handOff.bytes
+      received.ns += now - handOff.startedAt
       replicas[decode]!.engine.exchange.arrived(client, now)
       replicas[decode]!.wake(now)
       this.#letGo(handOff, now)

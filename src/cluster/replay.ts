@@ -264,9 +264,9 @@ export class Replayer implements RequestSink {
 
 function totalsOf(cluster: Cluster): EngineTotals[] {
   for (const {tiers} of cluster.replicas) tiers?.finish()
-  return cluster.replicas.map(({engine, instance, adapters, tiers, receivedBytes}) => ({
+  return cluster.replicas.map(({engine, instance, adapters, tiers, received}) => ({
     ...engine.totals,
-    receivedBytes,
+    received,
     adapters: adapters?.totals,
     tiers: tiers && {
       loads: tiers.uses.loads,

@@ -80,8 +80,8 @@ export class Replica implements EngineView, Outside {
   readonly #adapterOf: (row: number) => number
   /** Requests that will come once another engine has run their prompts. */
   expected = 0
-  /** Bytes of KV that came from other engines. */
-  receivedBytes = 0
+  /** Transfers of KV that came from other engines. */
+  readonly received = {count: 0, bytes: 0, ns: 0}
   readonly #entering = new EnteringQueue()
   /** Requests in the front end that the engine will turn away. */
   #refusals = 0

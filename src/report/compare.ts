@@ -46,6 +46,8 @@ const readers: readonly [string, Reader][] = [
   ['steps', (s) => s.steps],
   ['utilisation', (s) => s.utilisation],
   ['held_back', (s) => s.held_back],
+  ['kv_hand_offs.gigabytes', (s) => s.kv_hand_offs?.gigabytes],
+  ['kv_hand_offs.mean_ms', (s) => s.kv_hand_offs?.mean_ms],
   ['kv_tiers.loads', (s) => s.kv_tiers?.loads],
   ['kv_tiers.mean_load_ms', (s) => s.kv_tiers?.mean_load_ms],
   [

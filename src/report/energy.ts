@@ -143,7 +143,7 @@ class Account {
       (prefillTokens + decodeTokens) * engine.linkBytesPerToken +
       steps * engine.linkBytesPerStep +
       (totals.tiers?.linkBytes ?? 0) +
-      (totals.receivedBytes ?? 0)
+      (totals.received?.bytes ?? 0)
     const moved = bytes * engine.linkJoulesPerByte
     // Bytes move while steps run; when exactly inside of a step is not known.
     if (active.seconds > 0) this.#addPart('links', moved / active.seconds, active)

@@ -5,6 +5,7 @@ import {pooled} from '../stats/samples.js'
 import {type Bound, findCause, findSteadyState, type SteadyState} from './diagnosis.js'
 import type {Energy} from './energy.js'
 import type {FleetSummary} from './fleet.js'
+import {type HandedOn, handedOnOf} from './hand-offs.js'
 import {
   countRequests,
   type Measures,
@@ -130,6 +131,7 @@ export interface Summary extends Measures {
   readonly speculation?: Drafting
   /** Absent without memory tiers for KV. */
   readonly kv_tiers?: TierUse
+  readonly kv_hand_offs?: HandedOn
 }
 
 /** The parts of a summary that follow from outcomes alone, and so can be made again from a stored run. */
@@ -173,6 +175,7 @@ export class SummaryBuilder {
   finish(run: Pick<RunResult, 'engines' | 'prefixIdentity' | 'gaps'>): Summary {
     const {engines} = run
     const tiers = tierUseOf(engines)
+    const handedOn = handedOnOf(engines)
     const {warmup} = this.#options
     const {requests, duration_s, throughput, ttft_ms, tpot_ms, e2e_ms, queue_ms, ...rest} =
       this.#account.finish(run.gaps && warmup ? showWarmup(warmup) : null)
@@ -209,6 +212,7 @@ export class SummaryBuilder {
       engines: perEngine,
       ...adapterUseOf(engines),
       ...(tiers && {kv_tiers: tiers}),
+      ...(handedOn && {kv_hand_offs: handedOn}),
       ...draftingOf(engines),
     }
   }

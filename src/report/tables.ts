@@ -4,6 +4,7 @@ import type {Energy} from './energy.js'
 import {count, counted, dollars, figure, seconds, share} from './figures.js'
 import type {FleetSummary} from './fleet.js'
 import type {GroupSummary} from './groups.js'
+import type {HandedOn} from './hand-offs.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import type {AdapterUse, Cost, Drafting, Summary} from './summary.js'
@@ -72,6 +73,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ['KV cache', kvFact(summary)],
     ['prefix hits', prefixFact(summary)],
     ...(summary.kv_tiers ? tierFacts(summary.kv_tiers) : []),
+    ...(summary.kv_hand_offs ? [['KV moved', movedFact(summary.kv_hand_offs)] as const] : []),
     ['engine', engineFact(summary)],
     ...(autoscaling ? [['instances', fleetFact(autoscaling)] as const] : []),
     ...(lora ? [['adapters', adaptersFact(lora)] as const] : []),
@@ -159,6 +161,9 @@ function tierFacts({loads, mean_load_ms, tiers}: TierUse): (readonly [string, st
   const mean = loads > 0 ? `, ${figure(mean_load_ms!)} ms on average` : ''
   return [...each, ['KV loads', `${count(loads)}${mean}`]]
 }
+
+const movedFact = ({transfers, gigabytes, mean_ms}: HandedOn): string =>
+  `${count(transfers)} between instances, ${figure(gigabytes)} GB, ${figure(mean_ms)} ms on average`
 
 function adaptersFact({loads, hit_rate, held, mean_held_ms}: AdapterUse): string {
   return `${counted(loads, 'load')}; ${share(hit_rate)} of requests found theirs, ${count(held)} waited ${figure(mean_held_ms)} ms on average`

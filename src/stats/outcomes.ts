@@ -77,8 +77,8 @@ export interface EngineTotals {
         readonly heldNs: number
       }
     | undefined
-  /** KV that came from other engines; absent: none could. */
-  readonly receivedBytes?: number
+  /** Transfers of KV that came from other engines, and Σ of their times; absent: none could. */
+  readonly received?: {readonly count: number; readonly bytes: number; readonly ns: number}
   /** Of engines with memory tiers for KV: loads and Σ of their times, and each tier, nearest first. */
   readonly tiers?:
     | {

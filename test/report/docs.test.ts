@@ -58,6 +58,7 @@ describe('docs/results.md', () => {
         speculation,
         adapters,
         tiers: {loads: {count: 1, ns: 5}, linkBytes: 2, tiers: [tier]},
+        received: {count: 1, bytes: 1, ns: 1},
       }),
     ]),
     {

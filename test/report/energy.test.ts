@@ -72,7 +72,9 @@ describe('energy of a run', () => {
   })
 
   it('counts KV of other engines', () => {
-    const {energy} = account({totals: [engine({prefillTokens: 0, receivedBytes: 3000})]})
+    const {energy} = account({
+      totals: [engine({prefillTokens: 0, received: {count: 1, bytes: 3000, ns: 1}})],
+    })
     expect(energy.links_j).equal(4 * 10 + 3000 * 0.001)
   })
 

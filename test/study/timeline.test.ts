@@ -107,6 +107,11 @@ describe('what a run did over time', () => {
     const events: Event[] = JSON.parse(readFileSync(timeline, 'utf8'))
     const moved = events.filter(({ph, name}) => ph === 'b' && name === 'KV from instance 0')
     expect(moved.length).equal(summary.requests.completed)
+    const bytes = moved.reduce((sum, {args}) => sum + Number(args.bytes), 0)
+    expect(summary.kv_hand_offs.transfers).equal(moved.length)
+    expect(summary.kv_hand_offs.gigabytes).closeTo(bytes / 1e9, 1e-6)
+    // 50 GB/s and 10 µs, and some that share a port.
+    expect(summary.kv_hand_offs.mean_ms).within(bytes / moved.length / 50e6, 5)
     expect(moved.every(({pid, args}) => pid === 2 && Number(args.bytes) > 0)).equal(true)
   })
 
