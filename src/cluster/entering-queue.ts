@@ -1,12 +1,15 @@
 /** Requests in a front end and when they leave it, in that order: a ring in typed arrays, without an object for each. */
 import type {Ns} from '../latency/step-time.js'
 
+/** A ring walks through all of its memory: with few on their way, few cache lines. A power of two. */
+const firstCapacity = 8
+
 export class EnteringQueue {
   size = 0
   /** When the first one leaves; +Infinity when there is none. One value: a number that a call returns is an object. */
   readonly next = new Float64Array(1).fill(Number.POSITIVE_INFINITY)
-  #slots = new Int32Array(64)
-  #times = new Float64Array(64)
+  #slots = new Int32Array(firstCapacity)
+  #times = new Float64Array(firstCapacity)
   #first = 0
 
   /** When the first one leaves; +Infinity when there is none. */

@@ -129,27 +129,52 @@ const countOf = ({waiting, running}: EngineView): number => waiting + running
 /** An engine may have this much more than the mean load before it is passed over. */
 const boundedLoad = 1.25
 
-/** Keys whose favourite engine is remembered; another key with the same place takes it over. */
-const favourites = 4096
+/** Keys whose first engines are remembered; another key with the same place takes it over. */
+const remembered = 16_384
+/** So many of its engines are remembered, as they are asked for. */
+const choices = 4
+const unknown = -1
 
-/** The engine that comes first in the order of a key, whatever its load. */
+/** The engines that come first in the order of a key, whatever their load. */
 class Favourites {
-  #unloaded = new Int32Array(0)
-  readonly #keys = new Float64Array(favourites).fill(Number.NaN)
-  readonly #first = new Int32Array(favourites)
+  #engines = 0
+  readonly #keys = new Float64Array(remembered).fill(Number.NaN)
+  readonly #first = new Int32Array(remembered * choices)
 
-  of(key: number, engines: number): number {
-    if (engines !== this.#unloaded.length) {
-      this.#unloaded = new Int32Array(engines)
+  /** Where the first engines of a key are. */
+  placeOf(key: number, engines: number): number {
+    if (engines !== this.#engines) {
+      this.#engines = engines
       this.#keys.fill(Number.NaN)
     }
-    const ofKey = mixedKey(key)
-    const place = ofKey & (favourites - 1)
+    const place = mixedKey(key) & (remembered - 1)
     if (this.#keys[place] !== key) {
       this.#keys[place] = key
-      this.#first[place] = firstBelow(ofKey, this.#unloaded, 1)
+      this.#first.fill(unknown, place * choices, (place + 1) * choices)
     }
-    return this.#first[place]!
+    return place
+  }
+
+  /** Number `choice` of the key at a place; there must be as many engines, and those before it were asked for. */
+  at(place: number, choice: number): number {
+    const known = this.#first[place * choices + choice]!
+    return known === unknown ? this.#find(place, choice) : known
+  }
+
+  #find(place: number, choice: number): number {
+    const from = place * choices
+    const before = this.#first.subarray(from, from + choice)
+    const ofKey = mixedKey(this.#keys[place]!)
+    let best = unknown
+    let highest = 0
+    for (let at = 0; at < this.#engines; at++) {
+      const rank = mixedWith(ofKey, at)
+      if ((best !== unknown && rank <= highest) || before.includes(at)) continue
+      highest = rank
+      best = at
+    }
+    this.#first[from + choice] = best
+    return best
   }
 }
 
@@ -182,8 +207,12 @@ function byKey(keyOf: (request: RequestView) => number | undefined): Omit<Router
       const counts = loads?.counts ?? Int32Array.from(engines, countOf)
       const sum = loads?.sum ?? counts.reduce((total, count) => total + count, 0)
       const most = Math.ceil((boundedLoad * (sum + 1)) / counts.length)
-      const favourite = first.of(key, counts.length)
-      return counts[favourite]! < most ? favourite : firstBelow(mixedKey(key), counts, most)
+      const place = first.placeOf(key, counts.length)
+      for (let choice = 0; choice < choices && choice < counts.length; choice++) {
+        const engine = first.at(place, choice)
+        if (counts[engine]! < most) return engine
+      }
+      return firstBelow(mixedKey(key), counts, most)
     },
   }
 }

@@ -136,7 +136,7 @@ describe('routers that look at caches and keys', () => {
     const dice = new Random(5)
     const router = routers['prefix-affinity']!({...plainSeams, prefixOf: (row) => row})
     const counts = new Int32Array(6)
-    // More keys than favourites are remembered, each of them again and again.
+    // So many keys that some share a place, each of them again and again.
     for (let i = 0; i < 20_000; i++) {
       const row = (i * 7) % 9001
       counts[dice.below(6)] = dice.below(12)
