@@ -161,7 +161,8 @@ export class Cluster {
       priority: this.requests.priority[slot]!,
     }
     if (this.catchesUp && this.replicas.length > 1) this.#catchUp(request, now)
-    if (this.#readsTiers) this.#tiers.advance(now - 1)
+    // A lone engine that is left behind has not done yet what its tiers follow, and nobody has to choose it.
+    if (this.#readsTiers && this.replicas.length > 1) this.#tiers.advance(now - 1)
     const decode = this.#pick(this.#config.decodeRouter, request, this.#decoders)
     const {handOff} = this.#config
     const stays =

@@ -20,6 +20,7 @@ interface Given {
   readonly instances?: number
   readonly pool?: 'own' | 'shared'
   readonly router?: Router
+  readonly delayNs?: number
 }
 
 const time = ({direction}: {direction: 'read' | 'write'}, blocks: number) =>
@@ -38,6 +39,7 @@ const serve = ({
   instances = 1,
   pool = 'own',
   router,
+  delayNs = 0,
 }: Given): Replay => {
   const ids = rows.map((row) => row.ids ?? [])
   const offsets = [0]
@@ -56,6 +58,7 @@ const serve = ({
       ...(router && {router}),
       replicas: Array.from({length: instances}, (_, at) => ({
         ...replicaOf({engine}),
+        frontEnd: {delayNs, perTokenNs: 0, afterNs: 0},
         tiers: {
           group: pool === 'shared' ? 'all' : `${at}`,
           blockBytes: 10,
@@ -175,6 +178,16 @@ describe('memory tiers for KV', () => {
     // Two blocks of three: the last has the token whose logits are wanted.
     expect([...run.outcomes.cachedTokens]).deep.equal([0, 0, 8])
     expect(timesOf(run)[2]).deep.equal([200, 210, 220, 220])
+  })
+
+  it('are not ahead of a lone engine, whatever its router asks for', () => {
+    // Out of the front end at 207; the blocks are there at 222, before the last one arrives. It is handed over with the
+    // one at 210, which is not before somebody may leave at 209.
+    const rows = [first, {...large, leaves: 209}, again, {at: 210, input: 4}, {at: 224, input: 4}]
+    const asking = routers.weighted!({...plainSeams, weights: {...defaultWeights, tiers: 1}})
+    const run = serve({rows, router: asking, delayNs: 7})
+    expect(timesOf(run)).deep.equal(timesOf(serve({rows, delayNs: 7})))
+    expect(useOf(run).loadedBlocks).equal(3)
   })
 
   it('give the blocks of a client that leaves while it waits back', () => {
