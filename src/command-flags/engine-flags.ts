@@ -315,15 +315,6 @@ const streams = {end: 'at the end', layer: 'by layer'} as const
 function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
   const stream = flags['kv-stream']
   const bandwidthGbS = positiveFlag('network-bandwidth', flags['network-bandwidth'], 50)
-  const handOff = (
-    ['kv-stream', 'decode-stay-below', 'decode-router', 'network-bandwidth'] as const
-  ).find((name) => flags[name] !== undefined)
-  if (handOff && flags.decode === undefined && flags.cluster === undefined)
-    throw new Problem(
-      'FLAG_CONFLICT',
-      `--${handOff} needs instances that decode what others prefilled.`,
-      {suggestions: ['--prefill 1 --decode 1', `leave --${handOff} out`]},
-    )
   return {
     decodeRouter: flags['decode-router'],
     viewAgeMs: flags['router-view-age'],

@@ -40,7 +40,9 @@ export interface MemoryFlagValues {
 
 /** Undefined without --weights and --cpu-offload-gb. @throws Problem FLAG_BAD_VALUE, FLAG_CONFLICT */
 export function weightsOf(flags: MemoryFlagValues): WeightRequest | undefined {
-  const gib = positiveFlag('cpu-offload-gb', flags['cpu-offload-gb'], 10)
+  // 0 is vLLM's own default: scripts say it to mean nothing.
+  const offload = flags['cpu-offload-gb']?.trim() === '0' ? undefined : flags['cpu-offload-gb']
+  const gib = positiveFlag('cpu-offload-gb', offload, 10)
   const gbPerS = positiveFlag('weight-bandwidth', flags['weight-bandwidth'], 10)
   const prefetch = prefetchOf(flags['weight-prefetch'])
   const rules = flags.weights?.map(ruleOfText)

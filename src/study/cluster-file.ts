@@ -1,6 +1,5 @@
 /** `--cluster FILE.yaml`: instances, routing, hand-off and admission in one file. docs/cluster.md. */
 import {z} from 'zod'
-import {linkDefaults} from '../catalogue/link-defaults.js'
 import {pimSpecs} from '../catalogue/pim.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
@@ -160,8 +159,8 @@ const schema = z
       .optional(),
     network: z
       .strictObject({
-        bandwidth_gb_s: positive,
-        latency_us: z.number().min(0).default(linkDefaults.network.transferUs),
+        bandwidth_gb_s: positive.optional(),
+        latency_us: z.number().min(0).optional(),
         behind_host_link: z.boolean().optional(),
       })
       .optional(),
@@ -177,6 +176,15 @@ const schema = z
       fault(['instances'], 'has decode instances only: nobody runs the prompts')
     if (roles.has('prefill') && !roles.has('decode'))
       fault(['instances'], 'has prefill instances and none with role: decode')
+    for (const key of ['decode_router', 'hand_off', 'network'] as const) {
+      if (file[key] !== undefined && !roles.has('decode'))
+        fault([key], 'needs instances with role: decode, which get KV from others')
+    }
+    for (const key of ['router', 'decode_router'] as const) {
+      const {name, weights: scores} = file[key] ?? {}
+      if (scores !== undefined && name !== 'weighted')
+        fault([key, 'weights'], `is read by the router weighted, not by ${name}`)
+    }
     const tiers = (list: readonly {tier: TierKind}[], path: (string | number)[]) => {
       for (const [i, {tier: name}] of list.entries()) {
         const at = [...path, 'kv_offload', 'tiers', i, 'tier']

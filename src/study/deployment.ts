@@ -28,7 +28,7 @@ import {pimLatency, pimMemoryOf} from './pim.js'
 import {planPower} from './power-plan.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
-import {type SettledNetwork, settleTraffic, type Traffic} from './traffic.js'
+import {checkHandOffs, type SettledNetwork, settleTraffic, type Traffic} from './traffic.js'
 import {placedLatency, type WeightPlacement, weightPlacementOf} from './weights/placement.js'
 
 export interface DeployedEngine {
@@ -68,16 +68,11 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   checkLora(request)
   checkAutoscale(request, instances.length)
   checkIndependent(request, instances)
+  checkHandOffs(request, instances)
   const traffic = settleTraffic(request, fromFile)
   const {network} = traffic
-  const common = {request, policy, speculator, network}
-  const made = new Map<Instance, DeployedEngine>()
-  const engines: DeployedEngine[] = []
-  for (const {instance} of instances) {
-    const engine = made.get(instance) ?? (await engineOf(instance, common))
-    made.set(instance, engine)
-    engines.push(engine)
-  }
+  const made = await enginesOf(instances, {request, policy, speculator, network})
+  const engines = instances.map(({instance}) => made.get(instance)!)
   const places = engines.map(({instance, settled: {config}, weights}) => ({
     instance,
     config,
@@ -143,6 +138,17 @@ interface Common {
   readonly policy: SchedulingPolicy
   readonly speculator: Speculator | undefined
   readonly network: SettledNetwork
+}
+
+/** Instances that are alike share an engine's settings and step times. */
+async function enginesOf(
+  places: readonly {readonly instance: Instance}[],
+  common: Common,
+): Promise<ReadonlyMap<Instance, DeployedEngine>> {
+  const made = new Map<Instance, DeployedEngine>()
+  for (const {instance} of places)
+    if (!made.has(instance)) made.set(instance, await engineOf(instance, common))
+  return made
 }
 
 async function engineOf(

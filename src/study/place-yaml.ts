@@ -22,6 +22,7 @@ import {
   blockMultiple,
   type EngineSettings,
   type FileTraffic,
+  type NetworkRates,
   nearestBlockSize,
   type RunRequest,
 } from './run-request.js'
@@ -165,7 +166,7 @@ const kvOffloadFrom = ({tiers, host_link_gb_s}: KvOffloadYaml): KvOffloadRequest
 })
 
 function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
-  const named: EngineSettings = {
+  return givenOnly({
     maxNumSeqs: given.max_num_seqs,
     maxNumBatchedTokens: given.max_num_batched_tokens,
     maxModelLen: given.max_model_len,
@@ -181,17 +182,40 @@ function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
     dtype: given.dtype,
     kvCacheDtype: given.kv_cache_dtype,
     all2allBackend: given.all2all_backend,
-  }
-  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
+  })
 }
+
+/** Without the keys that nobody gave. */
+type Given<Named> = {[Key in keyof Named]?: Exclude<Named[Key], undefined>}
+const givenOnly = <Named extends object>(named: Named): Given<Named> =>
+  Object.fromEntries(
+    Object.entries(named).filter(([, value]) => value !== undefined),
+  ) as Given<Named>
 
 /** Links that end in the devices themselves, beside PCIe. */
 const ofDevices: ReadonlySet<string> = new Set(['nvlink', 'nvlink-bridge', 'ici'])
+
+/** A rate that somebody gives may be that of anything. */
+const ratesOf = (
+  network: ClusterYaml['network'],
+): {[Key in keyof NetworkRates]: NetworkRates[Key] | undefined} => ({
+  bandwidthGbS: network?.bandwidth_gb_s,
+  latencyUs: network?.latency_us,
+  behindHostLink:
+    network?.behind_host_link ??
+    (network?.bandwidth_gb_s === undefined ? undefined : 'where slower'),
+})
 
 function trafficOf(file: ClusterYaml): FileTraffic {
   const {router, decode_router, router_view_age_ms, hand_off, network, admission} = file
   // Instances may lie anywhere: KV takes the way that all of them have.
   const outermost = file.topology?.at(-1)
+  const ofTopology: Partial<NetworkRates> = outermost
+    ? {
+        bandwidthGbS: outermost.bandwidth_gb_s / outermost.devices_per_port,
+        behindHostLink: ofDevices.has(outermost.kind) ? false : 'where slower',
+      }
+    : {}
   return {
     router: router?.name,
     weights: router?.weights,
@@ -199,16 +223,7 @@ function trafficOf(file: ClusterYaml): FileTraffic {
     viewAgeMs: router_view_age_ms,
     stream: hand_off?.stream,
     stayBelow: hand_off?.stay_below,
-    network: network
-      ? {
-          bandwidthGbS: network.bandwidth_gb_s,
-          latencyUs: network.latency_us,
-          behindHostLink: network.behind_host_link ?? 'where slower',
-        }
-      : outermost && {
-          bandwidthGbS: outermost.bandwidth_gb_s / outermost.devices_per_port,
-          behindHostLink: ofDevices.has(outermost.kind) ? false : 'where slower',
-        },
+    network: network || outermost ? {...ofTopology, ...givenOnly(ratesOf(network))} : undefined,
     admission: admission?.map(({name, up_to_priority, max_waiting, ...rates}) => ({
       name,
       upToPriority: up_to_priority,

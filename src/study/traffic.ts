@@ -5,8 +5,10 @@ import {gateOf} from '../cluster/gate.js'
 import {defaultWeights, type RouterSeams, routers} from '../cluster/router.js'
 import {defaultPort, onePortEach, SharedLinks} from '../cluster/shared-links.js'
 import type {SpanIds} from '../engine/prefix-identity.js'
+import {Problem} from '../errors.js'
 import type {LivePrefixes} from '../server/live-prefixes.js'
 import type {Trace} from '../trace/trace.js'
+import type {Instance} from './instance.js'
 import type {FileTraffic, NetworkRates, RunRequest, TrafficRequest} from './run-request.js'
 
 export type Traffic = Required<Omit<TrafficRequest, 'admission' | 'decodeRouter' | 'network'>> & {
@@ -53,6 +55,29 @@ export function settleTraffic(
     weights: traffic.weights ?? file?.weights ?? defaultWeights,
     admission: traffic.admission ?? file?.admission ?? [],
   }
+}
+
+/** @throws Problem FLAG_CONFLICT for flags of hand-offs where no engine gets any */
+export function checkHandOffs(
+  {traffic = {}}: RunRequest,
+  places: readonly {readonly instance: Instance}[],
+): void {
+  if (places.some(({instance}) => instance.role === 'decode')) return
+  const flags = {
+    '--kv-stream': traffic.stream,
+    '--decode-stay-below': traffic.stayBelow,
+    '--decode-router': traffic.decodeRouter,
+    '--network-bandwidth': traffic.network?.bandwidthGbS,
+  }
+  const flag = Object.entries(flags).find(([, given]) => given !== undefined)?.[0]
+  if (flag === undefined) return
+  throw new Problem('FLAG_CONFLICT', `${flag} needs instances that decode what others prefilled.`, {
+    suggestions: [
+      '--prefill 1 --decode 1',
+      'role: decode, of an instance of the cluster file',
+      `leave ${flag} out`,
+    ],
+  })
 }
 
 type TrafficParts = Pick<

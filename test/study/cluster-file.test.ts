@@ -44,7 +44,7 @@ describe('a cluster file of ours', () => {
       [2, 2, 1, 'prefill'],
       [3, 1, 1, 'decode'],
     ])
-    expect(file.network).deep.equal({bandwidth_gb_s: 25, latency_us: 10})
+    expect(file.network).deep.equal({bandwidth_gb_s: 25})
     expect(file.router).deep.equal({name: 'prefix-affinity', weights: undefined})
     expect(memoriesOf(file.memory)).deep.equal({
       cpu: {capacityBytes: 512e9, gbPerS: undefined, latencyNs: 1000, devices: undefined},
@@ -102,7 +102,7 @@ describe('a cluster file of ours', () => {
         fileOf(`hardware: H100
 hand_off: {stream: ${stream}}
 kv_offload: {tiers: [{tier: cpu, capacity_gb: 8, write: ${write}}]}
-instances: [{weight_prefetch: ${prefetch}, weights: [{blocks: 0, on: cpu}]}]
+instances: [{role: decode, weight_prefetch: ${prefetch}, weights: [{blocks: 0, on: cpu}]}, {role: prefill}]
 `),
       )
       const {hand_off, kv_offload, instances} = file
@@ -116,6 +116,41 @@ instances: [{weight_prefetch: ${prefetch}, weights: [{blocks: 0, on: cpu}]}]
         'hardware: H100\nkv_offload: {tiers: [{tier: cpu, capacity_gb: 8, write: later}]}\ninstances: [{}]\n',
       ),
     ).equal('2:57: kv_offload.tiers[0].write must be one of through, on-eviction.')
+  })
+
+  it('refuses what nothing in the file would read', async () => {
+    const alone = (line: string) => faultIn(`hardware: H100\n${line}\ninstances: [{}]\n`)
+    const rule = 'needs instances with role: decode, which get KV from others.'
+    expect(await alone('network: {bandwidth_gb_s: 25}')).equal(`2:10: network ${rule}`)
+    expect(await alone('hand_off: {stay_below: 64}')).equal(`2:11: hand_off ${rule}`)
+    expect(await alone('decode_router: random')).equal(`2:16: decode_router ${rule}`)
+    expect(
+      await alone('router: {name: least-requests, weights: {prefix: 1, queue: 1, kv: 1}}'),
+    ).equal('2:41: router.weights is read by the router weighted, not by least-requests.')
+  })
+
+  it('says of a network only what differs', async () => {
+    const networkOf = async (line: string) => {
+      const roles = 'instances: [{role: prefill}, {role: decode}]'
+      const {traffic} = await placeInstances(
+        runRequest({cluster: fileOf(`hardware: H100\n${line}\n${roles}\n`)}),
+      )
+      return traffic!.network
+    }
+    expect(await networkOf('network: {behind_host_link: false}')).deep.equal({
+      behindHostLink: false,
+    })
+    expect(await networkOf('network: {bandwidth_gb_s: 12.5, latency_us: 5}')).deep.equal({
+      bandwidthGbS: 12.5,
+      latencyUs: 5,
+      behindHostLink: 'where slower',
+    })
+    const topology = 'topology: [{kind: infiniband, degree: 2, bandwidth_gb_s: 40}]'
+    expect(await networkOf(`network: {latency_us: 5}\n${topology}`)).deep.equal({
+      bandwidthGbS: 40,
+      latencyUs: 5,
+      behindHostLink: 'where slower',
+    })
   })
 
   it('takes the block sizes that --block-size takes, wherever they stand', async () => {

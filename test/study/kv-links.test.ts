@@ -7,6 +7,7 @@ import {deploy} from '#llmsim/study/deployment.js'
 import {describeEngines} from '#llmsim/study/describe.js'
 import {halved} from '#llmsim/study/kv-links.js'
 import type {RunRequest} from '#llmsim/study/run-request.js'
+import {problemOf} from '../catalogue/problem.js'
 import {runRequest} from '../support/run-request.js'
 import {temporaryFiles} from '../support/temporary-files.js'
 
@@ -93,6 +94,22 @@ describe('KV between engines', () => {
       size / 16,
       size / 32,
     ])
+  })
+
+  it('is asked for only where KV moves', async () => {
+    const path = fileOf('hardware: H100\ninstances: [{}]\n')
+    const asked = [
+      {network: {bandwidthGbS: 5}},
+      {stream: 'by layer'},
+      {stayBelow: 64},
+      {decodeRouter: 'random'},
+    ] as const
+    for (const traffic of asked)
+      for (const layout of [{cluster: path}, {hardware: 'H100'}]) {
+        const {code, message} = await problemOf(() => deploy(runRequest({...layout, traffic})))
+        expect(code).equal('FLAG_CONFLICT')
+        expect(message).match(/^--[a-z-]+ needs instances that decode what others prefilled\.$/)
+      }
   })
 
   it('is told in the head', async () => {

@@ -463,6 +463,9 @@ describe('runs with weights outside', () => {
   it('let a model run that would not fit, at the pace of the link', async () => {
     const without = await llmsim(...argv, ...model)
     expect(without.error?.message).contain('does not fit')
+    // vLLM's own default, which scripts say.
+    const none = await llmsim(...argv, ...model, '--cpu-offload-gb', '0')
+    expect(none.error?.message).equal(without.error?.message)
     const offloaded = await resultOf('--cpu-offload-gb', '12')
     expect(offloaded.summary.requests.completed).equal(5)
     expect(offloaded.config.notes.join()).contain(
