@@ -1,7 +1,7 @@
 /** The comparison itself: silent on equal runs, and not to be fooled by an engine that is slightly wrong. */
 
 import {expect} from 'chai'
-import type {ReferenceConfig, ReferencePolicy} from '../reference/reference-engine.js'
+import type {ReferenceConfig, ReferencePolicy} from '../reference/reference-config.js'
 import {caseOf} from '../reference/scenario.js'
 import {
   compare,

@@ -5,7 +5,7 @@
 
 import type {BatchShape, StepTime} from '#llmsim/latency/step-time.js'
 import type {PrefixColumn, Trace} from '#llmsim/trace/trace.js'
-import type {KeyView, ReferenceConfig, ReferencePolicy} from './reference-engine.js'
+import type {KeyView, ReferenceConfig, ReferencePolicy} from './reference-config.js'
 import {type ReferenceCase, runReference} from './run-reference.js'
 
 /** Where the tokens of a prompt come from; `of` is taken modulo the requests before it. */

@@ -20,7 +20,7 @@ import {
   traceOf,
 } from './case-spec.js'
 import type {ReferenceClusterCase, ReferenceMember} from './reference-cluster.js'
-import type {ReferenceConfig} from './reference-engine.js'
+import type {ReferenceConfig} from './reference-config.js'
 import type {ReferenceLinksCase} from './reference-links.js'
 import type {PoolOf, ReferenceTiersCase, TierOf} from './reference-tiers.js'
 

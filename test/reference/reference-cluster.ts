@@ -4,14 +4,10 @@
  */
 import type {BatchShape, StepTime} from '#llmsim/latency/step-time.js'
 import type {Trace} from '#llmsim/trace/trace.js'
-import {
-  type Entered,
-  type Pick,
-  type ReferenceConfig,
-  ReferenceEngine,
-  shapeOf,
-} from './reference-engine.js'
+import type {ReferenceConfig} from './reference-config.js'
+import {ReferenceEngine} from './reference-engine.js'
 import {ReferenceLinks, type ReferenceLinksCase} from './reference-links.js'
+import {type Entered, type Pick, shapeOf} from './reference-request.js'
 import {ReferenceTiers, type ReferenceTiersCase} from './reference-tiers.js'
 import type {RequestResult} from './result.js'
 

@@ -3,126 +3,26 @@
  * everything walked every time. The fast engine is held to it.
  */
 
-import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {type Block, BlockPool} from './block-pool.js'
 import {blockIdentity} from './identity.js'
+import {
+  type KeyView,
+  policies,
+  type ReferenceConfig,
+  type ReferencePolicy,
+} from './reference-config.js'
+import {
+  byTurn,
+  type Coming,
+  type Entered,
+  type FoundBlocks,
+  type Pick,
+  type Plan,
+  type Request,
+} from './reference-request.js'
 import type {EngineTiers, Found} from './reference-tiers.js'
 import {freshResult, type Rejection, type RequestResult} from './result.js'
-
-/** What a policy may see of a request. */
-export interface KeyView {
-  readonly arrivedAt: number
-  readonly inputTokens: number
-  readonly priority: number
-  readonly predictedOutputTokens: number | undefined
-}
-
-export interface ReferencePolicy {
-  readonly key: (view: KeyView) => number
-  readonly victim: 'last-admitted' | 'largest-key'
-}
-
-export interface ReferenceConfig {
-  readonly blocks: number
-  readonly blockSize: number
-  readonly maxNumSeqs: number
-  readonly maxNumBatchedTokens: number
-  readonly longPrefillTokenThreshold: number
-  readonly enableChunkedPrefill: boolean
-  readonly enablePrefixCaching: boolean
-  readonly reserveFullPrompt: boolean
-  readonly ownBlocks: boolean
-  readonly maxModelLen: number
-  readonly depth: number
-  /** Pipeline stages: with several, `depth` is as many, and a token in flight must be waited for. */
-  readonly stages?: number
-  readonly policy: 'fcfs' | 'priority' | 'sjf' | ReferencePolicy
-  /** Drafts of a decode, and which of them the model accepts. Needs depth 1. */
-  readonly speculation?: {
-    readonly tokens: number
-    readonly accepts: (row: number, position: number, depth: number) => boolean
-  }
-}
-
-export interface Request {
-  readonly row: number
-  readonly input: number
-  readonly total: number
-  readonly key: number
-  /** Place in the order of arrival. */
-  readonly arrival: number
-  /** The how-manieth preemption of the engine was its latest; 0: none yet. */
-  preempted: number
-  computed: number
-  reached: number
-  blocks: Block[]
-  /** Its first blocks that have been offered to the index, or come from it. */
-  entered: number
-  lastTokenAt: number
-  /** It got a token since it was admitted, so there are drafts behind it. */
-  hasDrafts: boolean
-  /** Whether a batch in flight holds a token of it. */
-  awaitsToken: boolean
-  /** Where the KV that it waits with or for comes from, until it has a seat. */
-  origin: Origin
-  /** Whether its blocks stay when it finishes. */
-  keeps: boolean
-  /** What a load that it waited for had found. */
-  found: FoundBlocks
-  readonly result: RequestResult
-}
-
-/** Blocks in the device, and the tier of each block behind them. */
-interface FoundBlocks {
-  readonly device: number
-  readonly tiers: readonly number[]
-}
-
-export type Origin = 'here' | 'elsewhere' | 'arrived' | 'loaded'
-
-/** How a request comes to an engine that shares the work with others. */
-export interface Coming {
-  /** It only runs the prompt, for one token, and keeps its blocks. */
-  readonly isPrompt?: boolean
-  readonly origin?: Origin
-  /** Another engine gave it a seat before, at this time. */
-  readonly scheduledAt?: number
-  /** Its first token came from elsewhere at this time. */
-  readonly firstTokenAt?: number
-}
-
-export interface Pick {
-  readonly request: Request
-  readonly tokens: number
-  readonly context: number
-  readonly produces: boolean
-  /** How many of the tokens are guesses, behind the last that is known. */
-  readonly drafts: number
-}
-
-export interface Plan {
-  readonly picks: readonly Pick[]
-  readonly preempted: number
-  /** What this plan entered in the index, and those before it that became no batch. */
-  readonly entered: readonly Entered[]
-}
-
-/** Block k of a request, as it was entered in the index. */
-export interface Entered {
-  readonly request: Request
-  readonly k: number
-  readonly identity: string
-}
-
-const policies = {
-  fcfs: {key: () => 0, victim: 'last-admitted'},
-  priority: {key: (view: KeyView) => view.priority, victim: 'largest-key'},
-  sjf: {
-    key: (view: KeyView) => view.predictedOutputTokens ?? view.inputTokens,
-    victim: 'last-admitted',
-  },
-} as const satisfies Record<string, ReferencePolicy>
 
 export class ReferenceEngine {
   readonly pool: BlockPool
@@ -683,40 +583,5 @@ const keyView = (trace: Trace, row: number): KeyView => {
     inputTokens: trace.inputTokens[row]!,
     priority: trace.priority?.[row] ?? 0,
     predictedOutputTokens: predicted === undefined || predicted < 1 ? undefined : predicted,
-  }
-}
-
-/** Its KV came from elsewhere or from a tier. */
-const holdsBlocks = ({origin}: Request): boolean => origin === 'arrived' || origin === 'loaded'
-
-/** Order of waiting: who holds blocks, by arrival; key; preempted before fresh, the latest preemption first; arrival. */
-const byTurn = (a: Request, b: Request): number =>
-  Number(holdsBlocks(b)) - Number(holdsBlocks(a)) ||
-  (holdsBlocks(a) ? a.arrival - b.arrival : 0) ||
-  a.key - b.key ||
-  b.preempted - a.preempted ||
-  a.arrival - b.arrival
-
-/** The sums over a batch, from its picks. */
-export const shapeOf = (picks: readonly Pick[]): BatchShape => {
-  const chunks = picks.filter((pick) => pick.tokens > 1)
-  const contexts = picks.filter((pick) => pick.tokens === 1).map((pick) => pick.context)
-  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
-  const tokens = sum(picks.map((pick) => pick.tokens))
-  return {
-    ...emptyShape(),
-    tokens,
-    sequences: picks.length,
-    prefills: chunks.length,
-    prefillTokens: sum(chunks.map((chunk) => chunk.tokens)),
-    prefillTokensMax: Math.max(0, ...chunks.map((chunk) => chunk.tokens)),
-    prefillContext: sum(chunks.map((chunk) => chunk.context)),
-    prefillContextMax: Math.max(0, ...chunks.map((chunk) => chunk.context)),
-    prefillWork: sum(chunks.map(({tokens: n, context: c}) => n * (c + (n + 1) / 2))),
-    decodes: contexts.length,
-    decodeContext: sum(contexts),
-    decodeContextMin: contexts.length === 0 ? 0 : Math.min(...contexts),
-    decodeContextMax: contexts.length === 0 ? 0 : Math.max(...contexts),
-    paddedTokens: tokens,
   }
 }

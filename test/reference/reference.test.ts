@@ -1,7 +1,7 @@
 /** The reference engine against runs worked out by hand. Blocks of 4 tokens, steps of 10 ns unless told. */
 
 import {expect} from 'chai'
-import type {ReferenceConfig} from './reference-engine.js'
+import type {ReferenceConfig} from './reference-config.js'
 import type {RunResult} from './result.js'
 import {runReference} from './run-reference.js'
 import {caseOf, play, type Row} from './scenario.js'

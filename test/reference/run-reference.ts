@@ -2,7 +2,9 @@
 
 import type {StepTime} from '#llmsim/latency/step-time.js'
 import type {Trace} from '#llmsim/trace/trace.js'
-import {type Pick, type ReferenceConfig, ReferenceEngine, shapeOf} from './reference-engine.js'
+import type {ReferenceConfig} from './reference-config.js'
+import {ReferenceEngine} from './reference-engine.js'
+import {type Pick, shapeOf} from './reference-request.js'
 import type {RunResult, StepResult} from './result.js'
 import {type RunTotals, totalsOf} from './totals.js'
 

@@ -2,7 +2,7 @@
 
 import type {StepTime} from '#llmsim/latency/step-time.js'
 import type {Trace} from '#llmsim/trace/trace.js'
-import type {ReferenceConfig} from './reference-engine.js'
+import type {ReferenceConfig} from './reference-config.js'
 import {type ReferenceCase, type ReferenceResult, runReference} from './run-reference.js'
 
 export interface Row {
