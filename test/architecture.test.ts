@@ -75,6 +75,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'listen-flags.ts',
     'measured-flags.ts',
     'memory-flags.ts',
+    'outputs.ts',
     'pim-flags.ts',
     'rate-search.ts',
     'trace-flags.ts',

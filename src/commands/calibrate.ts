@@ -3,6 +3,7 @@ import {Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {runRequestOf} from '../command-flags/engine-flags.js'
 import {measuredFlags, measuredRun} from '../command-flags/measured-flags.js'
+import {checkOutputs, type Output} from '../command-flags/outputs.js'
 import {Problem} from '../errors.js'
 import {withPrefixesOf} from '../measured/prefixes.js'
 import {readMeasured} from '../measured/read.js'
@@ -33,6 +34,12 @@ export default class Calibrate extends BaseCommand {
 
   async run(): Promise<Calibration & {files: readonly string[]}> {
     const {args, flags, metadata} = await this.parse(Calibrate)
+    const {out, ...others} = flags
+    const files = [`${out}.engine.yaml`, `${out}.hardware.yaml`] as const
+    checkOutputs(
+      files.map((path): Output => ['out', path]),
+      [args.run, ...Object.values(others)],
+    )
     const given = new Set(
       Object.keys(flags).filter((name) => metadata.flags[name]?.setFromDefault !== true),
     )
@@ -46,9 +53,8 @@ export default class Calibrate extends BaseCommand {
     const request = await requestFor(run, {request: runRequestOf(flags, flags.hardware), given})
     const result = await calibrate(run, request)
     const texts = await calibrationFiles(result, request)
-    const files = [`${flags.out}.engine.yaml`, `${flags.out}.hardware.yaml`]
-    await writeText(files[0]!, texts.engine)
-    await writeText(files[1]!, texts.hardware)
+    await writeText(files[0], texts.engine)
+    await writeText(files[1], texts.hardware)
     if (!this.jsonEnabled()) {
       this.log(await renderCalibration(result, await styleFor(process.stdout, process.env)))
       this.logToStderr(`wrote ${files.join(' and ')}`)

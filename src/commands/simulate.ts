@@ -1,14 +1,17 @@
+import {join} from 'node:path'
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {autoscaleOf, extraFlags, loraOf, speculationOf} from '../command-flags/extra-flags.js'
 import {kvOffloadFlags, kvOffloadOf} from '../command-flags/kv-offload-flag.js'
 import {memoryFlags, weightsOf} from '../command-flags/memory-flags.js'
+import {checkOutputs, type Output} from '../command-flags/outputs.js'
 import {pimFlags, pimOf} from '../command-flags/pim-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {counted} from '../report/figures.js'
 import {progressOn} from '../report/progress.js'
+import {runFiles} from '../report/run-store.js'
 import {parseSlo} from '../report/slo.js'
 import {styleFor} from '../report/style.js'
 import {renderRun} from '../report/tables.js'
@@ -104,6 +107,16 @@ export default class Simulate extends BaseCommand {
     const startedAt = performance.now()
     const {args, flags} = await this.parse(Simulate)
     if (flags.out !== undefined && !flags.save) throw outWithoutRun()
+    const {out, steps, itl, timeline, ...given} = flags
+    checkOutputs(
+      [
+        ...runFiles.map((name): Output => ['out', out && join(out, name)]),
+        ['steps', steps],
+        ['itl', itl],
+        ['timeline', timeline],
+      ],
+      [args.trace, ...Object.values(given)],
+    )
     const devices = flags.hardware === undefined ? [undefined] : devicesOf(flags.hardware)
     const input = {
       traces: args.trace,

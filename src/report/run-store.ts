@@ -66,6 +66,9 @@ export function slugOf(about: readonly string[]): string {
   return slug.slice(0, 60).replace(/[-.]+$/, '') || 'run'
 }
 
+/** What the folder of a run may hold. */
+export const runFiles = ['requests.csv', 'labels.csv', 'timeseries.csv', 'run.json'] as const
+
 /** Creates the folder of a new run and returns it. Throws OUTPUT_NOT_WRITABLE. */
 export function createRunFolder(run: NewRun): string {
   if (run.out !== undefined) return made(run.out, makeFolders)

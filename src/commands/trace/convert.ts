@@ -1,5 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
+import {checkOutputs} from '../../command-flags/outputs.js'
 import {readOptionsOf, traceFlags} from '../../command-flags/trace-flags.js'
 import {counted} from '../../report/figures.js'
 import {readTrace} from '../../trace/read.js'
@@ -38,6 +39,7 @@ export default class Convert extends BaseCommand {
 
   async run(): Promise<Converted> {
     const {args, flags} = await this.parse(Convert)
+    checkOutputs([['out', flags.out]], [args.trace])
     const trace = await readTrace(args.trace, readOptionsOf(flags))
     const format = flags['out-format']
     const lost = await writeTrace(trace, flags.out, format)
