@@ -69,6 +69,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   checkAutoscale(request, instances.length)
   checkIndependent(request, instances)
   checkHandOffs(request, instances)
+  checkSameKv(instances)
   const traffic = settleTraffic(request, fromFile)
   const {network} = traffic
   const made = await enginesOf(instances, {request, policy, speculator, network})
@@ -124,6 +125,25 @@ function checkRouters({router, traffic}: RunRequest): void {
     throw new Problem('FLAG_BAD_VALUE', `--${flag}: there is no router "${name}".`, {
       suggestions: Object.keys(routers).map((known) => `--${flag} ${known}`),
     })
+  }
+}
+
+/** @throws Problem PARALLELISM_INVALID where an engine would decode from the KV of a model or format that is not its own */
+function checkSameKv(places: readonly {readonly instance: Instance}[]): void {
+  const decode = places.find(({instance}) => instance.role === 'decode')?.instance
+  if (decode === undefined) return
+  const wanted = kvOf(decode)
+  for (const {instance} of places) {
+    if (instance.role === undefined) continue
+    const {bytesPerToken, layers} = kvOf(instance)
+    if (bytesPerToken === wanted.bytesPerToken && layers === wanted.layers) continue
+    const text = ({model}: Instance, kv: typeof wanted) =>
+      `${model.id} has ${kv.bytesPerToken} bytes of KV a token in ${kv.layers} layers`
+    throw new Problem(
+      'PARALLELISM_INVALID',
+      `prefill and decode: ${text(instance, {bytesPerToken, layers})}, ${text(decode, wanted)}; none of it is of use to the other.`,
+      {suggestions: ['the same model and kv_cache_dtype for both roles']},
+    )
   }
 }
 

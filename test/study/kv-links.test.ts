@@ -96,6 +96,19 @@ describe('KV between engines', () => {
     ])
   })
 
+  it('is of use only to engines of the same model and format', async () => {
+    const refusal = async (ofDecode: string) => {
+      const path = fileOf(
+        `hardware: H100\ninstances: [{role: prefill}, {role: decode, ${ofDecode}}]\n`,
+      )
+      return (await problemOf(() => deploy(runRequest({cluster: path})))).message
+    }
+    expect(await refusal('model: Qwen/Qwen3-8B')).match(
+      /^prefill and decode: meta-llama.*131072 bytes of KV a token in 32 layers, Qwen.*147456 .* in 36 layers;/,
+    )
+    expect(await refusal('engine: {kv_cache_dtype: fp8}')).match(/131072 .*65536 /)
+  })
+
   it('is asked for only where KV moves', async () => {
     const path = fileOf('hardware: H100\ninstances: [{}]\n')
     const asked = [
