@@ -64,7 +64,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'replica.ts',
     'router.ts',
     'shared-links.ts',
-    'shared-tier-links.ts',
+    'kv-links.ts',
     'token-timeline.ts',
     'workload.ts',
   ],

@@ -12,12 +12,12 @@ import type {RankGroup} from './dp-group.js'
 import {noFrontEnd} from './front-end.js'
 import {type HandOffs, handOffsOf, type Legs, networkOf} from './hand-offs.js'
 import {realClock, surroundingsOf} from './idle-clock.js'
+import type {KvLinks} from './kv-links.js'
 import {timesBeside} from './loading-times.js'
 import type {Network} from './network.js'
 import {rankGroups} from './rank-groups.js'
 import {Replica, type ReplicaSinks} from './replica.js'
 import type {RequestView, Router} from './router.js'
-import type {SharedTierLinks} from './shared-tier-links.js'
 import type {ReplicaConfig, RequestSink, SimulationConfig} from './simulation-config.js'
 import {Views} from './views.js'
 
@@ -57,7 +57,7 @@ export class Cluster {
   readonly #groups: readonly RankGroup[]
   readonly #isTied: boolean
   /** What carries KV between engines and below them at once; absent: each of both for itself. */
-  readonly #kvLinks: SharedTierLinks | undefined
+  readonly #kvLinks: KvLinks | undefined
   readonly #tiers: TierGroups
   readonly #identities = new Map<number, PrefixIdentity>()
   /** Replicas of which something ends at the present instant; kept from one instant to the next. */

@@ -5,10 +5,10 @@
  */
 import {origin, type RequestPool} from '../engine/request-pool.js'
 import type {Ns} from '../latency/step-time.js'
+import type {KvLinks} from './kv-links.js'
 import type {Network} from './network.js'
 import type {OnRejected, Replica} from './replica.js'
 import {defaultPort, onePortEach, SharedLinks} from './shared-links.js'
-import type {SharedTierLinks} from './shared-tier-links.js'
 import type {SimulationConfig} from './simulation-config.js'
 
 export interface HandOffRules {
@@ -42,7 +42,7 @@ export interface HandOffParts {
 type Config = Pick<SimulationConfig, 'handOff' | 'network' | 'onHandOff' | 'replicas'>
 
 /** What carries KV between engines: what also carries it below them, what is given, or a default port for each. */
-export const networkOf = ({network}: Config, kvLinks: SharedTierLinks | undefined): Network =>
+export const networkOf = ({network}: Config, kvLinks: KvLinks | undefined): Network =>
   kvLinks?.network ?? network ?? new SharedLinks(onePortEach(defaultPort))
 
 export const handOffsOf = (

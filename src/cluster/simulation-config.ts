@@ -11,11 +11,11 @@ import type {FrontEnd} from './front-end.js'
 import type {Gate} from './gate.js'
 import type {HandOffRules, OnHandOff} from './hand-offs.js'
 import type {ClockHooks} from './idle-clock.js'
+import type {KvLinks} from './kv-links.js'
 import type {LoadingTimes} from './loading-times.js'
 import type {Network} from './network.js'
 import type {StepRecord} from './replica.js'
 import type {Router} from './router.js'
-import type {SharedTierLinks} from './shared-tier-links.js'
 
 /** Told of every request that leaves; its slot may be read during the call and is recycled after it. */
 export interface RequestSink {
@@ -59,7 +59,7 @@ export interface SimulationConfig {
    * What carries KV between engines and between them and their tiers, made new for each run. Absent: `network`, and what
    * each group of tiers has, which do not feel each other.
    */
-  readonly kvLinks?: (() => SharedTierLinks) | undefined
+  readonly kvLinks?: (() => KvLinks) | undefined
   /** Absent: all replicas are ready from the start. */
   readonly autoscale?: AutoscaleConfig | undefined
   /** Adapter of a row; below 0: none. */

@@ -110,7 +110,7 @@ export default class Simulate extends BaseCommand {
     const {out, steps, itl, timeline, ...given} = flags
     checkOutputs(
       [
-        ...runFiles.map((name): Output => ['out', out && join(out, name)]),
+        ...Object.values(runFiles).map((name): Output => ['out', out && join(out, name)]),
         ['steps', steps],
         ['itl', itl],
         ['timeline', timeline],

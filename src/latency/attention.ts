@@ -1,211 +1,36 @@
 /**
  * Attention of one layer from the sums of a batch, in three regimes.
  *
- * Decode: t0 + √((KV bytes/(W·e))² + (f·B·kvHeads)²) + g·[split] + a·B·kvHeads^α + b·√context + c·min(1, B·kvHeads/(2·multiprocessors))·min(1, context/512). An
- * additive floor, not a maximum: each kernel starts, walks and reduces. The last term is what a full device costs
- * to fill and to drain. A thread block takes f at least, as long for one token as for a tile, and contexts of two tiles
- * are split and added up by a second kernel, g. FlashAttention 2 splits contexts only while thread blocks are few; beyond, the longest
- * context outlasts the others, by s·τ·(longest − mean). Without grouped queries, FlashAttention 2 does not split a context
- * over thread blocks, so that the walk along the longest one bounds the time. Prefill:
- * t0 + 4·heads·headDim·(pairs + ramp·(tokens + d·chunks))/(P·e) + c·tokens·kvHeads + w·(longest chunk), whose last
- * tile walks along all of its keys when the others are done, and whose ramp is the size law MFU = e·s/(s + 2·ramp). Mixed: on FlashAttention-2 devices (Ampere, Ada, consumer
- * Blackwell) one prefill token in the step makes every decode row lose GQA packing and split-KV: it then
- * costs a whole 64-row tile, 4·64·headDim·heads·(context + half a tile each)/(P·e_mix) + c·rows, where that is more than
- * the decode law. Its thread blocks run head by head, so that the longest context of the last head, or that of a chunk, is
- * begun when all but the last wave is done, and nothing is faster than that and its walk. FlashAttention 3 (Hopper) pays
- * nothing for the mixture.
+ * **Decode**: t0 + √((KV bytes/(W·e))² + (f·B·kvHeads)²) + g·[split] + a·B·kvHeads^α + b·√context
+ * + c·min(1, B·kvHeads/(2·multiprocessors))·min(1, context/512).
+ * An additive floor, not a maximum: each kernel starts, walks and reduces. The last term is what a full device costs to
+ * fill and to drain. A thread block takes f at least, as long for one token as for a tile, and contexts of two tiles are
+ * split and added up by a second kernel, g. FlashAttention 2 splits contexts only while thread blocks are few; beyond,
+ * the longest context outlasts the others, by s·τ·(longest − mean). Without grouped queries it does not split a context
+ * over thread blocks at all, so that the walk along the longest one bounds the time.
  *
- * All are linear in the sums but for one square root, so a call takes some nanoseconds. Each term grows
- * with every field of the shape: √ takes the longest decode, as the mean would fall when a short one joins,
- * and the rest of the batch waits for the longest anyway.
+ * **Prefill**: t0 + 4·heads·headDim·(pairs + ramp·(tokens + d·chunks))/(P·e) + c·tokens·kvHeads + w·(longest chunk), whose
+ * last tile walks along all of its keys when the others are done, and whose ramp is the size law
+ * MFU = e·s/(s + 2·ramp).
+ *
+ * **Mixed**: on FlashAttention-2 devices (Ampere, Ada, consumer Blackwell) one prefill token in the step makes every decode
+ * row lose GQA packing and split-KV. It then costs a whole 64-row tile,
+ * 4·64·headDim·heads·(context + half a tile each)/(P·e_mix) + c·rows, where that is more than the decode law. Its thread
+ * blocks run head by head, so that the longest context of the last head, or that of a chunk, is begun when all but the
+ * last wave is done, and nothing is faster than that and its walk. FlashAttention 3 (Hopper) pays nothing for the mixture.
+ *
+ * All are linear in the sums but for roots, so a call takes some nanoseconds. Each term grows with every field of the
+ * shape: √ takes the longest decode, as the mean would fall when a short one joins, and the rest of the batch waits for
+ * the longest anyway.
  */
-import type {
-  DecodeAttentionCoefficients,
-  MixedAttentionCoefficients,
-  PrefillAttentionCoefficients,
-} from '../catalogue/hardware-shape.js'
-import type {AttentionShape} from '../catalogue/model-shape.js'
+import type {AttentionLaw} from './attention-law.js'
 import type {BatchShape} from './step-time.js'
-
-/** The device as attention sees it. */
-export interface AttentionDevice {
-  /** 16-bit peak in FLOPs per ns. */
-  readonly peakFlopsPerNs: number
-  readonly bandwidthGbS: number
-  /** null: unknown, and nothing is said of how many thread blocks fill it. */
-  readonly multiprocessors: number | null
-  readonly l2Mb: number | null
-  readonly decode: DecodeAttentionCoefficients
-  readonly prefill: PrefillAttentionCoefficients
-  readonly mixed: MixedAttentionCoefficients | null
-  /** Tokens by which the last tile of each context reaches past it, where contexts are known; else half a tile. */
-  readonly overhang?: number
-}
-
-/** What one rank computes and reads per layer. */
-interface RankGeometry {
-  readonly queryHeads: number
-  /** KV heads that need a walk of their own. */
-  readonly kvHeads: number
-  readonly kvBytesPerToken: number
-  /** FLOPs per query–key pair: while prefilling, and while decoding. */
-  readonly prefillFlops: number
-  readonly decodeFlops: number
-  /** FLOPs to lift one cached token out of its compressed form for a prefill chunk. */
-  readonly liftFlops: number
-  /** Size of a query head, which decides how well the tensor units are filled. */
-  readonly headDim: number
-  /** Most tokens that a query sees. */
-  readonly reach: number
-}
-
-/** The law of some layers that attend alike, reduced to numbers: all times in ns. */
-export interface AttentionLaw {
-  readonly reach: number
-  readonly decodeFloorNs: number
-  /** Of the kernel that adds up the parts of contexts that are long enough to be split. */
-  readonly combineNs: number
-  /** Of the copies that bring query heads of a group together, and their results apart. */
-  readonly regroupNs: number
-  /** Per cached token that a decode reads; per decode; per √ of the longest context. */
-  readonly contextNs: number
-  readonly walkNs: number
-  readonly sqrtNs: number
-  /** Least time of the thread blocks of one decode. */
-  readonly blockNs: number
-  /** Where every multiprocessor has two thread blocks; and the share of that for each decode. */
-  readonly fillNs: number
-  readonly fillPerDecode: number
-  /**
-   * Per token by which the longest context exceeds the mean, of at least so many decodes, which are too many to be
-   * split.
-   */
-  readonly tailNs: number
-  readonly tailFrom: number
-  /**
-   * Per token of the longest context, where one thread block walks along all of it; else 0: of a decode, a
-   * chunk, and a decode beside a chunk.
-   */
-  readonly serialNs: number
-  readonly serialChunkNs: number
-  readonly serialMixedNs: number
-  /** Share of the chunks' work that such a walk of a decode does not hide. */
-  readonly exposedShare: number
-  /** Where every decode is a thread block for each query head: share of one head, and how many run at a time; else 1. */
-  readonly lastHead: number
-  readonly slots: number
-  /** The same work in a step that also prefills; 0 where that makes no difference. */
-  readonly mixedContextNs: number
-  readonly mixedRowNs: number
-  /** Per decode and token of the longest chunk beside it: its tiles that hold nothing. */
-  readonly emptyTileNs: number
-  /** Contexts of so many tokens fill the cache with one KV head, and further passes over them: most, and for each decode. */
-  readonly cachedTokens: number
-  readonly furtherPasses: number
-  readonly passesPerDecode: number
-  /** Tokens by which the last tile of a decode beside a chunk reaches past its context. */
-  readonly overhang: number
-  readonly prefillFloorNs: number
-  /** Per query–key pair; per prefill token; per chunk; per cached token that a chunk reads. */
-  readonly pairNs: number
-  readonly rampNs: number
-  readonly chunkNs: number
-  readonly cachedNs: number
-  /** Per token of the longest chunk. */
-  readonly chunkWalkNs: number
-}
-
-/** Decode figures come from tables of up to 8 KV heads; beyond, the walk term is not known to grow. */
-const mostKvHeads = 8
 
 /** Contexts shorter than this are over before the device is full (layer profiles of RTX 4090 and RTX PRO 6000). */
 const filledContext = 512
 
 /** A context is one tile of so many tokens up to here, and split for certain from twice as many. */
 const splitContext = 128
-
-/** Share of the walk along the longest context that shows, where it was not measured: that of RTX 4090 and RTX PRO 6000. */
-const usualSkewShare = 0.5
-
-/** Rows of a query tile in FlashAttention 2. */
-const tileRows = 64
-
-/** Keys of a tile are 128 at a head size of 128, and a context ends anywhere in its last one. */
-const usualOverhang = 64
-
-/**
- * Share of the prefill efficiency at a head size of 128 that other sizes reach (aiconfigurator, vLLM).
- */
-const headSizeLevels: Levels = [
-  [64, 0.6],
-  [128, 1],
-  [192, 1.27],
-  [256, 1.51],
-]
-
-/**
- * The law for `layers` layers of one kind of attention, on one of `tp` ranks, with `kvElementBytes` per
- * cached element.
- */
-export const attentionLaw = (
-  attention: AttentionShape,
-  rank: {layers: number; tp: number; kvElementBytes: number},
-  device: AttentionDevice,
-): AttentionLaw => {
-  const geometry = geometryOf(attention, rank)
-  const {decode, prefill, mixed, peakFlopsPerNs: peak, bandwidthGbS} = device
-  const {layers} = rank
-  const levels = prefill.headSizeLevels ?? headSizeLevels
-  const prefillRate =
-    peak * Math.min(0.95, prefill.computeEfficiency * headSizeLevel(geometry.headDim, levels))
-  const kvNs = geometry.kvBytesPerToken / (bandwidthGbS * decode.memoryEfficiency)
-  const kvHeads = Math.min(geometry.kvHeads, mostKvHeads)
-  const mixes = mixed !== null && attention.kind === 'grouped'
-  const pairNs = (layers * geometry.prefillFlops) / prefillRate
-  const isGrouped = geometry.queryHeads > geometry.kvHeads
-  const isSplit = isGrouped && !decode.neverSplits
-  const walkOf = (us: number | undefined) => (attention.kind === 'grouped' ? layers * (us ?? 0) : 0)
-  const serialNs = walkOf(decode.serialWalkUs)
-  const {multiprocessors} = device
-  return {
-    reach: geometry.reach,
-    decodeFloorNs: layers * decode.launchUs * 1000,
-    combineNs: layers * (decode.combineUs ?? 0) * 1000,
-    regroupNs: isGrouped && geometry.kvHeads > 1 ? layers * (decode.regroupUs ?? 0) * 1000 : 0,
-    // Compressed attention reads little and computes much: both add in quadrature, still linear in tokens.
-    contextNs: layers * Math.hypot(kvNs, geometry.decodeFlops / prefillRate),
-    walkNs: layers * decode.perSequenceUs * 1000 * kvHeads ** decode.headExponent,
-    sqrtNs: layers * decode.sqrtUs * 1000,
-    blockNs: layers * (decode.blockUs ?? 0) * 1000 * geometry.kvHeads,
-    fillNs: multiprocessors === null ? 0 : layers * (decode.fillUs ?? 0) * 1000,
-    fillPerDecode: geometry.kvHeads / (2 * (multiprocessors ?? 1)),
-    tailNs: serialNs * (decode.skewShare ?? usualSkewShare),
-    tailFrom: isSplit ? fewestUnsplit(geometry.kvHeads, multiprocessors) : 0,
-    serialNs: isSplit ? 0 : serialNs,
-    serialChunkNs: walkOf(prefill.serialWalkUs ?? decode.serialWalkUs),
-    serialMixedNs: mixes ? serialNs : 0,
-    exposedShare: mixed?.exposedShare ?? 0,
-    lastHead: mixes && multiprocessors !== null ? 1 / geometry.queryHeads : 1,
-    slots: multiprocessors ?? 0,
-    mixedContextNs: mixes
-      ? (layers * tileRows * geometry.prefillFlops) / (peak * mixed.computeEfficiency)
-      : 0,
-    mixedRowNs: mixes ? layers * mixed.perRowUs * 1000 * geometry.queryHeads : 0,
-    emptyTileNs:
-      mixes && multiprocessors !== null
-        ? (layers * (mixed.emptyTileUs ?? 0) * 1000 * geometry.queryHeads) /
-          (tileRows * multiprocessors)
-        : 0,
-    ...passesOf(geometry, device),
-    overhang: device.overhang ?? usualOverhang,
-    prefillFloorNs: layers * prefill.launchUs * 1000,
-    pairNs,
-    rampNs: prefill.rampTokens * pairNs + layers * (prefill.perKvTokenUs ?? 0) * geometry.kvHeads,
-    chunkNs: prefill.rampTokens * (prefill.chunkTokens ?? 0) * pairNs,
-    cachedNs: layers * (kvNs + geometry.liftFlops / prefillRate),
-    chunkWalkNs: layers * (prefill.chunkWalkUs ?? 0),
-  }
-}
 
 /**
  * Time in ns of the attention of one step. Called millions of times, mostly for decodes alone: their law stands by
@@ -317,82 +142,8 @@ const bothOf = (computed: number, read: number): number => {
  */
 const excessOf = (longestNs: number, meanNs: number): number => Math.max(0, longestNs - meanNs)
 
-/**
- * Beside a chunk every query head reads its KV head anew. Heads of a group that run at the same time share what they
- * read, others only what the cache still holds: one thread block for each multiprocessor, heads one after the other. The
- * last head of a group starts (group − 1)·decodes thread blocks after the first, and so many waves later.
- */
-const passesOf = (
-  {queryHeads, kvHeads, kvBytesPerToken}: RankGeometry,
-  device: AttentionDevice,
-) => {
-  const {l2Mb, multiprocessors} = device
-  const isKnown = l2Mb !== null && multiprocessors !== null
-  const group = queryHeads / kvHeads
-  return {
-    cachedTokens: isKnown ? (l2Mb * 2 ** 20 * kvHeads) / kvBytesPerToken : Number.MAX_SAFE_INTEGER,
-    furtherPasses: group - 1,
-    passesPerDecode: isKnown ? (group - 1) / multiprocessors : 0,
-  }
-}
-
 /** The cache loses its grip between 0.6 and 1.3 of its size (layer profiles of RTX 4090 and RTX PRO 6000). */
 const passesAt = (law: AttentionLaw, context: number, decodes: number): number => {
   const missed = Math.min(1, Math.max(0, (context / law.cachedTokens - 0.6) / 0.7))
   return 1 + missed * Math.min(law.furtherPasses, decodes * law.passesPerDecode)
-}
-
-/**
- * FlashAttention 2 splits contexts until its thread blocks fill 0.8 of two for each multiprocessor
- * (`num_splits_heuristic` in its source, vLLM's fork); with more decodes than that none is split.
- */
-const fewestUnsplit = (kvHeads: number, multiprocessors: number | null): number =>
-  multiprocessors === null ? Number.MAX_SAFE_INTEGER : (0.8 * 2 * multiprocessors) / kvHeads
-
-const geometryOf = (
-  attention: AttentionShape,
-  rank: {tp: number; kvElementBytes: number},
-): RankGeometry => {
-  const queryHeads = Math.ceil(attention.queryHeads / rank.tp)
-  if (attention.kind === 'grouped') {
-    const kvHeads = Math.ceil(attention.keyValueHeads / rank.tp)
-    const size = attention.headDim + attention.valueHeadDim
-    const flops = 2 * size * queryHeads
-    return {
-      queryHeads,
-      kvHeads,
-      kvBytesPerToken: kvHeads * size * rank.kvElementBytes,
-      prefillFlops: flops,
-      decodeFlops: flops,
-      liftFlops: 0,
-      headDim: attention.headDim,
-      reach: attention.window ?? Number.MAX_SAFE_INTEGER,
-    }
-  }
-  const {keyValueRank, ropeHeadDim, nopeHeadDim, valueHeadDim} = attention
-  return {
-    queryHeads,
-    kvHeads: 1,
-    // One compressed vector for all heads: every rank keeps it whole.
-    kvBytesPerToken: (keyValueRank + ropeHeadDim) * rank.kvElementBytes,
-    prefillFlops: 2 * (nopeHeadDim + ropeHeadDim + valueHeadDim) * queryHeads,
-    decodeFlops: 2 * (2 * keyValueRank + ropeHeadDim) * queryHeads,
-    liftFlops: 2 * keyValueRank * (nopeHeadDim + valueHeadDim) * queryHeads,
-    headDim: nopeHeadDim + ropeHeadDim,
-    reach: attention.sparseTopK ?? Number.MAX_SAFE_INTEGER,
-  }
-}
-
-type Levels = readonly (readonly [number, number])[]
-
-/** Linear between the known sizes, and flat outside of them. */
-const headSizeLevel = (headDim: number, levels: Levels): number => {
-  const [smallest, largest] = [levels[0]!, levels.at(-1)!]
-  if (headDim <= smallest[0]) return smallest[1]
-  for (let at = 1; at < levels.length; at++) {
-    const [low, high] = [levels[at - 1]!, levels[at]!]
-    if (headDim <= high[0])
-      return low[1] + ((headDim - low[0]) / (high[0] - low[0])) * (high[1] - low[1])
-  }
-  return largest[1]
 }

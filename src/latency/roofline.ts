@@ -18,7 +18,8 @@ import {
   type ModelShape,
 } from '../catalogue/model-shape.js'
 import type {StageCut} from '../catalogue/parallelism.js'
-import {type AttentionLaw, attentionLaw, attentionNs} from './attention.js'
+import {attentionNs} from './attention.js'
+import {type AttentionLaw, attentionLaw} from './attention-law.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOf, type Joined, joinedBy} from './collective.js'
 import {elementwiseNs} from './elementwise.js'

@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {compareRuns, type MetricRow} from './compare.js'
 import {type Grouping, type GroupSummary, summariseGroups} from './groups.js'
 import type {RequestResults} from './measures.js'
-import {newestRun, readRun, type StoredRun} from './run-store.js'
+import {newestRun, readRun, runFiles, type StoredRun} from './run-store.js'
 import {readSeries, type SeriesRow} from './series-file.js'
 import {type Slo, type SloMetric, sloMetrics} from './slo.js'
 import {type Price, type Summary, type SummaryOptions, summariseOutcomes} from './summary.js'
@@ -72,7 +72,7 @@ function reportRun(run: StoredRun, request: ReportRequest): Omit<ReportedRun, 'l
   const results = anew || by ? run.requests() : undefined
   const options = optionsFor(run.summary, request)
   const isUnscored = results && options.slo === undefined && run.summary.goodput !== undefined
-  const series = request.over === 'time' ? readSeries(join(folder, 'timeseries.csv')) : undefined
+  const series = request.over === 'time' ? readSeries(join(folder, runFiles.series)) : undefined
   return {
     name,
     folder,

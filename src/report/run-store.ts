@@ -67,7 +67,12 @@ export function slugOf(about: readonly string[]): string {
 }
 
 /** What the folder of a run may hold. */
-export const runFiles = ['requests.csv', 'labels.csv', 'timeseries.csv', 'run.json'] as const
+export const runFiles = {
+  requests: 'requests.csv',
+  labels: 'labels.csv',
+  series: 'timeseries.csv',
+  record: 'run.json',
+} as const
 
 /** Creates the folder of a new run and returns it. Throws OUTPUT_NOT_WRITABLE. */
 export function createRunFolder(run: NewRun): string {
@@ -110,8 +115,8 @@ export class RunWriter {
   /** @throws Problem OUTPUT_NOT_WRITABLE */
   constructor(folder: string) {
     this.folder = folder
-    this.#requests = new RequestsFile(join(folder, 'requests.csv'))
-    this.#labels = new LabelsFile(join(folder, 'labels.csv'))
+    this.#requests = new RequestsFile(join(folder, runFiles.requests))
+    this.#labels = new LabelsFile(join(folder, runFiles.labels))
   }
 
   add(part: RequestResults): void {
@@ -129,7 +134,7 @@ export class RunWriter {
     const {llmsim, command, header, config, summary, timing} = record
     const content = {llmsim, command, header, config, summary, timing}
     const text = JSON.stringify(content, null, 2)
-    const path = join(this.folder, 'run.json')
+    const path = join(this.folder, runFiles.record)
     try {
       writeFileSync(`${path}.part`, `${text}\n`)
       renameSync(`${path}.part`, path)
@@ -143,7 +148,7 @@ export class RunWriter {
 export function listRuns(root: string = runsFolder): string[] {
   if (!existsSync(root)) return []
   const runs = readdirSync(root).flatMap((name) => {
-    const file = join(root, name, 'run.json')
+    const file = join(root, name, runFiles.record)
     return existsSync(file) ? [{name, at: statSync(file).mtimeMs}] : []
   })
   return runs.sort(byStart).map(({name}) => name)
@@ -179,12 +184,12 @@ export function newestRun(root: string = runsFolder): StoredRun {
  */
 export function readRun(run: string, root: string = runsFolder): StoredRun {
   const folder = findFolder(run, root)
-  const record = parseRecord(join(folder, 'run.json'))
+  const record = parseRecord(join(folder, runFiles.record))
   return {
     ...record,
     name: basename(folder),
     folder,
-    requests: () => readRequests(join(folder, 'requests.csv'), join(folder, 'labels.csv')),
+    requests: () => readRequests(join(folder, runFiles.requests), join(folder, runFiles.labels)),
   }
 }
 
@@ -192,12 +197,12 @@ function findFolder(run: string, root: string): string {
   for (const path of [run, join(root, run)]) {
     if (!existsSync(path)) continue
     if (!statSync(path).isDirectory()) {
-      if (basename(path) === 'run.json') return dirname(path)
+      if (basename(path) === runFiles.record) return dirname(path)
       throw new Problem('RUN_NOT_FOUND', `${path} is a file; a run is a folder with a run.json.`, {
-        suggestions: existsSync(join(dirname(path), 'run.json')) ? [dirname(path)] : [],
+        suggestions: existsSync(join(dirname(path), runFiles.record)) ? [dirname(path)] : [],
       })
     }
-    if (existsSync(join(path, 'run.json'))) return path
+    if (existsSync(join(path, runFiles.record))) return path
     throw new Problem(
       'RUN_NOT_FOUND',
       `${path} holds no run.json: not a run, or one that broke off.`,

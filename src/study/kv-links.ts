@@ -4,7 +4,7 @@
  */
 import {linkDefaults} from '../catalogue/link-defaults.js'
 import {stageKvBytesPerToken} from '../catalogue/model-arithmetic.js'
-import {type EngineLinks, SharedTierLinks} from '../cluster/shared-tier-links.js'
+import {type EngineLinks, KvLinks} from '../cluster/kv-links.js'
 import type {EngineConfig} from '../engine/engine-config.js'
 import {Problem} from '../errors.js'
 import type {Instance} from './instance.js'
@@ -145,7 +145,7 @@ export function kvLinksOf(
   places: readonly LinkedPlace[],
   network: SettledNetwork,
   {compat}: Pick<RunRequest, 'compat'>,
-): (() => SharedTierLinks) | undefined {
+): (() => KvLinks) | undefined {
   const handsOn = places.some(({instance}) => instance.role === 'decode')
   if (!handsOn || compat !== undefined) return undefined
   const engines = places.map((place, at) => engineLinks(place, at, network))
@@ -153,5 +153,5 @@ export function kvLinksOf(
     gbPerS: network.bandwidthGbS,
     latencyNs: Math.round(network.latencyUs * 1000),
   }
-  return () => new SharedTierLinks(engines, port)
+  return () => new KvLinks(engines, port)
 }

@@ -1,5 +1,5 @@
 /** `--kv-offload` and `kv_offload`: memory below the devices that keeps KV, as engines use it. docs/memory-tiers.md. */
-import {SharedTierLinks} from '../cluster/shared-tier-links.js'
+import {KvLinks} from '../cluster/kv-links.js'
 import type {EngineConfig} from '../engine/engine-config.js'
 import {Problem} from '../errors.js'
 import {counted} from '../report/figures.js'
@@ -70,7 +70,7 @@ export function tieredKvOf(
     return {
       group: isShared ? 'all' : `${at}`,
       blockBytes,
-      links: () => new SharedTierLinks(group),
+      links: () => new KvLinks(group),
       tiers: tiers.map((tier) => ({
         name: tier.kind,
         pool: poolOf(tier, at),

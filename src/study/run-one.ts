@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {writeFleet} from '../report/fleet.js'
 import {writePower} from '../report/power-file.js'
 import {ItlFile, StepsFile} from '../report/request-files.js'
-import {createRunFolder, RunWriter} from '../report/run-store.js'
+import {createRunFolder, RunWriter, runFiles} from '../report/run-store.js'
 import {writeSeries} from '../report/series-file.js'
 import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
@@ -228,7 +228,7 @@ class RunFiles {
     if (this.#run === undefined) return
     const {folder} = this.#run
     const blocks = engines.map((engine) => engine.blocks)
-    writeSeries(join(folder, 'timeseries.csv'), series, blocks)
+    writeSeries(join(folder, runFiles.series), series, blocks)
     if (power) writePower(join(folder, 'power.csv'), power)
     if (fleet) writeFleet(join(folder, 'instances.csv'), fleet)
     this.#run.finish(record)

@@ -6,11 +6,7 @@ export class GrowingFloats {
   #data = new Float64Array(1024)
 
   push(value: number): void {
-    if (this.length === this.#data.length) {
-      const wider = new Float64Array(this.length * 2)
-      wider.set(this.#data)
-      this.#data = wider
-    }
+    if (this.length === this.#data.length) this.#data = twiceAsLong(this.#data)
     this.#data[this.length++] = value
   }
 
@@ -28,11 +24,7 @@ export class GrowingInts {
   #data = new Int32Array(1024)
 
   push(value: number): void {
-    if (this.length === this.#data.length) {
-      const wider = new Int32Array(this.length * 2)
-      wider.set(this.#data)
-      this.#data = wider
-    }
+    if (this.length === this.#data.length) this.#data = twiceAsLong(this.#data)
     this.#data[this.length++] = value
   }
 

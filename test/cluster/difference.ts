@@ -1,8 +1,8 @@
 /** One random cluster through src/ and through the reference: the first difference as a sentence. */
 
+import {type EngineLinks, KvLinks} from '#llmsim/cluster/kv-links.js'
 import {replay} from '#llmsim/cluster/replay.js'
 import {routers} from '#llmsim/cluster/router.js'
-import {type EngineLinks, SharedTierLinks} from '#llmsim/cluster/shared-tier-links.js'
 import {TokenTimeline} from '#llmsim/cluster/token-timeline.js'
 import {policies} from '#llmsim/engine/policy.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
@@ -87,18 +87,15 @@ const kvLinksOf = (
       })),
     }),
   )
-  return () => new modules.SharedTierLinks(engines, {gbPerS: port.rate, latencyNs: port.latency})
+  return () => new modules.KvLinks(engines, {gbPerS: port.rate, latencyNs: port.latency})
 }
 
 export type Detail = 'every step' | 'skipping'
 
 /** What is compared; faulty ones bring their own. */
-export type Modules = Pick<
-  typeof own,
-  'replay' | 'TokenTimeline' | 'prefixIdentity' | 'SharedTierLinks'
->
+export type Modules = Pick<typeof own, 'replay' | 'TokenTimeline' | 'prefixIdentity' | 'KvLinks'>
 
-const own = {replay, SharedTierLinks, TokenTimeline, prefixIdentity}
+const own = {replay, KvLinks, TokenTimeline, prefixIdentity}
 
 const runFast = (given: ReferenceClusterCase, detail: Detail, modules: Modules) => {
   const {trace, members, router, firstToken, stayBelow, transfer} = given

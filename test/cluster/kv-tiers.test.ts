@@ -1,8 +1,8 @@
 /** Memory tiers for KV by pencil: blocks of 4 tokens, steps of 10 ns, a block written in 2 ns and read in 5. */
 import {expect} from 'chai'
+import {type EngineLinks, KvLinks} from '#llmsim/cluster/kv-links.js'
 import {type Replay, replay} from '#llmsim/cluster/replay.js'
 import {defaultWeights, plainSeams, type Router, routers} from '#llmsim/cluster/router.js'
-import {type EngineLinks, SharedTierLinks} from '#llmsim/cluster/shared-tier-links.js'
 import {prefixIdentity} from '#llmsim/engine/prefix-identity.js'
 import type {TierConfig} from '#llmsim/tiers/tier-groups.js'
 import {PlainTierLinks} from '../support/plain-tier-links.js'
@@ -227,7 +227,7 @@ describe('links of tiers', () => {
   const write = (instance: number, tier = 0) => ({instance, tier, direction: 'write'}) as const
 
   it('are as fast as the slowest on the way, and then the latency', () => {
-    const links = new SharedTierLinks([engine(0, 'a')])
+    const links = new KvLinks([engine(0, 'a')])
     expect(links.nextOf(links.start(read(0), 10, 0))).equal(100)
     expect(links.advanceTo(102)).deep.equal([])
     expect(links.advanceTo(103)).deep.equal([0])
@@ -235,7 +235,7 @@ describe('links of tiers', () => {
   })
 
   it('are shared by those who read at the same time, and not by those who write', () => {
-    const links = new SharedTierLinks([engine(0, 'a'), engine(1, 'a')])
+    const links = new KvLinks([engine(0, 'a'), engine(1, 'a')])
     const [mine, other] = [links.start(read(0), 10, 0), links.start(read(1), 10, 0)]
     const writing = links.start(write(0), 10, 0)
     // 15 GB/s for both: 7.5 each.
@@ -244,7 +244,7 @@ describe('links of tiers', () => {
   })
 
   it('take what goes further down from the tier above, not from the device', () => {
-    const links = new SharedTierLinks([engine(0, 'a')])
+    const links = new KvLinks([engine(0, 'a')])
     links.start(write(0), 100, 0)
     expect(links.nextOf(links.start(write(0, 1), 1, 0))).equal(100)
     expect(links.nextEventAt()).equal(100)

@@ -266,7 +266,7 @@ const tiers: Readonly<Record<string, Mutant>> = {
   },
 }
 
-const links = 'cluster/shared-tier-links.js'
+const links = 'cluster/kv-links.js'
 
 const wired: Readonly<Record<string, Mutant>> = {
   'loads do not feel KV of other engines': {

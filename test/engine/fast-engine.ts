@@ -1,8 +1,9 @@
 /** The engine of src/ behind the comparison: through the cluster, on the virtual clock. */
+
+import {KvLinks} from '#llmsim/cluster/kv-links.js'
 import {type Replay, replay} from '#llmsim/cluster/replay.js'
 import type {StepRecord} from '#llmsim/cluster/replica.js'
 import {routers} from '#llmsim/cluster/router.js'
-import {SharedTierLinks} from '#llmsim/cluster/shared-tier-links.js'
 import {TokenTimeline} from '#llmsim/cluster/token-timeline.js'
 import type {EngineConfig} from '#llmsim/engine/engine-config.js'
 import {policies} from '#llmsim/engine/policy.js'
@@ -33,10 +34,10 @@ export interface Modules {
   readonly replay: typeof replay
   readonly TokenTimeline: typeof TokenTimeline
   readonly prefixIdentity: typeof prefixIdentity
-  readonly SharedTierLinks: typeof SharedTierLinks
+  readonly KvLinks: typeof KvLinks
 }
 
-const own: Modules = {replay, SharedTierLinks, TokenTimeline, prefixIdentity}
+const own: Modules = {replay, KvLinks, TokenTimeline, prefixIdentity}
 
 export const runFast = (detail: Detail, modules: Modules = own) => {
   return (given: ReferenceCase): FastResult => {

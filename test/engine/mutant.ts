@@ -45,7 +45,7 @@ export const mutate = async (name: string, fault?: Fault): Promise<Modules> => {
   const load = (file: string) => import(pathToFileURL(join(folder, file)).href)
   return {
     ...(await load('cluster/replay.js')),
-    ...(await load('cluster/shared-tier-links.js')),
+    ...(await load('cluster/kv-links.js')),
     ...(await load('cluster/token-timeline.js')),
     ...(await load('engine/prefix-identity.js')),
   }

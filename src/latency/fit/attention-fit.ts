@@ -6,7 +6,7 @@ import type {
   PrefillAttentionCoefficients,
 } from '../../catalogue/hardware-shape.js'
 import type {AttentionSample} from '../../catalogue/kernel-samples.js'
-import type {AttentionDevice} from '../attention.js'
+import type {AttentionDevice} from '../attention-law.js'
 import {
   type AttentionMachine,
   bareDevice,

@@ -14,7 +14,8 @@
  * shape and reads it from the cache; a step never does.
  */
 import type {AttentionSample} from '../../catalogue/kernel-samples.js'
-import {type AttentionDevice, attentionLaw, attentionNs} from '../attention.js'
+import {attentionNs} from '../attention.js'
+import {type AttentionDevice, attentionLaw} from '../attention-law.js'
 import {type BatchShape, emptyShape} from '../step-time.js'
 
 export interface AttentionMachine {

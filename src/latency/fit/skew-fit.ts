@@ -5,8 +5,7 @@
  * the others do not hide. Median over the buckets of α.
  */
 import type {SkewSample} from '../../catalogue/kernel-samples.js'
-import type {AttentionDevice} from '../attention.js'
-import {type AttentionLaw, attentionLaw} from '../attention.js'
+import {type AttentionDevice, type AttentionLaw, attentionLaw} from '../attention-law.js'
 import {rounded} from './law-fit.js'
 
 const fewestBuckets = 10

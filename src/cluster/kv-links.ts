@@ -52,7 +52,7 @@ interface Arrived {
   at: Ns
 }
 
-export class SharedTierLinks implements TierLinks {
+export class KvLinks implements TierLinks {
   /** Ports between engines; absent: none hands KV on. */
   readonly network: Network | undefined
   /** Called before anything between engines starts, ends or is cancelled: what tiers do up to then is worked off. */
