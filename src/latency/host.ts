@@ -100,14 +100,19 @@ export const samplerNs = (
 
 /**
  * Time in ns of a step's layers, given its tokens and what its kernels take: where no CUDA graph has room for them, the
- * device idles between kernels, or waits for the host altogether.
+ * device idles between kernels, and waits for the host where that is slower. Neither takes the same time in every layer,
+ * so that where they are nearly alike now one is waited for, now the other: fourth powers add up, the exponent that two
+ * servers agree on best (docs/accuracy.md).
  */
 export const launchedNs =
   ({eagerLayerNs, gapLayerNs, graphTokens}: LaunchTerms, layers: number) =>
-  (tokens: number, kernelsNs: number): number =>
-    tokens > graphTokens
-      ? Math.max(kernelsNs + layers * gapLayerNs, layers * eagerLayerNs)
-      : kernelsNs
+  (tokens: number, kernelsNs: number): number => {
+    if (tokens <= graphTokens) return kernelsNs
+    const deviceNs = kernelsNs + layers * gapLayerNs
+    if (eagerLayerNs === 0) return deviceNs
+    const [device, host] = [deviceNs ** 2, (layers * eagerLayerNs) ** 2]
+    return Math.sqrt(Math.sqrt(device * device + host * host))
+  }
 
 /** The same for the measured layers of a profile, in whole ns. */
 export const launchedLayersNs = (

@@ -28,7 +28,7 @@ describe('engine profiles', () => {
     const base = (await loadEngine('vllm-0.15')).profile
     expect(old.defaults).deep.equal({...base.defaults, asyncScheduling: false})
     expect(old.host).deep.equal({...base.host, eagerLayerNs: old.host.eagerLayerNs})
-    expect([old.host.eagerLayerNs, base.host.eagerLayerNs]).deep.equal([430_000, undefined])
+    expect([old.host.eagerLayerNs, base.host.eagerLayerNs]).deep.equal([360_000, undefined])
     expect(old.releases).deep.equal(['0.11', '0.12', '0.13'])
   })
 

@@ -202,9 +202,12 @@ describe('roofline', () => {
     // 128 seats: graphs of up to 256 tokens, here 206 and 50.
     expect(slow.stepTime(at(206))).to.equal(fast.stepTime(at(206)))
     const head = fast.partsOf(at(207)).head
-    expect(slow.stepTime(at(207))).to.be.closeTo(32 * 500_000 + head + 600_000, 2)
+    const kernels = fast.stepTime(at(207)) - fast.outsideLayers(at(207))
+    const both = ((32 * 500_000) ** 4 + kernels ** 4) ** 0.25
+    expect(slow.stepTime(at(207))).to.be.closeTo(both + head + 600_000, 2)
     expect(slow.stepTime(at(207))).to.be.above(fast.stepTime(at(207)) + 3e6)
-    expect(slow.stepTime(at(4000))).to.equal(fast.stepTime(at(4000)))
+    // A long step hides the host: 72 ms of kernels beside 16 of launches.
+    expect(slow.stepTime(at(4000)) / fast.stepTime(at(4000))).to.be.within(1, 1.001)
     for (const chunk of [206, 207, 4000]) {
       const sum = Object.values(slow.partsOf(at(chunk))).reduce((all, part) => all + part, 0)
       expect(sum).to.be.closeTo(slow.stepTime(at(chunk)), 1)
@@ -222,9 +225,13 @@ describe('roofline', () => {
     expect(gaps.stepTime(at(207))).to.be.closeTo(graphs.stepTime(at(207)) + 32 * 18_000, 1)
     expect(gaps.partsOf(at(207)).host).to.be.closeTo(graphs.partsOf(at(207)).host + 32 * 18_000, 1)
     // 32 launches of 500 µs hide the gaps of small kernels, and long kernels the launches.
-    expect(waits.stepTime(at(207))).to.be.below(graphs.stepTime(at(207)) + 32 * 500_000)
-    expect(waits.stepTime(at(207)) - waits.outsideLayers(at(207))).to.be.closeTo(16e6, 1)
-    expect(waits.stepTime(at(4000))).to.equal(gaps.stepTime(at(4000)))
+    const layersOf = (model: typeof gaps, chunk: number) =>
+      model.stepTime(at(chunk)) - model.outsideLayers(at(chunk))
+    for (const chunk of [207, 4000]) {
+      const both = (16e6 ** 4 + layersOf(gaps, chunk) ** 4) ** 0.25
+      expect(layersOf(waits, chunk)).to.be.closeTo(both, 2)
+    }
+    expect(layersOf(waits, 207)).to.be.within(16e6, 16.5e6)
   })
 
   it('sees no further than a window', async () => {
