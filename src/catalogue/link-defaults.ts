@@ -13,6 +13,15 @@ export interface LinkDefault {
 }
 
 /**
+ * 10^9 bytes per second: a hundredth of a network of 1 Gb/s, and less than anything that serves a model. Slower rates are
+ * slips of the pen (bits, megabytes), with which a run would end after centuries.
+ */
+export const slowestGbPerS = 0.001
+
+/** 10 s: longer latencies are in another unit. */
+export const longestLatencyUs = 1e7
+
+/**
  * µs until the first byte of what a device reads by itself, or of a copy that was queued before its turn. PCIe takes most
  * of the 1 µs in which a network card sends and gets back a small packet (Neugebauer et al., "Understanding PCIe performance
  * for end host networking", SIGCOMM 2018); CXL is in the same order.

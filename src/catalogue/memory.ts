@@ -33,7 +33,12 @@ export interface MemoryRequest {
   readonly reserve: ReserveLaw
   /** By pipeline stage; absent: all weights lie on the accelerators. */
   readonly outside?: readonly OutsideBytes[] | undefined
+  /** What to try where not a block fits; absent: other sizes of tp, and fewer bits. */
+  readonly remedies?: ((plan: MemoryPlan, fits: Fits) => readonly string[]) | undefined
 }
+
+/** Whether at least one block is left after that change of the request. */
+export type Fits = (change: Partial<MemoryRequest>) => boolean
 
 /** Weights of one accelerator that lie elsewhere, and what it keeps free to fetch them into. */
 export interface OutsideBytes {
@@ -171,22 +176,31 @@ const tooLarge = (request: MemoryRequest, plan: MemoryPlan): Problem => {
   const here = weightsHere(plan)
   const needed = here + plan.activationBytes + plan.runtimeBytes + plan.blockBytes
   const missing = needed - plan.budgetBytes
-  const fitting = allowedTensorDegrees(model, 64, parallelism.ep).filter(
-    (tp) => tp > parallelism.tp && fits({...request, parallelism: {...parallelism, tp}}),
-  )
-  const smallest = fitting[0]
+  const fits: Fits = (change) => tightestStage({...request, ...change}).blocks >= 1
+  const buffer =
+    plan.bufferBytes && `, ${bytesAsGb(plan.bufferBytes)} of them kept free for those fetched ahead`
+  const remedies = request.remedies ?? (() => plainRemedies(model, parallelism, fits))
   return new Problem(
     'MODEL_TOO_LARGE',
-    `${model.id} does not fit: each accelerator needs ${bytesAsGb(needed)} (weights ${bytesAsGb(here)}) ` +
+    `${model.id} does not fit: each accelerator needs ${bytesAsGb(needed)} (weights ${bytesAsGb(here)}${buffer || ''}) ` +
       `and may use ${bytesAsGb(plan.budgetBytes)}; ${bytesAsGb(missing)} are missing.`,
-    {
-      suggestions: [
-        smallest === undefined ? 'No --tp fits on this hardware.' : `--tp ${smallest} would fit.`,
-        ...(model.quantization === null ? ['--dtype fp8 halves the weights.'] : []),
-      ],
-    },
+    {suggestions: remedies(plan, fits)},
   )
 }
 
-/** Whether at least one block is left. */
-const fits = (request: MemoryRequest): boolean => tightestStage(request).blocks >= 1
+const plainRemedies = (model: ModelShape, parallelism: Parallelism, fits: Fits): string[] => {
+  const tp = largerDegrees(model, parallelism).find((size) =>
+    fits({parallelism: {...parallelism, tp: size}}),
+  )
+  return [
+    tp === undefined ? 'No --tp fits on this hardware.' : `--tp ${tp} would fit.`,
+    ...fewerBits(model),
+  ]
+}
+
+/** Tensor parallel degrees above the one that was asked for. */
+export const largerDegrees = (model: ModelShape, {tp, ep}: Parallelism): number[] =>
+  allowedTensorDegrees(model, 64, ep).filter((size) => size > tp)
+
+export const fewerBits = ({quantization}: ModelShape): string[] =>
+  quantization === null ? ['--dtype fp8 halves the weights.'] : []

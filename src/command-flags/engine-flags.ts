@@ -15,7 +15,7 @@ import {
   type SamplingChoice,
   samplingChoices,
 } from '../study/run-request.js'
-import {positiveFlag} from './positive-flag.js'
+import {rateFlag} from './positive-flag.js'
 
 const size = (helpGroup: string, summary: string, min = 1) =>
   Flags.integer({helpGroup, helpValue: 'N', summary, min})
@@ -314,7 +314,7 @@ const streams = {end: 'at the end', layer: 'by layer'} as const
 
 function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
   const stream = flags['kv-stream']
-  const bandwidthGbS = positiveFlag('network-bandwidth', flags['network-bandwidth'], 50)
+  const bandwidthGbS = rateFlag('network-bandwidth', flags['network-bandwidth'], 50)
   return {
     decodeRouter: flags['decode-router'],
     viewAgeMs: flags['router-view-age'],

@@ -8,7 +8,7 @@ import {
   type TierRequest,
   tierKinds,
 } from '../study/kv-tiers.js'
-import {positiveFlag} from './positive-flag.js'
+import {positiveFlag, rateFlag} from './positive-flag.js'
 
 const helpGroup = 'ENGINE'
 
@@ -48,7 +48,7 @@ const units: Readonly<Record<string, number>> = {
 /** Undefined without a flag. @throws Problem FLAG_BAD_VALUE, FLAG_CONFLICT */
 export function kvOffloadOf(flags: KvOffloadValues): KvOffloadRequest | undefined {
   const {'kv-offload': list, 'kv-offloading-size': gib, 'kv-offload-bandwidth': rate} = flags
-  const hostGbPerS = positiveFlag('kv-offload-bandwidth', rate, 64)
+  const hostGbPerS = rateFlag('kv-offload-bandwidth', rate, 64)
   if (list !== undefined || gib !== undefined) return {tiers: tiersOf(list, gib), hostGbPerS}
   if (rate === undefined) return undefined
   throw new Problem('FLAG_CONFLICT', '--kv-offload-bandwidth without --kv-offload.', {

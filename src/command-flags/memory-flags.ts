@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
 import {ruleOfText, type WeightRequest} from '../study/weights/rules.js'
-import {positiveFlag} from './positive-flag.js'
+import {positiveFlag, rateFlag} from './positive-flag.js'
 
 const helpGroup = 'ENGINE'
 
@@ -43,7 +43,7 @@ export function weightsOf(flags: MemoryFlagValues): WeightRequest | undefined {
   // 0 is vLLM's own default: scripts say it to mean nothing.
   const offload = flags['cpu-offload-gb']?.trim() === '0' ? undefined : flags['cpu-offload-gb']
   const gib = positiveFlag('cpu-offload-gb', offload, 10)
-  const gbPerS = positiveFlag('weight-bandwidth', flags['weight-bandwidth'], 10)
+  const gbPerS = rateFlag('weight-bandwidth', flags['weight-bandwidth'], 10)
   const prefetch = prefetchOf(flags['weight-prefetch'])
   const rules = flags.weights?.map(ruleOfText)
   if (gib !== undefined && rules !== undefined) {

@@ -1,12 +1,14 @@
 /** `--cluster FILE.yaml`: instances, routing, hand-off and admission in one file. docs/cluster.md. */
 import {z} from 'zod'
+import {longestLatencyUs, slowestGbPerS} from '../catalogue/link-defaults.js'
 import {pimSpecs} from '../catalogue/pim.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
-import {routers} from '../cluster/router.js'
+import {defaultWeights, routers} from '../cluster/router.js'
 import type {Problem} from '../errors.js'
 import {nearerOf, type TierKind, tierKinds} from './kv-tiers.js'
+import {mostEngines} from './layout.js'
 import {all2allBackends} from './run-request.js'
 import {memoryKeys, memorySchema} from './weights/memory-schema.js'
 import {namedParts, outerLayers, weightPlaces} from './weights/rules.js'
@@ -14,6 +16,8 @@ import {namedParts, outerLayers, weightPlaces} from './weights/rules.js'
 const size = z.int().min(1)
 const share = z.number().gt(0).max(1)
 const positive = z.number().positive()
+const rate = z.number().min(slowestGbPerS)
+const latency = z.number().min(0).max(longestLatencyUs)
 
 /** One of some words as flags spell them; blanks may stand for their hyphens. Read with blanks. */
 const worded = <const Words extends readonly [string, ...string[]]>(words: Words) =>
@@ -55,13 +59,13 @@ const tier = z.strictObject({
   capacity_gb: positive,
   write: worded(['through', 'on-eviction']).default('through'),
   shared: z.boolean().default(false),
-  read_gb_s: positive.optional(),
-  write_gb_s: positive.optional(),
-  latency_us: z.number().min(0).optional(),
+  read_gb_s: rate.optional(),
+  write_gb_s: rate.optional(),
+  latency_us: latency.optional(),
   max_pending_gb: positive.optional(),
 })
 const kvOffload = z.strictObject({
-  host_link_gb_s: positive.optional(),
+  host_link_gb_s: rate.optional(),
   tiers: z.array(tier),
 })
 
@@ -77,8 +81,8 @@ const kind = {
 const pim = z.strictObject({
   spec: z.enum(pimSpecs.map(({name}) => name) as [string, ...string[]]),
   channels: size.optional(),
-  bandwidth_gb_s: positive.optional(),
-  latency_us: z.number().min(0).optional(),
+  bandwidth_gb_s: rate.optional(),
+  latency_us: latency.optional(),
   sub_batches: z.boolean().default(false),
 })
 
@@ -116,10 +120,10 @@ const router = z.union([
     name: routerName,
     weights: z
       .strictObject({
-        prefix: z.number().min(0),
-        tiers: z.number().min(0).default(0),
-        queue: z.number().min(0),
-        kv: z.number().min(0),
+        prefix: z.number().min(0).default(defaultWeights.prefix),
+        tiers: z.number().min(0).default(defaultWeights.tiers),
+        queue: z.number().min(0).default(defaultWeights.queue),
+        kv: z.number().min(0).default(defaultWeights.kv),
       })
       .optional(),
   }),
@@ -129,8 +133,8 @@ const router = z.union([
 const dimension = z.strictObject({
   kind: z.enum(['nvlink', 'nvlink-bridge', 'pcie', 'ici', 'infiniband', 'ethernet']),
   degree: size,
-  bandwidth_gb_s: positive,
-  latency_us: z.number().min(0).optional(),
+  bandwidth_gb_s: rate,
+  latency_us: latency.optional(),
   wiring: z.enum(['switch', 'ring']).default('switch'),
   devices_per_port: size.default(1),
 })
@@ -159,8 +163,8 @@ const schema = z
       .optional(),
     network: z
       .strictObject({
-        bandwidth_gb_s: positive.optional(),
-        latency_us: z.number().min(0).optional(),
+        bandwidth_gb_s: rate.optional(),
+        latency_us: latency.optional(),
         behind_host_link: z.boolean().optional(),
       })
       .optional(),
@@ -195,7 +199,16 @@ const schema = z
       }
     }
     tiers(file.kv_offload?.tiers ?? [], [])
+    let engines = 0
     for (const [i, instance] of file.instances.entries()) {
+      engines += instance.count * instance.dp
+      if (engines > mostEngines) {
+        fault(
+          ['instances', i, 'count'],
+          `makes ${engines} engines, and a run holds at most ${mostEngines}: simulate a part of them with a part of the requests`,
+        )
+        break
+      }
       tiers(instance.kv_offload?.tiers ?? [], ['instances', i])
       if (instance.hardware === undefined && file.hardware === undefined)
         fault(['instances', i], 'lacks the key hardware, here or at the top of the file')
@@ -228,10 +241,13 @@ export async function clusterProblem(path: string, fault: SchemaFault): Promise<
   return (await readYamlFile(path, 'CLUSTER_BAD_FILE')).problem(fault)
 }
 
-/** `file:line:column` of the i-th instance. */
-export async function placeOfInstance(path: string, i: number): Promise<string> {
-  return (await readYamlFile(path, 'CLUSTER_BAD_FILE')).place(['instances', i])
+/** `file:line:column` of what stands at a path. */
+export async function placeInFile(path: string, keys: readonly PropertyKey[]): Promise<string> {
+  return (await readYamlFile(path, 'CLUSTER_BAD_FILE')).place(keys)
 }
+
+export const instanceKeys: readonly string[] = Object.keys(instance.shape)
+export const engineKeys: readonly string[] = Object.keys(engine.shape)
 
 type Issue = z.core.$ZodIssue
 
@@ -269,6 +285,8 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
       })
     }
     case 'too_small':
+      if (issue.minimum === slowestGbPerS)
+        return new SchemaFault(path, `must be ${bound(issue)}`, ofRates)
       return plain(issue.origin === 'array' ? 'must not be empty' : `must be ${bound(issue)}`)
     case 'too_big':
       return plain(`must be at most ${issue.maximum}`)
@@ -277,6 +295,7 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
   }
 }
 
+const ofRates = {suggestions: ['GB/s are 10^9 bytes per second: a network of 100 Gb/s has 12.5.']}
 const blocksRule = 'must be numbers and ranges, as 0-3,8'
 const prefetchRule = 'must be a number of blocks, or in-place'
 
@@ -299,8 +318,8 @@ const article = (type: string): string => words[type] ?? `a ${type}`
 
 function keysAt(path: readonly PropertyKey[]): string[] {
   const last = path.filter((key) => typeof key === 'string').at(-1)
-  if (last === 'engine') return Object.keys(engine.shape)
-  if (last === 'instances') return Object.keys(instance.shape)
+  if (last === 'engine') return [...engineKeys]
+  if (last === 'instances') return [...instanceKeys]
   if (path[0] === 'instances' && last === 'weights') return Object.keys(weights.shape)
   if (last === 'weights') return ['prefix', 'tiers', 'queue', 'kv']
   if (last === 'router' || last === 'decode_router') return ['name', 'weights']

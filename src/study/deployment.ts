@@ -26,6 +26,7 @@ import type {Layout} from './layout.js'
 import {adaptersOf, checkLora, settleLora} from './lora.js'
 import {pimLatency, pimMemoryOf} from './pim.js'
 import {planPower} from './power-plan.js'
+import {hasExperts} from './ranks.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
 import {checkHandOffs, type SettledNetwork, settleTraffic, type Traffic} from './traffic.js'
@@ -70,6 +71,7 @@ export async function deploy(request: RunRequest): Promise<Deployment> {
   checkIndependent(request, instances)
   checkHandOffs(request, instances)
   checkSameKv(instances)
+  checkExperts(request, instances)
   const traffic = settleTraffic(request, fromFile)
   const {network} = traffic
   const made = await enginesOf(instances, {request, policy, speculator, network})
@@ -147,6 +149,19 @@ function checkSameKv(places: readonly {readonly instance: Instance}[]): void {
   }
 }
 
+/** @throws Problem FLAG_CONFLICT where --expert-load changes nothing */
+function checkExperts(
+  {expertLoad}: RunRequest,
+  places: readonly {readonly instance: Instance}[],
+): void {
+  if (expertLoad === undefined || places.some(({instance}) => hasExperts(instance.model))) return
+  const models = [...new Set(places.map(({instance}) => instance.model.id))]
+  const who = `${models.join(', ')} ${models.length === 1 ? 'has' : 'have'} no experts`
+  throw new Problem('FLAG_CONFLICT', `--expert-load: ${who}, so nothing would use it.`, {
+    suggestions: ['Leave --expert-load out.', '--model Qwen/Qwen3-30B-A3B, which has experts'],
+  })
+}
+
 /** The KV of one token, once however many ranks keep copies. */
 const kvOf = ({model, settings}: Instance) => ({
   bytesPerToken: kvBytesPerToken(model, {kvDtype: settings.kvCacheDtype ?? 'auto'}),
@@ -167,7 +182,10 @@ async function enginesOf(
 ): Promise<ReadonlyMap<Instance, DeployedEngine>> {
   const made = new Map<Instance, DeployedEngine>()
   for (const {instance} of places)
-    if (!made.has(instance)) made.set(instance, await engineOf(instance, common))
+    if (!made.has(instance)) {
+      const engine = engineOf(instance, common)
+      made.set(instance, await (instance.blame ? engine.catch(instance.blame) : engine))
+    }
   return made
 }
 

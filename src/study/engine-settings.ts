@@ -8,6 +8,7 @@ import {Problem} from '../errors.js'
 import type {Instance} from './instance.js'
 import {pimBytes, pimMemoryOf} from './pim.js'
 import type {EngineSettings, RunRequest} from './run-request.js'
+import {remediesOf} from './too-large.js'
 
 export interface SettledEngine {
   readonly config: EngineConfig
@@ -146,6 +147,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
     kvDtype: settings.kvCacheDtype ?? 'auto',
     outside: sizes.outside,
     reserve: instance.profile.memory,
+    remedies: remediesOf(instance),
   })
   const pim = pimMemoryOf(instance, request)
   if (pim === undefined) return {count: memory.blocks, memory, from: 'memory of the device'}

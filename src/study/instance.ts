@@ -56,6 +56,8 @@ export interface Instance {
   readonly memoryShares?: readonly MemoryShares[] | undefined
   /** Where a topology says how its ranks are joined; absent: its link does. */
   readonly wired?: Wired | undefined
+  /** Throws what fails of it again, with its place in a cluster file; absent: flags describe it. */
+  readonly blame?: ((error: unknown) => Promise<never>) | undefined
 }
 
 export interface Machine {
@@ -230,6 +232,12 @@ async function instanceOf(
     profile: (await engineChoice(request)).profile,
     sampling: samplingChoice(request, found),
     machine: {file, instance, isCoupled: false},
+    blame: async (error) => {
+      if (!(error instanceof Problem)) throw error
+      const {code, message, suggestions} = error
+      if (message.startsWith(`${request.cluster}: `)) throw error
+      throw new Problem(code, `${place}: ${message}`, {cause: error, suggestions})
+    },
   }
 }
 

@@ -25,6 +25,9 @@ export interface Layout {
 
 const axes = ['npu', 'tp', 'pp', 'dp', 'ep', 'instances', 'prefill', 'decode'] as const
 
+/** Each takes about 240 kB before it has a request: a gigabyte in all. */
+export const mostEngines = 4096
+
 /**
  * With `npu` alone all devices form one tensor-parallel engine; otherwise what is not given follows: instances from
  * tp, tp from the other axes.
@@ -46,7 +49,35 @@ export function resolveLayout(asked: LayoutRequest): Layout {
       ],
     })
   }
+  checkFleet(asked, {npu, tp, pp, dp, instances})
   return {npu, tp, pp, dp, ep, instances}
+}
+
+/** @throws Problem FLAG_BAD_VALUE naming the flag that asks for most, and how much it may ask for */
+function checkFleet(asked: LayoutRequest, {dp, instances, ...layout}: Omit<Layout, 'ep'>): void {
+  const engines = dp * instances
+  if (engines <= mostEngines) return
+  const {prefill = 0, decode = 0} = asked
+  const most = {
+    ...(prefill > decode ? {prefill: mostEngines - decode} : {decode: mostEngines - prefill}),
+    instances: Math.floor(mostEngines / dp),
+    npu: mostEngines * layout.tp * layout.pp,
+    dp: Math.floor(mostEngines / instances),
+  }
+  const flags = Object.keys(most) as (keyof typeof most)[]
+  const flag = flags
+    .filter((name) => asked[name] !== undefined)
+    .sort((a, b) => asked[b]! - asked[a]!)[0]!
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--${flag} ${asked[flag]}: ${engines} engines, and a run holds at most ${mostEngines}.`,
+    {
+      suggestions: [
+        `--${flag} ${Math.max(1, most[flag]!)}`,
+        'Simulate a part of the engines with a part of the requests.',
+      ],
+    },
+  )
 }
 
 /** `--prefill` and `--decode` say how many instances there are. */

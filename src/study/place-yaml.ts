@@ -10,11 +10,11 @@ import {
   clusterProblem,
   type InstanceYaml,
   type KvOffloadYaml,
-  placeOfInstance,
   readClusterYaml,
 } from './cluster-file.js'
 import {engineChoice, samplingChoice} from './engine-choice.js'
 import type {Instance, Placement} from './instance.js'
+import {instanceProblem} from './instance-fault.js'
 import type {KvOffloadRequest} from './kv-tiers.js'
 import type {PimRequest} from './pim.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
@@ -26,7 +26,12 @@ import {
   nearestBlockSize,
   type RunRequest,
 } from './run-request.js'
-import {checkRules, sharingMemories, weightsOfYaml} from './weights/cluster-weights.js'
+import {
+  checkRules,
+  emptyMemories,
+  sharingMemories,
+  weightsOfYaml,
+} from './weights/cluster-weights.js'
 import {memoriesOf} from './weights/memory-schema.js'
 import {topologyOf, wire} from './wiring.js'
 
@@ -50,12 +55,10 @@ async function placeFile(request: RunRequest, path: string, file: ClusterYaml): 
   const topology = file.topology && topologyOf(file.topology)
   for (const [i, given] of file.instances.entries()) {
     const blame = async (error: unknown): Promise<never> => {
-      if (!(error instanceof Problem)) throw error
-      const {code, message, suggestions} = error
-      const place = await placeOfInstance(path, i)
-      throw new Problem(code, `${place}: instances[${i}]: ${message}`, {cause: error, suggestions})
+      throw error instanceof Problem ? await instanceProblem(path, {file, at: i}, error) : error
     }
-    const {instance, dp} = await yamlInstance(request, file, given).catch(blame)
+    const {instance: own, dp} = await yamlInstance(request, file, given).catch(blame)
+    const instance = {...own, blame}
     if (given.weights) checkRules(instance, i, memories)
     for (const note of instance.found.notes) notes.add(note)
     const alike = new Map<string, Instance>()
@@ -73,7 +76,7 @@ async function placeFile(request: RunRequest, path: string, file: ClusterYaml): 
     instances: sharingMemories(instances, memories),
     layout: {npu, tp, pp, dp: 1, ep, instances: instances.length},
     traffic: trafficOf(file),
-    notes: [...notes],
+    notes: [...notes, ...emptyMemories(instances, memories).map((note) => `${path}: ${note}`)],
   }
 }
 

@@ -335,6 +335,53 @@ const ofHardware: readonly Wrong[] = [
     code: 'CLUSTER_BAD_FILE',
     says: /nope\.json: there is no such file/,
   },
+  {
+    with: '--hardware H100 --instances 100000000',
+    code: 'FLAG_BAD_VALUE',
+    says: /--instances 100000000: 100000000 engines, and a run holds at most 4096/,
+    tries: /--instances 4096/,
+  },
+  {
+    with: '--hardware H100 --npu 100000000 --tp 2',
+    code: 'FLAG_BAD_VALUE',
+    says: /--npu 100000000: 50000000 engines, and a run holds at most 4096/,
+    tries: /--npu 8192/,
+  },
+  {
+    with: '--hardware H100 --prefill 2 --decode 1000000',
+    code: 'FLAG_BAD_VALUE',
+    says: /--decode 1000000: 1000002 engines, and a run holds at most 4096/,
+    tries: /--decode 4094/,
+  },
+  {
+    with: '--hardware H100 --prefill 1 --decode 1 --network-bandwidth 1e-300',
+    code: 'FLAG_BAD_VALUE',
+    says: /--network-bandwidth 1e-300: it must be at least 0\.001 GB\/s/,
+    tries: /--network-bandwidth 50/,
+  },
+  {
+    with: '--hardware H100 --cpu-offload-gb 4 --weight-bandwidth 1e-300',
+    code: 'FLAG_BAD_VALUE',
+    says: /--weight-bandwidth 1e-300: it must be at least 0\.001 GB\/s/,
+  },
+  {
+    with: '--hardware H100 --expert-load power-law:1',
+    code: 'FLAG_CONFLICT',
+    says: /--expert-load: meta-llama\/Llama-3\.1-8B-Instruct has no experts/,
+    tries: /Leave --expert-load out/,
+  },
+  {
+    with: '--hardware H100 --weights blocks_a:cpu',
+    code: 'FLAG_BAD_VALUE',
+    says: /--weights 'blocks a:cpu': "a" is neither a range of blocks, as 0-3,8, nor one of attention, mlp, experts, embedding, lm_head/,
+    tries: /--weights 'blocks 16-31:cpu'/,
+  },
+  {
+    with: '--hardware H100 --weights blocks_30-20:cpu',
+    code: 'FLAG_BAD_VALUE',
+    says: /--weights: blocks must be numbers and ranges, as 0-3,8, but has "30-20"/,
+    tries: /blocks 20-30/,
+  },
 ]
 
 const ofModel: readonly Wrong[] = [
@@ -363,7 +410,25 @@ const ofModel: readonly Wrong[] = [
     with: '--hardware RTX3090 --model llama-3.1-405b',
     code: 'MODEL_TOO_LARGE',
     says: /405B does not fit: each accelerator needs \d.* GB .*may use 22\.\d+ GB/,
-    tries: /--tp \d+ would fit/,
+    tries: /--tp \d+ --link \S+\+infiniband:50 would fit: \d+ nodes of/,
+  },
+  {
+    with: '--hardware RTX4090 --model Qwen/Qwen3-14B',
+    code: 'MODEL_TOO_LARGE',
+    says: /Qwen3-14B does not fit/,
+    tries: /--tp 2 would fit\.\n--cpu-offload-gb 8 would fit, on a host that has 8 GiB for each/,
+  },
+  {
+    with: '--hardware RTX4090 --model Qwen/Qwen3-14B --cpu-offload-gb 5',
+    code: 'MODEL_TOO_LARGE',
+    says: /Qwen3-14B does not fit/,
+    tries: /--cpu-offload-gb 8 would fit/,
+  },
+  {
+    with: '--hardware RTX4090 --model Qwen/Qwen3-32B --weights blocks_0-63:cpu --weight-prefetch 40',
+    code: 'MODEL_TOO_LARGE',
+    says: /\(weights 43\.09 GB, 39\.98 GB of them kept free for those fetched ahead\)/,
+    tries: /^--tp \d would fit\.\n--weight-prefetch \d+ would fit\.\n--dtype/,
   },
   {
     with: '--hardware H100 --dtype fp5',
@@ -643,7 +708,7 @@ describe('wrong input', () => {
     (row.argv ?? `simulate good.csv ${row.with}`)
       .split(' ')
       .filter(Boolean)
-      .map((word) => (isFile(word) ? join(folder, word) : word))
+      .map((word) => (isFile(word) ? join(folder, word) : word.replace('blocks_', 'blocks ')))
 
   for (const [group, rows] of Object.entries(groups))
     describe(group, () => {

@@ -1,6 +1,9 @@
 import {expect} from 'chai'
+import {defaultWeights} from '#llmsim/cluster/router.js'
 import {readClusterYaml} from '#llmsim/study/cluster-file.js'
+import {deploy} from '#llmsim/study/deployment.js'
 import {placeInstances} from '#llmsim/study/instance.js'
+import type {RunRequest} from '#llmsim/study/run-request.js'
 import {memoriesOf} from '#llmsim/study/weights/memory-schema.js'
 import {problemOf} from '../catalogue/problem.js'
 import {llmsim} from '../support/cli.js'
@@ -73,7 +76,36 @@ describe('a cluster file of ours', () => {
       'weights: {prefx: 1',
       '12:43: decode_router.weights.prefx is not a known key.',
     ],
-    ['bandwidth_gb_s: 25', 'bandwidth_gb_s: 0', '15:27: network.bandwidth_gb_s must be above 0.'],
+    [
+      'bandwidth_gb_s: 25',
+      'bandwidth_gb_s: 0',
+      '15:27: network.bandwidth_gb_s must be at least 0.001.',
+    ],
+    [
+      'bandwidth_gb_s: 25',
+      'bandwidth_gb_s: 1e-300',
+      '15:27: network.bandwidth_gb_s must be at least 0.001.',
+    ],
+    [
+      'bandwidth_gb_s: 25',
+      'latency_us: 1e300',
+      '15:23: network.latency_us must be at most 10000000.',
+    ],
+    [
+      'bandwidth_gb_s: 28',
+      'bandwidth_gb_s: 1e-9',
+      '16:75: memory.cxl.bandwidth_gb_s must be at least 0.001.',
+    ],
+    [
+      'count: 3',
+      'count: 100000',
+      '7:12: instances[1].count makes 100002 engines, and a run holds at most 4096: simulate a part of them with a part of the requests.',
+    ],
+    [
+      'count: 3',
+      'count: 3000\n    dp: 2',
+      '7:12: instances[1].count makes 6002 engines, and a run holds at most 4096: simulate a part of them with a part of the requests.',
+    ],
     ['cpu: {', 'ram: {', '16:10: memory.ram is not a known key.'],
     ['capacity_gb: 512', 'capacity: 512', '16:16: memory.cpu.capacity is not a known key.'],
     ['capacity_gb: 512', 'capacity_gb: 0', '16:29: memory.cpu.capacity_gb must be above 0.'],
@@ -190,11 +222,78 @@ instances: [{role: decode, weight_prefetch: ${prefetch}, weights: [{blocks: 0, o
     expect(summary.requests.completed).equal(300)
   }).timeout(60_000)
 
+  it('tells what fails of an instance at the key of the instance, in words of the file', async () => {
+    const refused = async (text: string, given: Partial<RunRequest> = {}) => {
+      const path = fileOf(text)
+      const found = await problemOf(() => deploy(runRequest({...given, cluster: path})))
+      return [found.message.replace(`${path}:`, ''), ...found.suggestions]
+    }
+    const llama = 'hardware: H100\ninstances:\n  - {}\n'
+    expect(await refused(`${llama}  - {count: 2, tp: 3}\n`)).deep.equal([
+      '4:20: instances[1]: tp 3 does not divide meta-llama/Llama-3.1-8B-Instruct: 32 query heads, 8 KV heads, an MLP of 14336.',
+      'tp may be 1, 2, 4, 8, 16, 32 for this model.',
+    ])
+    expect(await refused(`${llama}  - {engine: {max_model_len: 999999}}\n`)).deep.equal([
+      '4:30: instances[1]: max_model_len 999999 is more than the 131072 positions of the model.',
+      'max_model_len: 131072',
+    ])
+    expect(
+      await refused(
+        `${llama}  - {engine: {enable_chunked_prefill: false, max_num_batched_tokens: 2048}}\n`,
+      ),
+    ).deep.equal([
+      '4:39: instances[1]: enable_chunked_prefill: false needs max_num_batched_tokens of at least max_model_len 131072, got 2048.',
+      'max_num_batched_tokens: 131072',
+      'max_model_len: 2048',
+    ])
+    expect(await refused(`engine: {max_model_len: 999999}\n${llama}`)).deep.equal([
+      '1:25: instances[0]: max_model_len 999999 is more than the 131072 positions of the model.',
+      'max_model_len: 131072',
+    ])
+    const [large] = await refused(`${llama}  - {model: meta-llama/Llama-3.1-70B}\n`)
+    expect(large).match(/^4:5: instances\[1\]: meta-llama\/Llama-3.1-70B does not fit/)
+    // What a flag said is told as a flag.
+    const [long] = await refused(llama, {engine: {maxModelLen: 999999}})
+    expect(long).match(/^3:5: instances\[0\]: --max-model-len 999999 is more than/)
+  })
+
+  it('takes the default of each weight of a router that it does not name', async () => {
+    const {traffic} = await placeInstances(
+      runRequest({
+        cluster: fileOf(
+          'hardware: H100\ninstances: [{count: 2}]\nrouter: {name: weighted, weights: {prefix: 1}}\n',
+        ),
+      }),
+    )
+    expect(traffic?.weights).deep.equal({...defaultWeights, prefix: 1})
+  })
+
+  it('says which memory of the file nothing lies in', async () => {
+    const notesOf = async (more: string, given: Partial<RunRequest> = {}) => {
+      const memory = 'memory: {cpu: {capacity_gb: 512}, cxl: {capacity_gb: 99, bandwidth_gb_s: 28}}'
+      const cluster = fileOf(`hardware: H100\n${memory}\n${more}\n`)
+      const {notes} = await placeInstances(runRequest({...given, cluster}))
+      return notes.map((note) => note.replace(`${cluster}: `, ''))
+    }
+    const empty = (name: string) =>
+      `memory.${name} changes nothing: no weights and no KV tier of an instance lie there.`
+    expect(await notesOf('instances: [{}]')).deep.equal([empty('cpu'), empty('cxl')])
+    expect(await notesOf('instances: [{}, {weights: [{blocks: 0-3, on: cxl}]}]')).deep.equal([
+      empty('cpu'),
+    ])
+    expect(
+      await notesOf('instances: [{}]\nkv_offload: {tiers: [{tier: cpu, capacity_gb: 8}]}'),
+    ).deep.equal([empty('cxl')])
+    expect(
+      await notesOf('instances: [{}]', {weights: {place: {gib: 4}, prefetch: 'in place'}}),
+    ).deep.equal([empty('cxl')])
+  })
+
   it('names the instance whose hardware does not exist', async () => {
     const path = fileOf(whole.replace('A100', 'A1000'))
     const {error} = await llmsim('simulate', 'traces/chat.csv', '--cluster', path, '--no-save')
     expect(error?.message).include(
-      `${path}:6:5: instances[1]: --hardware: there is no accelerator "A1000"`,
+      `${path}:8:15: instances[1]: hardware: there is no accelerator "A1000"`,
     )
   })
 })

@@ -7,7 +7,7 @@ import type {Placed} from '../ranks.js'
 import {type MemoryShare, type MemoryShares, type Streamer, sharesOf} from './memory-shares.js'
 import {placedStages, streamerOf} from './placement.js'
 import {type WeightRequest, weightMap} from './rules.js'
-import {type Away, outsideKinds} from './stage-weights.js'
+import {type Away, outsideKinds, stageAway} from './stage-weights.js'
 
 /** What an instance of the file asks for. */
 export const weightsOfYaml = ({
@@ -63,6 +63,23 @@ export function sharingMemories(placed: readonly Placed[], memories: MemoryDevic
     known.set(name, same)
     return {...one, instance: same}
   })
+}
+
+/** A note for each memory of the file in which nothing lies. */
+export function emptyMemories(placed: readonly Placed[], memories: MemoryDevices): string[] {
+  const used = new Set<string>()
+  for (const instance of new Set(placed.map((one) => one.instance))) {
+    for (const {kind} of instance.kvOffload?.tiers ?? []) used.add(kind)
+    const stages = instance.weights && placedStages(instance, instance.weights)
+    for (const stage of stages ?? [])
+      for (const kind of outsideKinds) if (stageAway(stage)[kind] > 0) used.add(kind)
+  }
+  return outsideKinds
+    .filter((kind) => memories[kind] !== undefined && !used.has(kind))
+    .map(
+      (kind) =>
+        `memory.${kind} changes nothing: no weights and no KV tier of an instance lie there.`,
+    )
 }
 
 /** `pooled`: tiers that all engines share, and that were counted with one of them. */

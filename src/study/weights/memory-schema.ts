@@ -1,6 +1,6 @@
 /** The section `memory` of a cluster file. docs/cluster.md. */
 import {z} from 'zod'
-import {firstByteUs} from '../../catalogue/link-defaults.js'
+import {firstByteUs, longestLatencyUs, slowestGbPerS} from '../../catalogue/link-defaults.js'
 import {
   type MemoryDevice,
   type MemoryDevices,
@@ -9,19 +9,20 @@ import {
 } from '../../catalogue/memory-devices.js'
 
 const positive = z.number().positive()
+const rate = z.number().min(slowestGbPerS)
 
 const reached = {
-  latency_us: z.number().min(0).default(firstByteUs),
+  latency_us: z.number().min(0).max(longestLatencyUs).default(firstByteUs),
   devices: z.int().min(1).optional(),
 }
 
 /** Host memory is there anyway; CXL memory is what the file says of it. */
 const host = z.strictObject({
   capacity_gb: positive.optional(),
-  bandwidth_gb_s: positive.optional(),
+  bandwidth_gb_s: rate.optional(),
   ...reached,
 })
-const added = z.strictObject({capacity_gb: positive, bandwidth_gb_s: positive, ...reached})
+const added = z.strictObject({capacity_gb: positive, bandwidth_gb_s: rate, ...reached})
 
 export const memorySchema = z.strictObject({cpu: host.optional(), cxl: added.optional()})
 

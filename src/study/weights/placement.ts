@@ -64,12 +64,24 @@ export function weightPlacementOf(
     stages,
     shares,
     streams: streamsOf(instance, stages, shares),
-    memory: stages.map((stage) => ({
-      offloadedBytes: bytesAway(stageAway(stage)),
-      bufferBytes: bufferBytes(stage, request.prefetch),
-    })),
+    memory: outsideBytes(stages, request),
   }
 }
+
+const outsideBytes = (
+  stages: readonly StageWeights[],
+  {prefetch}: WeightRequest,
+): readonly OutsideBytes[] =>
+  stages.map((stage) => ({
+    offloadedBytes: bytesAway(stageAway(stage)),
+    bufferBytes: bufferBytes(stage, prefetch),
+  }))
+
+/** What a request would have outside of one device of each stage. */
+export const outsideBytesOf = (
+  instance: Instance,
+  request: WeightRequest,
+): readonly OutsideBytes[] => outsideBytes(placedStages(instance, request), request)
 
 /** What crosses the links of one device of each stage. */
 function streamsOf(

@@ -117,6 +117,7 @@ function blocksOf(text: string | undefined, count: number, at: number): number[]
       throw new SchemaFault(
         [at, 'blocks'],
         `must be numbers and ranges, as 0-3,8, but has "${piece.trim()}"`,
+        {suggestions: [`blocks: ${from === undefined ? `0-${count - 1}` : `${to}-${from}`}`]},
       )
     }
     if (Number(to) >= count) {
@@ -163,17 +164,21 @@ export function ruleOfText(text: string): WeightRule {
   if (what === undefined || place === undefined) {
     throw malformed(text, `it must end in :${weightPlaces.join(', :')}`)
   }
-  const [, blocks, named = ''] = /^\s*(?:blocks?\s+(\d[\d\s,-]*))?(.*)$/.exec(what)!
+  const [, word, blocks, named = ''] = /^\s*(?:(blocks?)(?:\s+(\d[\d\s,-]*))?(?:\s|$))?(.*)$/.exec(
+    what,
+  )!
   const names = named.split(/[\s,]+/).filter((name) => name !== '')
   const parts = namedParts.filter((part) => names.includes(part))
   const layers = outerLayers.filter((layer) => names.includes(layer))
   const unknown = names.find((name) => ![...parts, ...layers].includes(name as NamedPart))
   if (unknown !== undefined) {
-    throw malformed(
-      text,
-      `"${unknown}" is not one of blocks, ${[...namedParts, ...outerLayers].join(', ')}`,
-    )
+    const known = [...namedParts, ...outerLayers].join(', ')
+    const isRange = word !== undefined && blocks === undefined
+    const rule = isRange ? 'neither a range of blocks, as 0-3,8, nor one of' : 'not one of blocks,'
+    throw malformed(text, `"${unknown}" is ${rule} ${known}`)
   }
+  if (word !== undefined && blocks === undefined)
+    throw malformed(text, 'blocks needs numbers and ranges, as 0-3,8')
   return {
     on: place,
     ...(blocks === undefined ? {} : {blocks: blocks.trim()}),

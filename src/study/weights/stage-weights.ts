@@ -104,6 +104,18 @@ function firstBlocks(bytes: number, blockBytes: number, count: number): Away[] {
   }))
 }
 
+/** GiB of one device's blocks, of the stage that has most: what --cpu-offload-gb can take. */
+export function blocksGib({
+  model,
+  tp,
+  pp,
+  ep,
+}: Pick<Instance, 'model' | 'tp' | 'pp' | 'ep'>): number {
+  const parts = blockWeightBytes(model, {tp, ep})
+  const blockBytes = blockParts.reduce((sum, part) => sum + parts[part], 0)
+  return (blockBytes * Math.max(...stageLayers(layerCount(model), pp))) / 2 ** 30
+}
+
 function checkGib(gib: number, most: number): void {
   const has = most / 2 ** 30
   if (gib <= has) return

@@ -1,0 +1,80 @@
+/** What to try where a model leaves no memory for KV: more devices, weights elsewhere, fewer bits. */
+import {
+  type Fits,
+  fewerBits,
+  largerDegrees,
+  type MemoryPlan,
+  type MemoryRequest,
+  type OutsideBytes,
+} from '../catalogue/memory.js'
+import type {Instance} from './instance.js'
+import {outsideBytesOf} from './weights/placement.js'
+import {blocksGib} from './weights/stage-weights.js'
+
+/** Each was tried: with it at least one block fits. */
+export const remediesOf =
+  (instance: Instance): NonNullable<MemoryRequest['remedies']> =>
+  (plan, fits) => {
+    const {model} = instance
+    const tries = [
+      moreDevices(instance, fits),
+      lessAhead(instance, fits),
+      onHost(instance, plan, fits),
+    ]
+    const found = tries.filter((text) => text !== undefined)
+    return [
+      ...(found.length === 0 ? ['No --tp fits on this hardware.'] : found),
+      ...fewerBits(model),
+    ]
+  }
+
+/** What lies outside of an instance that is laid out otherwise. */
+const outsideOf = (instance: Instance): readonly OutsideBytes[] | undefined =>
+  instance.weights && outsideBytesOf(instance, instance.weights)
+
+function moreDevices(instance: Instance, fits: Fits): string | undefined {
+  const {model, pp, ep, link, wired} = instance
+  const tp = largerDegrees(model, instance).find((tp) =>
+    fits({parallelism: {tp, pp, ep}, outside: outsideOf({...instance, tp})}),
+  )
+  if (tp === undefined) return undefined
+  const isWithin = wired !== undefined || link === null || link.scaleOut || tp <= link.maxDevices
+  if (isWithin) return `--tp ${tp} would fit.`
+  const nodes = Math.ceil(tp / link.maxDevices)
+  const joined = `--link ${link.name}+infiniband:50`
+  return `--tp ${tp} ${joined} would fit: ${nodes} nodes of ${link.maxDevices} devices, each with a port of 50 GB/s.`
+}
+
+/** Blocks that are fetched ahead need room on the device. */
+function lessAhead(instance: Instance, fits: Fits): string | undefined {
+  const {weights} = instance
+  if (weights === undefined || weights.prefetch === 'in place') return undefined
+  const fewer = Array.from(
+    {length: weights.prefetch},
+    (_, at) => (weights.prefetch as number) - 1 - at,
+  )
+  const ways = [...fewer, 'in place' as const]
+  const prefetch = ways.find((prefetch) =>
+    fits({outside: outsideBytesOf(instance, {...weights, prefetch})}),
+  )
+  return prefetch === undefined
+    ? undefined
+    : `--weight-prefetch ${prefetch === 'in place' ? 'in-place' : prefetch} would fit.`
+}
+
+function onHost(instance: Instance, plan: MemoryPlan, fits: Fits): string | undefined {
+  const {hardware, weights, pim} = instance
+  if (pim !== undefined || (weights !== undefined && !('gib' in weights.place))) return undefined
+  const here = plan.weights.total - (plan.offloadedBytes ?? 0)
+  const room = plan.budgetBytes - plan.activationBytes - plan.runtimeBytes - plan.blockBytes
+  const least = Math.ceil(((plan.offloadedBytes ?? 0) + here - room) / 2 ** 30)
+  const gib = [least, least + 1].find(
+    (gib) =>
+      gib <= blocksGib(instance) &&
+      fits({outside: outsideBytesOf(instance, {place: {gib}, prefetch: 'in place'})}),
+  )
+  if (gib === undefined) return undefined
+  const hasLink = weights?.gbPerS !== undefined || hardware?.links.some(({kind}) => kind === 'pcie')
+  const rate = hasLink ? '' : ' --weight-bandwidth 64'
+  return `--cpu-offload-gb ${gib}${rate} would fit, on a host that has ${gib} GiB for each device; slower, as they cross its link every step.`
+}
