@@ -8,8 +8,7 @@ import {
   type OutsideBytes,
 } from '../catalogue/memory.js'
 import type {Instance} from './instance.js'
-import {outsideBytesOf} from './weights/placement.js'
-import {blocksGib} from './weights/stage-weights.js'
+import {blocksGib, outsideBytesOf} from './weights/placement.js'
 
 /** Each was tried: with it at least one block fits. */
 export const remediesOf =

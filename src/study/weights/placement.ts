@@ -31,6 +31,7 @@ import {
 } from './stage-weights.js'
 
 export type {MemoryShares} from './memory-shares.js'
+export {blocksGib} from './stage-weights.js'
 
 /** What an engine has outside, settled. */
 export interface WeightPlacement {
