@@ -1,5 +1,6 @@
 /** `simulate --find-rate`: from flags to the search, and what it prints. Loaded only when it is asked for. */
 import {Problem} from '../errors.js'
+import {figure} from '../report/figures.js'
 import {renderRates} from '../report/rate-table.js'
 import {parseSlo} from '../report/slo.js'
 import type {Style} from '../report/style.js'
@@ -50,9 +51,7 @@ export const searchRate = (flags: RateFlagValues, input: RateInput): Promise<Rat
     slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
     warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),
     onProbe: (device, {rate, attainment}) =>
-      tell(
-        `${device}: ${rate.toPrecision(4)} req/s, ${(100 * attainment).toFixed(1)} % within the SLOs`,
-      ),
+      tell(`${device}: ${figure(rate)} req/s, ${(100 * attainment).toFixed(1)} % within the SLOs`),
   })
 }
 
@@ -64,8 +63,8 @@ export function ratesAsJson({rows, configs}: RateJobResult, wallSeconds: number)
   const rest = [...configs]
   const devices = rows.map(({device, result}) => {
     if (!result.fits) return {device, fits: false, reason: result.reason}
-    const {rate, share, caveat, limit, probes, summary} = result.found
-    const found = {requests_per_s: rate, share, caveat: caveat ?? null, limit, probes}
+    const {rate, bound, share, caveat, limit, probes, summary} = result.found
+    const found = {requests_per_s: rate, bound, share, caveat: caveat ?? null, limit, probes}
     return {device, fits: true, config: rest.shift()!, find_rate: found, summary}
   })
   const timing = {wall_s: wallSeconds}

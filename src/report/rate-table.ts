@@ -14,6 +14,7 @@ export interface RateRow {
 
 export interface FoundRateView {
   readonly rate: number | null
+  readonly bound: 'found' | 'at least' | 'none'
   readonly share: number
   readonly caveat?: string | undefined
   readonly limit: string | null
@@ -56,10 +57,10 @@ function cellsOf({device, result}: RateRow): string[] {
   const name = shorten(device, 17)
   if (!result.fits || result.found.rate === null)
     return [name, ...Array.from({length: 7}, () => '–')]
-  const {rate, summary} = result.found
+  const {rate, bound, summary} = result.found
   return [
     name,
-    figure(rate),
+    `${bound === 'at least' ? '≥ ' : ''}${figure(rate)}`,
     share(summary.goodput?.attainment ?? null),
     figure(summary.ttft_ms.p99),
     figure(summary.tpot_ms.p99),

@@ -54,13 +54,15 @@ const micros = (ns: number): number => Number((ns / 1000).toFixed(3))
 
 export class TimelineFile {
   readonly #file: RowFile
+  readonly #nameOf: (instance: number) => string
   /** Per instance, when the last step of each row ends: batches that overlap (pipelines) stand in rows of their own. */
   readonly #rows: number[][] = []
   #isFirst = true
   #transfers = 0
 
-  /** Throws OUTPUT_NOT_WRITABLE. */
-  constructor(path: string) {
+  /** `nameOf` an engine: what stands beside its number. Throws OUTPUT_NOT_WRITABLE. */
+  constructor(path: string, nameOf: (instance: number) => string) {
+    this.#nameOf = nameOf
     this.#file = new RowFile(path, '[')
   }
 
@@ -161,7 +163,8 @@ export class TimelineFile {
   #nameProcess(instance: number): void {
     if (this.#rows[instance] !== undefined) return
     this.#rows[instance] = []
-    const args = {name: `instance ${instance}`}
+    const name = this.#nameOf(instance)
+    const args = {name: `instance ${instance}${name === '' ? '' : `: ${name}`}`}
     this.#write({ph: 'M', name: 'process_name', pid: instance + 1, args})
   }
 

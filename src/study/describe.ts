@@ -36,9 +36,7 @@ export function describeRun(
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
     ...(band ? [bandText(band)] : []),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
-    ...[...trace.notes, ...deployment.notes, ...ignoredAdapters(trace, deployment)].map(
-      (note) => `note: ${note}`,
-    ),
+    ...notesOf(trace, deployment).map((note) => `note: ${note}`),
   ]
 }
 
@@ -91,10 +89,44 @@ function tierLines({engines, tiers}: Deployment): string[] {
   })
 }
 
+const notesOf = (trace: TraceFacts, deployment: Deployment): string[] => [
+  ...trace.notes,
+  ...deployment.notes,
+  ...ignoredAdapters(trace, deployment),
+  ...servedModels(trace, deployment),
+]
+
 const ignoredAdapters = (trace: TraceFacts, {request}: Deployment): string[] =>
   trace.hasAdapters && request.lora === undefined
     ? ['the trace names LoRA adapters; without --max-loras they are ignored.']
     : []
+
+/** Routers do not look at the model that a request asks for. */
+function servedModels({models}: TraceFacts, {engines}: Deployment): string[] {
+  const served = new Map(engines.map(({instance}) => [instance.model.id, instance.found.ids]))
+  const names = [...served.keys()]
+  if (names.length > 1)
+    return [
+      `instances serve ${listed(names)}, and routers send any request to any of them, whatever the column model says.`,
+    ]
+  const known = new Set([...served.values()].flat().concat(names).map(plainName))
+  const others = models.filter((name) => !known.has(plainName(name)))
+  if (others.length === 0) return []
+  const them = others.length === 1 ? 'it' : 'them'
+  return [
+    `the trace asks for ${listed(others)}, and ${names[0]} serves ${them}: the column model chooses no engine.`,
+  ]
+}
+
+/** Without organisation and case, as --model takes names. */
+const plainName = (name: string): string => name.toLowerCase().replace(/^.*\//, '')
+
+/** At most three by name. */
+function listed(names: readonly string[]): string {
+  const more = names.length - 3
+  const shown = more > 0 ? [...names.slice(0, 3), `${more} more`] : names
+  return [shown.slice(0, -1).join(', '), shown.at(-1)].filter(Boolean).join(' and ')
+}
 
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */
 export function describeDevices(
@@ -111,7 +143,11 @@ export function describeDevices(
     ...(deployments[0] ? [modelText(deployments[0].engines[0]!)] : []),
     ...deployments.map(deviceLine),
     ...deviceTierLines(deployments),
-    ...[...trace.notes, ...notes].map((note) => `note: ${note}`),
+    ...[
+      ...trace.notes,
+      ...notes,
+      ...(deployments[0] ? servedModels(trace, deployments[0]) : []),
+    ].map((note) => `note: ${note}`),
   ]
 }
 
@@ -166,6 +202,16 @@ function devicesText({instance}: DeployedEngine): string {
   return `${tp * pp} × ${hardwareName} (${cut.join(', ')})`
 }
 
+/** An engine in a few words: what it is for, its devices, and its model where others have another. */
+export function engineName({engines}: Deployment, at: number): string {
+  const engine = engines[at]
+  if (engine === undefined) return ''
+  const {role, model} = engine.instance
+  const isMixed = engines.some(({instance}) => instance.model.id !== model.id)
+  const words = [role, devicesText(engine), isMixed ? model.id : undefined]
+  return words.filter((word) => word !== undefined).join(': ')
+}
+
 function limitsText({settled}: DeployedEngine): string {
   const {maxNumSeqs, maxNumBatchedTokens} = settled.config
   const seats = maxNumSeqs === Number.MAX_SAFE_INTEGER ? 'any number of' : count(maxNumSeqs)
@@ -210,7 +256,7 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     ...(deployment.speculator && {speculation: speculationConfig(deployment.speculator)}),
     engines: deployment.engines.map((engine, at) => engineConfig(engine, deployment.tiers[at])),
     expected_error_percent: errorBand(deployment) ?? null,
-    notes: [...trace.notes, ...deployment.notes],
+    notes: notesOf(trace, deployment),
   }
 }
 

@@ -3,6 +3,7 @@
  * whole simulation of the trace, its arrivals stretched or squeezed to the rate; nothing is extrapolated.
  */
 import {Problem} from '../errors.js'
+import {figure} from '../report/figures.js'
 import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
@@ -35,8 +36,10 @@ export interface RateProbe {
 export interface FoundRate {
   /** Requests per second; null where the SLOs hold at no rate. */
   readonly rate: number | null
+  /** `at least`: no rate that fails was found, so the limit is unknown; `none`: the SLOs hold at no rate. */
+  readonly bound: 'found' | 'at least' | 'none'
   readonly share: number
-  /** Why there is no rate, or why it is only a bound; undefined: it was bracketed. */
+  /** Why there is no rate, why it is only a bound, or why to trust it less; undefined: it was bracketed. */
   readonly caveat?: string
   /** What holds requests back at the first rate that fails. */
   readonly limit: string | null
@@ -95,7 +98,8 @@ class Search {
       if (outcome.holds) good = outcome
       else bad = outcome
     }
-    return {...this.#result(good, bad), rate: good.rate}
+    const caveat = this.#tooShort(good)
+    return {...this.#result(good, bad), rate: good.rate, bound: 'found', ...(caveat && {caveat})}
   }
 
   #probe(rate: number): Outcome {
@@ -113,6 +117,7 @@ class Search {
     return {
       ...this.#result(slowest, slowest),
       rate: null,
+      bound: 'none',
       caveat: `even at ${slowest.rate.toPrecision(2)} requests/s, nearly alone, only ${(100 * slowest.attainment).toFixed(1)} % meet the SLOs`,
     }
   }
@@ -121,12 +126,20 @@ class Search {
     return {
       ...this.#result(fastest, undefined),
       rate: fastest.rate,
-      caveat:
-        'the SLOs hold even when all requests come nearly at once: the trace is too short to find a limit',
+      bound: 'at least',
+      caveat: `at least ${figure(fastest.rate)} requests/s: the SLOs hold even when all requests come nearly at once; the trace is too short to show the limit`,
     }
   }
 
-  #result({summary}: Outcome, bad: Outcome | undefined): Omit<FoundRate, 'rate'> {
+  /** A rate at which the last request comes before a mean one has left is that of a burst, not of a service. */
+  #tooShort({rate, summary}: Outcome): string | undefined {
+    const seconds = this.#request.trace.length / rate
+    const mean = (summary.e2e_ms.mean ?? 0) / 1000
+    if (seconds >= mean) return undefined
+    return `all requests arrive within ${figure(seconds)} s, before a mean one has ended (${figure(mean)} s): a longer trace would show what rate lasts`
+  }
+
+  #result({summary}: Outcome, bad: Outcome | undefined): Omit<FoundRate, 'rate' | 'bound'> {
     const {share} = this.#request
     const limit = bad && (bad.growing ? growingQueue(bad.summary) : bad.summary.cause)
     return {share, limit: limit ?? null, summary, probes: this.#probes}

@@ -111,6 +111,7 @@ function optionsOf(job: Job): RunOptions {
 export async function deployAll(job: Pick<Job, 'requests'>): Promise<(Deployment | Misfit)[]> {
   const plans: (Deployment | Misfit)[] = []
   const seen = new Set<string>()
+  const faults: Problem[] = []
   for (const request of job.requests) {
     try {
       const deployment = await deploy(request)
@@ -121,8 +122,10 @@ export async function deployAll(job: Pick<Job, 'requests'>): Promise<(Deployment
     } catch (error) {
       if (job.requests.length === 1 || !isMisfit(error)) throw error
       plans.push({device: request.hardware ?? 'cluster', reason: error.message})
+      faults.push(error)
     }
   }
+  if (faults.length === plans.length) throw noneFits(job.requests, faults)
   return plans
 }
 
@@ -130,6 +133,21 @@ export async function deployAll(job: Pick<Job, 'requests'>): Promise<(Deployment
 export interface Misfit {
   readonly device: string
   readonly reason: string
+}
+
+/** A comparison without a single row that has numbers is no result. */
+function noneFits(requests: readonly RunRequest[], faults: readonly Problem[]): Problem {
+  const names = requests.map(({hardware = 'cluster'}) => hardware)
+  const reasons = faults.map(({message}, at) => `${names[at]}: ${message.replace(/\.$/, '')}`)
+  return new Problem(
+    faults[0]!.code,
+    `none of ${names.join(', ')} can run this: ${reasons.join('; ')}.`,
+    {
+      suggestions: faults.flatMap((fault, at) =>
+        fault.suggestions.map((text) => `${names[at]}: ${text}`),
+      ),
+    },
+  )
 }
 
 const namedTwice = (device: string): Problem =>

@@ -14,7 +14,7 @@ import {NeedsWholeTrace, type TraceFacts, type TracePart} from '../trace/parts.j
 import {type ReadOptions, readTrace, readTraceParts} from '../trace/read.js'
 import type {Trace} from '../trace/trace.js'
 import type {Deployment} from './deployment.js'
-import {configOf, describeRun} from './describe.js'
+import {configOf, describeRun, engineName} from './describe.js'
 import {type SimulatedRun, Simulator, type SimulatorRequest} from './simulate.js'
 
 /** What all runs of a job have in common. Plain data: it crosses threads. */
@@ -62,7 +62,7 @@ export async function runOne(
   deployment: Deployment,
   onProgress?: OnProgress,
 ): Promise<FinishedRun> {
-  const files = new RunFiles(options, deployment.engines[0]!.instance.hardwareName)
+  const files = new RunFiles(options, deployment)
   try {
     return await finishedRun(options, input, {deployment, files, onProgress})
   } catch (error) {
@@ -145,7 +145,7 @@ type RunSinks = Pick<
 class RunFiles {
   producedTokens = 0
   readonly #options: RunOptions
-  readonly #device: string
+  readonly #deployment: Deployment
   #folder: string | undefined
   #run: RunWriter | undefined
   #steps: StepsFile | undefined
@@ -153,9 +153,9 @@ class RunFiles {
   #timeline: TimelineFile | undefined
   readonly #gaps = new Map<number, readonly number[]>()
 
-  constructor(options: RunOptions, device: string) {
+  constructor(options: RunOptions, deployment: Deployment) {
     this.#options = options
-    this.#device = device
+    this.#deployment = deployment
   }
 
   get folder(): string | undefined {
@@ -173,7 +173,10 @@ class RunFiles {
     }
     this.#steps = steps === undefined ? undefined : new StepsFile(steps)
     this.#itl = itl === undefined ? undefined : new ItlFile(itl)
-    const drawn = timeline === undefined ? undefined : new TimelineFile(timeline)
+    const drawn =
+      timeline === undefined
+        ? undefined
+        : new TimelineFile(timeline, (at) => engineName(this.#deployment, at))
     this.#timeline = drawn
     return {
       onPart: (part) => this.#add(part),
@@ -187,11 +190,12 @@ class RunFiles {
   }
 
   #newFolder({out, startedAt}: NonNullable<RunOptions['store']>): string {
+    const device = this.#deployment.engines[0]!.instance.hardwareName
     const isShared = this.#options.place === 'among others'
     return createRunFolder({
       startedAt,
-      out: out !== undefined && isShared ? join(out, this.#device) : out,
-      about: [this.#options.traceName, this.#device],
+      out: out !== undefined && isShared ? join(out, device) : out,
+      about: [this.#options.traceName, device],
     })
   }
 

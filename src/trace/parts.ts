@@ -1,5 +1,5 @@
 /** A trace as it comes: whole, or in parts of consecutive rows. */
-import type {Trace} from './trace.js'
+import type {Labels, Trace} from './trace.js'
 
 export interface TracePart {
   readonly trace: Trace
@@ -25,6 +25,8 @@ export interface TraceFacts {
   readonly outputTokens: number
   /** Whether a row names a LoRA adapter. */
   readonly hasAdapters: boolean
+  /** Models that rows ask for, in order of the first. */
+  readonly models: readonly string[]
 }
 
 /** Adds up what the parts of a trace say of themselves. */
@@ -36,16 +38,27 @@ export class FactsOfParts {
   #hasAdapters = false
   readonly #formats = new Set<string>()
   readonly #notes = new Set<string>()
+  readonly #models = new Set<string>()
 
-  add({length, inputTokens, outputTokens, format, notes, adapter}: Trace): void {
+  add({length, inputTokens, outputTokens, format, notes, adapter, model}: Trace): void {
     this.length += length
     this.#hasAdapters ||= adapter !== undefined
     for (let row = 0; row < length; row++) {
       this.#inputTokens += inputTokens[row]!
       this.#outputTokens += outputTokens[row]!
     }
+    if (model !== undefined) this.#addModels(model)
     for (const name of format.split('+')) this.#formats.add(name)
     for (const note of notes) this.#notes.add(note)
+  }
+
+  #addModels({codes, names}: Labels): void {
+    const seen = new Uint8Array(names.length)
+    for (const code of codes) {
+      if (code < 0 || seen[code] === 1) continue
+      seen[code] = 1
+      this.#models.add(names[code]!)
+    }
   }
 
   facts(): TraceFacts {
@@ -56,6 +69,7 @@ export class FactsOfParts {
       inputTokens: this.#inputTokens,
       outputTokens: this.#outputTokens,
       hasAdapters: this.#hasAdapters,
+      models: [...this.#models],
     }
   }
 }

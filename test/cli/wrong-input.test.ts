@@ -413,6 +413,17 @@ const ofModel: readonly Wrong[] = [
     tries: /--tp \d+ --link \S+\+infiniband:50 would fit: \d+ nodes of/,
   },
   {
+    with: '--hardware T4,L4 --model meta-llama/Llama-3.1-70B',
+    code: 'MODEL_TOO_LARGE',
+    says: /^none of T4, L4 can run this: T4: .*70B does not fit.*; L4: .*70B does not fit/,
+    tries: /^T4: --tp 16.*\n.*L4: --tp 8/s,
+  },
+  {
+    with: '--hardware T4,L4 --model meta-llama/Llama-3.1-70B --find-rate --slo ttft=1s',
+    code: 'MODEL_TOO_LARGE',
+    says: /^none of T4, L4 can run this/,
+  },
+  {
     with: '--hardware RTX4090 --model Qwen/Qwen3-14B',
     code: 'MODEL_TOO_LARGE',
     says: /Qwen3-14B does not fit/,
@@ -811,6 +822,31 @@ describe('unusual input that is right', () => {
     const plain = await simulate({'t.csv': `${head}${rows}`})
     expect((await simulate(files)).summary).deep.equal(plain.summary)
     expect((await simulate(files, 'FOLDER')).summary).deep.equal(plain.summary)
+  })
+
+  it('models that nobody serves: a note, in text and JSON', async () => {
+    const text = `model,${head}meta-llama/Llama-3.1-8B-Instruct,0,10,5\n"Qwen/Qwen3-32B",1,20,5\n,2,30,5\n`
+    const {config} = await simulate({'t.csv': text})
+    expect(config.notes).deep.equal([
+      'the trace asks for Qwen/Qwen3-32B, and meta-llama/Llama-3.1-8B-Instruct serves it: the column model chooses no engine.',
+    ])
+    const served = `model,${head}llama-3.1-8b-instruct,0,10,5\n,1,20,5\n,2,30,5\n`
+    expect((await simulate({'t.csv': served})).config.notes).deep.equal([])
+    await writeFile(join(folder, 'asks.csv'), text)
+    const mixed = 'hardware: H100\ninstances: [{}, {model: Qwen/Qwen3-32B}]\n'
+    await writeFile(join(folder, 'mixed.yaml'), mixed)
+    const {stdout} = await llmsim(
+      ...[
+        'simulate',
+        join(folder, 'asks.csv'),
+        '--cluster',
+        join(folder, 'mixed.yaml'),
+        '--no-save',
+      ],
+    )
+    expect(stdout.replaceAll(/\s+/g, ' ')).include(
+      'note: instances serve meta-llama/Llama-3.1-8B-Instruct and Qwen/Qwen3-32B, and routers send any request to any of them, whatever the column model says',
+    )
   })
 
   it('sessions: a turn comes its think time after the one before has ended', async () => {

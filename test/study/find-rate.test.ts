@@ -57,6 +57,35 @@ describe('find-rate', () => {
     expect(found.caveat).match(/even at .* nearly alone, only 0\.\d % meet/)
   })
 
+  it('says which rates are only bounds, and of a trace that is too short for its limit', async () => {
+    const deployment = await on('H100')
+    const found = findRate({trace, deployment, slo, share})
+    expect(found).include({bound: 'found'})
+    expect(found.caveat).equal(undefined)
+    const never = findRate({trace, deployment, slo: parseSlo('tpot=1ms'), share})
+    expect(never.bound).equal('none')
+    // Twenty requests: what they do together is over before it settles.
+    const few = await generateTrace({
+      requests: 20,
+      rate: 4,
+      seed: 7,
+      arrivals: parseArrivals('poisson', 'arrivals'),
+      input: parseDistribution('fixed:2000', 'input'),
+      output: parseDistribution('fixed:200', 'output'),
+    })
+    const loose = parseSlo('ttft=9000s')
+    const endless = findRate({trace: few, deployment, slo: loose, share})
+    expect(endless.bound).equal('at least')
+    expect(endless.caveat).match(
+      /^at least [\d,]+ requests\/s: .*the trace is too short to show the limit/,
+    )
+    const burst = findRate({trace: few, deployment, slo: parseSlo('ttft=300ms'), share})
+    expect(burst.bound).equal('found')
+    expect(burst.caveat).match(
+      /all requests arrive within [\d.]+ s, before .* has ended .*: a longer trace/,
+    )
+  })
+
   it('tells every probe, and makes the same ones each time', async () => {
     const run = async () => {
       const told: number[] = []
@@ -101,9 +130,21 @@ describe('simulate --find-rate', () => {
     const {stdout} = await llmsim(...command, ...flags)
     const {find_rate: found, config, summary} = JSON.parse(stdout)
     expect(found.requests_per_s).above(0)
-    expect(found).include({share: 0.99})
+    expect(found).include({share: 0.99, bound: 'found'})
     expect(config.engines).length(1)
     expect(summary.goodput.attainment).at.least(0.99)
+  })
+
+  it('prints a bound as one, in tables and JSON', async () => {
+    const flags = ['--hardware', 'H100', '--slo', 'ttft=9000s', '--limit', '9']
+    const few = command.filter((word) => word !== '--limit' && word !== '100')
+    const text = (await llmsim(...few, ...flags)).stdout.replaceAll(/\s+/g, ' ')
+    expect(text)
+      .match(/H100 ≥ [\d,.]+ 100 %/)
+      .match(/H100: at least [\d,.]+ requests\/s: the SLOs hold even/)
+    const {stdout, stderr} = await llmsim(...few, ...flags, '--json')
+    expect(JSON.parse(stdout).find_rate).include({bound: 'at least'})
+    expect(stderr).not.include('e+')
   })
 
   const wrong: [string[], RegExp][] = [

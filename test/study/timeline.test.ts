@@ -136,4 +136,27 @@ describe('what a run did over time', () => {
     )
     expect(both.error?.message).contain('a CSV file holds one table')
   })
+
+  it('names the processes of a timeline for role, devices and model', async () => {
+    const timeline = join(folder, 'roles.json')
+    await run(
+      'roles',
+      '--prefill',
+      '1',
+      '--decode',
+      '1',
+      '--tp',
+      '2',
+      '--limit',
+      '5',
+      '--timeline',
+      timeline,
+    )
+    const events: Event[] = JSON.parse(readFileSync(timeline, 'utf8'))
+    const named = events.filter(({name}) => name === 'process_name')
+    expect(named.map(({pid, args}) => [pid, args.name]).sort()).deep.equal([
+      [1, 'instance 0: prefill: 2 × H100 (tp 2, nvlink4)'],
+      [2, 'instance 1: decode: 2 × H100 (tp 2, nvlink4)'],
+    ])
+  })
 })

@@ -160,6 +160,19 @@ describe('a trace in parts', function () {
       format: 'llmsim',
       notes: [],
       hasAdapters: false,
+      models: [],
     })
+  })
+
+  it('knows which models the rows of all parts ask for, in order', async () => {
+    const names = ['b', 'a', '', 'c']
+    const path = file(
+      'models.csv',
+      csv(
+        'arrived_at,input_tokens,output_tokens,model',
+        (i) => `${i},3,4,${names[Math.floor((4 * i) / rows)]}`,
+      ),
+    )
+    expect(factsOf(await readTrace([path])).models).deep.equal(['b', 'a', 'c'])
   })
 })
