@@ -1,6 +1,38 @@
-/** Folders of outputs. */
-import {mkdirSync, statSync} from 'node:fs'
+/** Files and folders of outputs. */
+import {mkdirSync, statSync, writeFileSync} from 'node:fs'
 import {dirname} from 'node:path'
+import {Problem} from './errors.js'
+
+/** OUTPUT_NOT_WRITABLE for a path, saying what the system said. */
+export function notWritable(path: string, cause: unknown): Problem {
+  const code = (cause as NodeJS.ErrnoException).code
+  const reasons: ReadonlyMap<string | undefined, string> = new Map([
+    ['EACCES', 'permission denied'],
+    ['EPERM', 'permission denied'],
+    ['EROFS', 'the file system is read-only'],
+    ['ENOSPC', 'the disk is full'],
+    ['ENOENT', 'nothing can be made there'],
+    ['ENAMETOOLONG', 'the name is too long'],
+    ['EISDIR', 'it is a folder'],
+    ['ENOTDIR', 'a part of the path is a file'],
+    ['EEXIST', 'a file is in its way'],
+  ])
+  const reason = reasons.get(code) ?? code ?? String(cause)
+  return new Problem('OUTPUT_NOT_WRITABLE', `${path} cannot be written: ${reason}.`, {
+    cause,
+    suggestions: ['name another file or folder'],
+  })
+}
+
+/** Writes a file, with the folders around it. @throws Problem OUTPUT_NOT_WRITABLE */
+export function writeOutput(path: string, text: string): void {
+  try {
+    makeFolders(dirname(path))
+    writeFileSync(path, text)
+  } catch (cause) {
+    throw notWritable(path, cause)
+  }
+}
 
 const isFolder = (path: string): boolean =>
   statSync(path, {throwIfNoEntry: false})?.isDirectory() === true

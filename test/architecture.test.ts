@@ -22,7 +22,7 @@ const layers: readonly (readonly string[])[] = [
   ['catalogue'],
   ['trace'],
   ['stats'],
-  ['edit-distance', 'errors', 'make-folder'],
+  ['edit-distance', 'errors', 'make-folder', 'unreadable'],
 ]
 
 /**

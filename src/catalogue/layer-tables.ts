@@ -6,6 +6,7 @@
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {Problem} from '../errors.js'
+import {whyUnreadable} from '../unreadable.js'
 import {
   type AttentionSample,
   type ElementwiseSample,
@@ -246,7 +247,7 @@ const readTable = (path: string): Table => {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new Problem('KERNELS_BAD_FILE', `${path}: cannot be read.`, {cause: error})
+    throw new Problem('KERNELS_BAD_FILE', `${path}: ${whyUnreadable(error)}.`, {cause: error})
   }
   const [header, ...lines] = text.trim().split(/\r?\n/)
   const names = header!.split(',')

@@ -4,6 +4,7 @@ import {readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
+import {whyUnreadable} from '../unreadable.js'
 import type {Sampling} from './engine-profile.js'
 import {readSampling} from './generation-config.js'
 import {parseJson} from './json-text.js'
@@ -159,7 +160,7 @@ const read = async (file: string): Promise<string> => {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    throw new Problem('MODEL_BAD_CONFIG', `${file}: cannot be read.`, {cause})
+    throw new Problem('MODEL_BAD_CONFIG', `${file}: ${whyUnreadable(cause)}.`, {cause})
   }
 }
 

@@ -5,6 +5,7 @@
 import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {Problem} from '../errors.js'
+import {whyUnreadable} from '../unreadable.js'
 import {parseYaml} from './yaml-file.js'
 
 /** Rows of a numeric table by column; text columns are kept apart. */
@@ -149,7 +150,7 @@ function readText(path: string): string {
   } catch (cause) {
     throw new Problem(
       'PROFILE_BAD_FILE',
-      `${path}: the bundle lacks this file or it cannot be read.`,
+      `${path}: the bundle needs this file, and ${whyUnreadable(cause)}.`,
       {cause},
     )
   }

@@ -3,6 +3,7 @@ import {readFileSync} from 'node:fs'
 import {relative} from 'node:path'
 import type {Document} from 'yaml'
 import {Problem, type ProblemCode} from '../errors.js'
+import {whyUnreadable} from '../unreadable.js'
 import {readPlainYaml} from './plain-yaml.js'
 import type {SchemaFault} from './schema-section.js'
 
@@ -33,16 +34,10 @@ export const readYamlFile = async (
     // Not through the thread pool: small files are read long before it has its turn.
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    const cause = error as NodeJS.ErrnoException
-    const message = `${name}: ${unreadable[cause.code ?? ''] ?? `it cannot be read (${cause.code})`}.`
-    throw new Problem(code, message, {cause, suggestions})
+    const message = `${name}: ${whyUnreadable(error)}.`
+    throw new Problem(code, message, {cause: error, suggestions})
   }
   return parseYaml(text, {name, code})
-}
-
-const unreadable: Readonly<Record<string, string>> = {
-  ENOENT: 'the file does not exist',
-  EISDIR: 'it is a folder, not a file',
 }
 
 /** The same of a text that was read already. @throws Problem */

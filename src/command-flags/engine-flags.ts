@@ -1,5 +1,5 @@
 /** The flags that describe what is simulated, and the request they make. Names are vLLM's where vLLM has one. */
-import {existsSync, readFileSync, statSync} from 'node:fs'
+import {existsSync, readFileSync} from 'node:fs'
 import {Flags} from '@oclif/core'
 import {type WeightFormat, weightFormats} from '../catalogue/weight-format.js'
 import {routers} from '../cluster/router.js'
@@ -15,6 +15,7 @@ import {
   type SamplingChoice,
   samplingChoices,
 } from '../study/run-request.js'
+import {whyUnreadable} from '../unreadable.js'
 import {rateFlag} from './positive-flag.js'
 
 const size = (helpGroup: string, summary: string, min = 1) =>
@@ -305,8 +306,7 @@ function wordsOf(path: string): string[] {
       .split(/[\s,]+/)
       .filter(Boolean)
   } catch (cause) {
-    const why = statSync(path).isDirectory() ? 'it is a folder' : 'it cannot be read'
-    throw new Problem('FLAG_BAD_VALUE', `--expert-load ${path}: ${why}.`, {cause})
+    throw new Problem('FLAG_BAD_VALUE', `--expert-load ${path}: ${whyUnreadable(cause)}.`, {cause})
   }
 }
 
@@ -324,10 +324,26 @@ function trafficOf(flags: EngineFlagValues): RunRequest['traffic'] {
   }
 }
 
+/** A list of devices is a comparison, which simulate alone makes. @throws Problem FLAG_BAD_VALUE */
+function checkOneDevice(hardware: string | undefined): void {
+  if (!hardware?.includes(',') || existsSync(hardware)) return
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--hardware ${hardware}: this command takes one accelerator; simulate compares several.`,
+    {
+      suggestions: [
+        `--hardware ${hardware.split(',')[0]}`,
+        'instances of several devices in a file: --cluster FILE',
+      ],
+    },
+  )
+}
+
 /** The request that the flags make, on one kind of hardware. */
 export function runRequestOf(flags: EngineFlagValues, hardware: string | undefined): RunRequest {
   const {model, link, npu, tp, pp, dp, ep, instances, router, cluster, policy} = flags
   const {prefill, decode} = flags
+  checkOneDevice(hardware)
   return {
     model,
     engineProfile: flags.engine,

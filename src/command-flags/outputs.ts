@@ -9,13 +9,14 @@ export type Output = readonly [flag: string, path: string | undefined]
 /**
  * `given`: everything that was typed beside the outputs, as it was parsed; what of it is a file is an input.
  *
- * @throws Problem FLAG_CONFLICT
+ * @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE for a name that is empty
  */
 export function checkOutputs(outputs: readonly Output[], given: readonly unknown[]): void {
   const inputs = new Set(given.flatMap(wordsOf).flatMap(filesAt).map(placeOf))
   const seen = new Map<string, string>()
   for (const [flag, path] of outputs) {
     if (path === undefined) continue
+    if (path.trim() === '') throw nameless(flag)
     const place = placeOf(path)
     const other = seen.get(place)
     if (other !== undefined && other !== flag)
@@ -28,6 +29,11 @@ export function checkOutputs(outputs: readonly Output[], given: readonly unknown
     seen.set(place, flag)
   }
 }
+
+const nameless = (flag: string): Problem =>
+  new Problem('FLAG_BAD_VALUE', `--${flag} "": it must name a file or folder to write.`, {
+    suggestions: [`Give --${flag} a name, or leave it out.`],
+  })
 
 const conflict = (message: string, flag: string): Problem =>
   new Problem('FLAG_CONFLICT', message, {suggestions: [`Give --${flag} another name.`]})

@@ -1,10 +1,10 @@
-import {writeFile} from 'node:fs/promises'
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {runRequestOf} from '../command-flags/engine-flags.js'
 import {measuredFlags, measuredRun} from '../command-flags/measured-flags.js'
 import {checkOutputs, type Output} from '../command-flags/outputs.js'
 import {Problem} from '../errors.js'
+import {writeOutput} from '../make-folder.js'
 import {withPrefixesOf} from '../measured/prefixes.js'
 import {readMeasured} from '../measured/read.js'
 import {renderCalibration} from '../report/calibration.js'
@@ -37,7 +37,7 @@ export default class Calibrate extends BaseCommand {
     const {out, ...others} = flags
     const files = [`${out}.engine.yaml`, `${out}.hardware.yaml`] as const
     checkOutputs(
-      files.map((path): Output => ['out', path]),
+      files.map((path): Output => ['out', out.trim() === '' ? '' : path]),
       [args.run, ...Object.values(others)],
     )
     const given = new Set(
@@ -53,21 +53,12 @@ export default class Calibrate extends BaseCommand {
     const request = await requestFor(run, {request: runRequestOf(flags, flags.hardware), given})
     const result = await calibrate(run, request)
     const texts = await calibrationFiles(result, request)
-    await writeText(files[0], texts.engine)
-    await writeText(files[1], texts.hardware)
+    writeOutput(files[0], texts.engine)
+    writeOutput(files[1], texts.hardware)
     if (!this.jsonEnabled()) {
       this.log(await renderCalibration(result, await styleFor(process.stdout, process.env)))
       this.logToStderr(`wrote ${files.join(' and ')}`)
     }
     return {...result, files}
-  }
-}
-
-async function writeText(path: string, text: string): Promise<void> {
-  try {
-    await writeFile(path, text)
-  } catch (cause) {
-    const {code} = cause as NodeJS.ErrnoException
-    throw new Problem('OUTPUT_NOT_WRITABLE', `${path}: it cannot be written (${code}).`, {cause})
   }
 }

@@ -5,6 +5,7 @@
 import {readFileSync} from 'node:fs'
 import {parseJson} from '../catalogue/json-text.js'
 import {Problem} from '../errors.js'
+import {whyUnreadable} from '../unreadable.js'
 import {type NodePower, readPower} from './cluster-power.js'
 import {hostMemoryOf, type PimHost, readPimHost} from './pim-attention.js'
 import {readPlacement, type WeightPlacement} from './weight-placement.js'
@@ -243,7 +244,7 @@ function parse(file: string): unknown {
   try {
     text = readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new Problem('CLUSTER_BAD_FILE', `${file}: there is no such file, or it cannot be read.`, {
+    throw new Problem('CLUSTER_BAD_FILE', `${file}: ${whyUnreadable(cause)}.`, {
       cause,
     })
   }

@@ -3,14 +3,16 @@
  * per_request_lifecycle_metrics.json, aiperf's profile_export.jsonl, GuideLLM's benchmarks.json (two generations).
  */
 import {basename} from 'node:path'
+import {parseJson} from '../catalogue/json-text.js'
 import {badMeasured, Fields, readJsonLines, readText} from './fields.js'
 import type {MeasuredRun, MeasuredSettings} from './measured-run.js'
-import {type RequestRow, tabulate} from './request-rows.js'
+import {checkRow, type RequestRow, tabulate} from './request-rows.js'
 
 interface ClientFormat {
   readonly name: string
   readonly recognises: (document: unknown, file: string) => boolean
-  readonly read: (document: unknown, file: string) => ClientRows
+  /** `placeOf` the i-th item of a list. */
+  readonly read: (document: unknown, placeOf: (i?: number) => string) => ClientRows
 }
 
 interface ClientRows {
@@ -27,8 +29,8 @@ const inferencePerf: ClientFormat = {
   name: 'inference-perf',
   recognises: (document) =>
     Array.isArray(document) && isObject(document[0]) && 'start_time' in document[0],
-  read: (document, file) => {
-    const all = (document as unknown[]).map((item, i) => new Fields(item, `${file}: [${i}]`))
+  read: (document, placeOf) => {
+    const all = (document as unknown[]).map((item, i) => new Fields(item, placeOf(i)))
     const good = all.filter((item) => !item.has('error'))
     return {failed: all.length - good.length, rows: good.map(lifecycleRow)}
   },
@@ -40,6 +42,7 @@ function lifecycleRow(item: Fields): RequestRow {
   const times = info.values.output_token_times
   const first = Array.isArray(times) && typeof times[0] === 'number' ? times[0] : Number.NaN
   return {
+    place: item.place,
     arrival: start,
     input: info.number('input_tokens'),
     output: info.number('output_tokens'),
@@ -64,8 +67,8 @@ const aiperf: ClientFormat = {
   name: 'aiperf',
   recognises: (document) =>
     Array.isArray(document) && isObject(document[0]) && 'metadata' in document[0],
-  read: (document, file) => {
-    const all = (document as unknown[]).map((item, i) => new Fields(item, `${file}:${i + 1}`))
+  read: (document, placeOf) => {
+    const all = (document as unknown[]).map((item, i) => new Fields(item, placeOf(i)))
     const profiled = all.filter((item) => {
       const phase = item.child('metadata').maybeText('benchmark_phase')
       return phase === undefined || phase === 'profiling'
@@ -80,6 +83,7 @@ const aiperf: ClientFormat = {
 function aiperfRow(item: Fields): RequestRow {
   const metrics = item.child('metrics')
   return {
+    place: item.place,
     arrival: item.child('metadata').number('request_start_ns') / 1e9,
     input: metric(metrics, 'input_sequence_length'),
     output: metric(metrics, 'output_sequence_length', 'output_token_count'),
@@ -91,11 +95,11 @@ function aiperfRow(item: Fields): RequestRow {
 const guideLlm: ClientFormat = {
   name: 'guidellm',
   recognises: (document) => isObject(document) && Array.isArray(document.benchmarks),
-  read: (document, file) => {
-    const benchmarks = new Fields(document, file).children('benchmarks')
+  read: (document, placeOf) => {
+    const benchmarks = new Fields(document, placeOf()).children('benchmarks')
     if (benchmarks.length !== 1)
       throw badMeasured(
-        `${file}: it holds ${benchmarks.length} benchmarks; one run is validated at a time.`,
+        `${placeOf()}: it holds ${benchmarks.length} benchmarks; one run is validated at a time.`,
         ['Save each benchmark into a file of its own.'],
       )
     const requests = benchmarks[0]!.child('requests')
@@ -124,6 +128,7 @@ function guideRow(item: Fields): RequestRow {
   const first = item.maybeNumber('first_token_time') ?? timings?.maybeNumber('first_iteration')
   const seconds = first === undefined ? Number.NaN : (first - start) * 1e3
   return {
+    place: item.place,
     arrival: start,
     input: item.number('prompt_tokens'),
     output: item.number('output_tokens'),
@@ -136,18 +141,14 @@ const formats = [inferencePerf, aiperf, guideLlm]
 
 /** The run in a load generator's file, or undefined where it is none that is read here. */
 export function readClientResult(file: string): MeasuredRun | undefined {
-  const document = parse(file)
+  const parsed = parse(file)
+  if (parsed === undefined) return undefined
+  const {document, placeOf} = parsed
   const format = formats.find(({recognises}) => recognises(document, file))
   if (format === undefined) return undefined
-  const {rows, failed, settings = {}} = format.read(document, file)
+  const {rows, failed, settings = {}} = format.read(document, placeOf)
   if (rows.length === 0) throw badMeasured(`${file}: no request of it succeeded.`)
-  for (const [i, row] of rows.entries()) {
-    const isWhole = Number.isSafeInteger(row.input) && Number.isSafeInteger(row.output)
-    if (!isWhole || row.input < 1 || row.output < 1)
-      throw badMeasured(
-        `${file}: request ${i} has ${row.input} prompt and ${row.output} output tokens; both must be whole numbers of at least 1.`,
-      )
-  }
+  for (const row of rows) checkRow(row)
   const {trace, requests, stage} = tabulate(rows, format.name)
   const notes = ['The requests are replayed without prefix identity: the file has no token ids.']
   if (failed > 0) notes.push(`${failed} failed requests were left out.`)
@@ -162,11 +163,27 @@ export function readClientResult(file: string): MeasuredRun | undefined {
   }
 }
 
-function parse(file: string): unknown {
-  if (/\.jsonl$/i.test(file)) return readJsonLines(file).map(({values}) => values)
-  try {
-    return JSON.parse(readText(file))
-  } catch {
+/** What a JSON file says; undefined: it is no JSON, or lines of it that are read elsewhere. @throws Problem for broken JSON */
+function parse(file: string): {document: unknown; placeOf: (i?: number) => string} | undefined {
+  if (/\.jsonl$/i.test(file)) {
+    const rows = readJsonLines(file)
+    const placeOf = (i?: number) => (i === undefined ? file : rows[i]!.place)
+    return {document: rows.map(({values}) => values), placeOf}
+  }
+  const text = readText(file)
+  if (!/^\ufeff?\s*[[{]/.test(text) || isLines(text.trimStart().split('\n')[0]!, text))
     return undefined
+  const placeOf = (i?: number) => (i === undefined ? file : `${file}: [${i}]`)
+  return {document: parseJson(text, file, 'MEASURED_BAD_FILE'), placeOf}
+}
+
+/** Whether the first line is a document of its own and not the whole: JSON Lines under another name. */
+function isLines(first: string, text: string): boolean {
+  if (first.trim() === text.trim()) return false
+  try {
+    JSON.parse(first)
+    return true
+  } catch {
+    return false
   }
 }

@@ -1,6 +1,8 @@
 /** Reads the fields of a result file, and says where one is missing or wrong. */
 import {readFileSync, statSync} from 'node:fs'
+import {parseJson} from '../catalogue/json-text.js'
 import {Problem} from '../errors.js'
+import {whyUnreadable} from '../unreadable.js'
 
 type JsonObject = Readonly<Record<string, unknown>>
 
@@ -78,20 +80,12 @@ export const readText = (path: string): string => {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    const {code} = error as NodeJS.ErrnoException
-    const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
-    throw badMeasured(`${path}: ${why}.`)
+    throw badMeasured(`${path}: ${whyUnreadable(error)}.`)
   }
 }
 
-export const readJson = (path: string): Fields => {
-  try {
-    return new Fields(JSON.parse(readText(path)), path)
-  } catch (error) {
-    if (error instanceof Problem) throw error
-    throw badMeasured(`${path}: it is not valid JSON: ${(error as Error).message}.`)
-  }
-}
+export const readJson = (path: string): Fields =>
+  new Fields(parseJson(readText(path), path, 'MEASURED_BAD_FILE'), path)
 
 /** Rows of a JSON Lines file, each with its line. */
 export const readJsonLines = (path: string): Fields[] =>

@@ -2,7 +2,7 @@
 import {basename, join} from 'node:path'
 import {type Fields, isFile, readJson, readJsonLines, readRows} from './fields.js'
 import type {MeasuredMoment, MeasuredRun, MeasuredSettings} from './measured-run.js'
-import {tabulate} from './request-rows.js'
+import {checkRow, tabulate} from './request-rows.js'
 
 export const isBench = (folder: string): boolean =>
   isFile(join(folder, 'meta.json')) && isFile(join(folder, 'requests.jsonl'))
@@ -21,6 +21,7 @@ export function readBench(folder: string): MeasuredRun {
     const arrival = request.number('arrival_time') + offset
     const ms = (key: string) => (request.number(key) - arrival) * 1e3
     return {
+      place: request.place,
       arrival,
       input: request.number('input_toks'),
       output: request.number('output_toks'),
@@ -28,6 +29,7 @@ export function readBench(folder: string): MeasuredRun {
       e2e: ms('last_token_ts'),
     }
   })
+  for (const row of rows) checkRow(row)
   const {trace, requests: measured, stage} = tabulate(rows, 'llmservingsim-bench')
   const series = join(folder, 'timeseries.csv')
   return {

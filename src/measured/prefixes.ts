@@ -19,7 +19,7 @@ export async function withPrefixesOf(run: MeasuredRun, path: string): Promise<Me
       replayed.outputTokens[row] === trace.outputTokens[row]
     if (!isSame)
       throw badMeasured(
-        `--trace ${path}: request ${row} has ${replayed.inputTokens[row]} and ${replayed.outputTokens[row]} tokens, and ${trace.inputTokens[row]} and ${trace.outputTokens[row]} were measured.`,
+        `--trace ${path}: request ${row + 1} in order of arrival has ${replayed.inputTokens[row]} and ${replayed.outputTokens[row]} tokens, and ${trace.inputTokens[row]} and ${trace.outputTokens[row]} were measured.`,
       )
   }
   const notes = run.notes.filter((note) => !note.includes('without prefix identity'))

@@ -1,5 +1,6 @@
 /** Whatever was measured on a real server → runs that can be simulated. */
 import {join} from 'node:path'
+import {Problem} from '../errors.js'
 import {readCapture} from './capture.js'
 import {readClientResult} from './client-results.js'
 import {badMeasured, isFile, isFolder} from './fields.js'
@@ -22,6 +23,13 @@ const kinds = [
   'the JSON of vllm bench serve --save-result --save-detailed',
 ]
 
+/** A trace format is not what was asked for. */
+function orKinds(error: unknown): never {
+  if (!(error instanceof Problem) || error.code !== 'TRACE_FORMAT_UNKNOWN') throw error
+  const message = error.message.replace(/; known are .*$/s, ', which is no measured run.')
+  throw new Problem('MEASURED_BAD_FILE', message, {cause: error, suggestions: kinds})
+}
+
 /**
  * The runs of a file or folder; a published set has several.
  * @throws Problem MEASURED_BAD_FILE, TRACE_…
@@ -37,5 +45,5 @@ export async function readMeasured(path: string): Promise<MeasuredRun[]> {
   }
   if (!isFile(path)) throw badMeasured(`${path}: there is no such file or folder.`, kinds)
   const client = readClientResult(path)
-  return [client ?? (await readCapture(path))]
+  return [client ?? (await readCapture(path).catch(orKinds))]
 }

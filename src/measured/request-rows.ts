@@ -1,9 +1,12 @@
 /** Requests with what was measured of each → a run with one stage. */
 import {describe} from '../stats/percentiles.js'
 import type {Trace} from '../trace/trace.js'
+import {badMeasured} from './fields.js'
 import type {MeasuredRequests, MeasuredSpread, MeasuredStage} from './measured-run.js'
 
 export interface RequestRow {
+  /** Where it stands in its file. */
+  readonly place: string
   /** s, from any moment. */
   readonly arrival: number
   readonly input: number
@@ -11,6 +14,28 @@ export interface RequestRow {
   /** ms; NaN: not measured. */
   readonly ttft: number
   readonly e2e: number
+}
+
+/** @throws Problem MEASURED_BAD_FILE for a request that no server could have served so */
+export function checkRow({place, input, output, ttft, e2e}: RequestRow): void {
+  const isWhole = Number.isSafeInteger(input) && Number.isSafeInteger(output)
+  if (!isWhole || input < 1 || output < 1)
+    throw badMeasured(
+      `${place}: ${input} prompt and ${output} output tokens; both must be whole numbers of at least 1.`,
+    )
+  checkTimes(place, ttft, e2e)
+}
+
+/** ms; NaN: not measured. @throws Problem MEASURED_BAD_FILE for times that run backwards */
+export function checkTimes(place: string, ttft: number, e2e: number): void {
+  const text = (ms: number) => `${Number(ms.toFixed(3))} ms`
+  if (ttft < 0)
+    throw badMeasured(`${place}: the first token comes ${text(-ttft)} before its request.`)
+  // Clocks are read to the microsecond.
+  if (e2e >= ttft - 0.001 || Number.isNaN(e2e) || Number.isNaN(ttft)) return
+  throw badMeasured(
+    `${place}: the request ends ${text(e2e)} after it was sent, and its first token comes after ${text(ttft)}: the end cannot be before it.`,
+  )
 }
 
 export const tpotOf = ({ttft, e2e, output}: RequestRow): number =>

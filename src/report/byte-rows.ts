@@ -4,8 +4,8 @@
  */
 import {closeSync, openSync, writeSync} from 'node:fs'
 import {dirname} from 'node:path'
-import {makeFolders} from '../make-folder.js'
-import {csvCell, notWritable} from './row-file.js'
+import {makeFolders, notWritable} from '../make-folder.js'
+import {csvCell} from './row-file.js'
 
 const bufferBytes = 1 << 20
 /** By exponent: computing one takes as long as writing a cell. */

@@ -4,6 +4,7 @@
  */
 import {closeSync, openSync, readSync} from 'node:fs'
 import {StringDecoder} from 'node:string_decoder'
+import {whyUnreadable} from '../unreadable.js'
 
 const blockBytes = 1 << 20
 
@@ -31,11 +32,7 @@ export function readCsv(path: string, take: (cells: string[], line: number) => v
     splitter.end(decoder.end())
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).syscall === undefined) throw cause
-    throw new CsvFault(
-      0,
-      `the file cannot be read (${(cause as NodeJS.ErrnoException).code})`,
-      cause,
-    )
+    throw new CsvFault(0, whyUnreadable(cause), cause)
   } finally {
     if (handle !== undefined) closeSync(handle)
   }

@@ -1,29 +1,9 @@
 /** A text file written row by row with bounded memory, and the quoting of CSV. */
 import {closeSync, openSync, writeSync} from 'node:fs'
 import {dirname} from 'node:path'
-import {Problem} from '../errors.js'
-import {makeFolders} from '../make-folder.js'
+import {makeFolders, notWritable} from '../make-folder.js'
 
 const bufferChars = 1 << 16
-
-/** OUTPUT_NOT_WRITABLE for a path, saying what the system said. */
-export function notWritable(path: string, cause: unknown): Problem {
-  const code = (cause as NodeJS.ErrnoException).code
-  const reasons: ReadonlyMap<string | undefined, string> = new Map([
-    ['EACCES', 'permission denied'],
-    ['EPERM', 'permission denied'],
-    ['EROFS', 'the file system is read-only'],
-    ['ENOSPC', 'the disk is full'],
-    ['EISDIR', 'it is a folder'],
-    ['ENOTDIR', 'a part of the path is a file'],
-    ['EEXIST', 'a file is in its way'],
-  ])
-  const reason = reasons.get(code) ?? code ?? String(cause)
-  return new Problem('OUTPUT_NOT_WRITABLE', `${path} cannot be written: ${reason}.`, {
-    cause,
-    suggestions: ['name another file or folder'],
-  })
-}
 
 /** A cell of a CSV row, quoted where RFC 4180 needs it. */
 export const csvCell = (text: string): string =>

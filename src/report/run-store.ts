@@ -10,11 +10,10 @@ import {
 } from 'node:fs'
 import {basename, dirname, join} from 'node:path'
 import {Problem} from '../errors.js'
-import {makeFolders} from '../make-folder.js'
+import {makeFolders, notWritable} from '../make-folder.js'
 import type {RequestResults} from './measures.js'
 import {LabelsFile, RequestsFile} from './request-files.js'
 import {badFile, readRequests} from './request-reader.js'
-import {notWritable} from './row-file.js'
 import type {Summary} from './summary.js'
 
 export const runsFolder = join('.llmsim', 'runs')

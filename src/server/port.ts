@@ -1,5 +1,6 @@
 /** Opens the port: engine, clock, recorder and routes put together, and taken apart again in order. */
 import {randomBytes} from 'node:crypto'
+import {networkInterfaces} from 'node:os'
 import type {FastifyInstance} from 'fastify'
 import {Problem} from '../errors.js'
 import {idToHex} from '../trace/block-ids.js'
@@ -73,6 +74,8 @@ export interface Port {
 
 /** @throws Problem for an address that cannot be listened on, a trace that cannot be written, bad answers */
 export async function openPort(options: PortOptions): Promise<Port> {
+  // Node would listen on every address.
+  if (options.host.trim() === '') throw notListening('""', options.port, new EmptyHost())
   const answering = await buildAnswering(options.answering)
   const salt = newSalt()
   const recorder = new Recorder({
@@ -198,6 +201,11 @@ async function listenOn(
   return `http://${isAny ? '127.0.0.1' : shown}:${address.port}`
 }
 
+/** As the system says it of others. */
+class EmptyHost extends Error {
+  readonly code = 'EINVAL'
+}
+
 function notListening(host: string, port: number, cause: unknown): Problem {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
   const reasons: Record<string, string> = {
@@ -205,13 +213,32 @@ function notListening(host: string, port: number, cause: unknown): Problem {
     EACCES: 'ports below 1024 need more rights',
     EADDRNOTAVAIL: 'this machine has no such address',
     ENOTFOUND: 'there is no such host',
+    EAI_AGAIN: 'nothing knows such a host',
+    EINVAL: 'this is no address to listen on',
   }
+  const isOfHost = ['EADDRNOTAVAIL', 'ENOTFOUND', 'EINVAL', 'EAI_AGAIN'].includes(code)
   return new Problem(
     'PORT_UNAVAILABLE',
     `--host ${host} --port ${port}: cannot listen: ${reasons[code] ?? code}.`,
-    {suggestions: ['--port 0, which takes any that is free', `--port ${port + 1}`], cause},
+    {suggestions: isOfHost ? ownAddresses() : otherPorts(port), cause},
   )
 }
+
+const otherPorts = (port: number): string[] => [
+  '--port 0, which takes any that is free',
+  `--port ${port < 65_535 ? port + 1 : 8000}`,
+]
+
+/** Addresses that this machine does have. */
+const ownAddresses = (): string[] => [
+  '--host 127.0.0.1, for clients on this machine',
+  '--host 0.0.0.0, for all',
+  ...Object.values(networkInterfaces())
+    .flatMap((own) => own ?? [])
+    .filter(({internal, family}) => !internal && family === 'IPv4')
+    .slice(0, 3)
+    .map(({address}) => `--host ${address}`),
+]
 
 async function closePort(
   app: FastifyInstance,

@@ -1,8 +1,9 @@
 /** `llmsim hardware calibrate`: which devices, from which measurements, into which files. */
-import {readFile, writeFile} from 'node:fs/promises'
+import {readFile} from 'node:fs/promises'
 import {resolve} from 'node:path'
 import {hardwarePath, loadHardware} from '../catalogue/hardware.js'
 import {Problem} from '../errors.js'
+import {writeOutput} from '../make-folder.js'
 import {type Calibration, calibrateHardware, readMeasurements} from './calibrate-hardware.js'
 import {calibratedText, isCalibrated} from './calibrated-file.js'
 import {
@@ -66,7 +67,7 @@ const calibrateOne = async (
   const calibration = calibrateHardware(hardware, measurements, sources)
   const before = await readFile(path, 'utf8')
   const after = await calibratedText(before, calibration, sources)
-  if (write && after !== before) await writeText(path, after)
+  if (write && after !== before) writeOutput(path, after)
   return {
     id: hardware.id,
     path,
@@ -117,12 +118,4 @@ const layerSource = (flag: string, folder: string): LayerSource => {
       `${flag} ${folder}: the path must end in <org>/<model>/${flag === '--bundle' ? '<variant>/' : ''}tp<N>.`,
     )
   return {folder: path, model, tp: Number(tp[1])}
-}
-
-const writeText = async (path: string, text: string): Promise<void> => {
-  try {
-    await writeFile(path, text)
-  } catch (error) {
-    throw new Problem('OUTPUT_NOT_WRITABLE', `${path}: cannot be written.`, {cause: error})
-  }
 }

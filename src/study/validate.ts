@@ -1,4 +1,5 @@
 /** A measured run, simulated under the same settings, and both side by side. */
+import {Problem} from '../errors.js'
 import {
   type MeasuredMetric,
   type MeasuredMoment,
@@ -39,6 +40,7 @@ export function compareRun(run: MeasuredRun, deployment: Deployment): RunCompari
     check: true,
     ...(steps.isKept && {onStep: (step) => steps.add(step)}),
   })
+  checkServed(run, simulation)
   const engine = deployment.engines[0]!
   return {
     name: run.name,
@@ -54,6 +56,26 @@ export function compareRun(run: MeasuredRun, deployment: Deployment): RunCompari
     ...(run.timeline && {timeline: steps.beside(run.timeline, engine.settled.config.numGpuBlocks)}),
     notes: run.notes,
   }
+}
+
+/** @throws Problem MEASURED_BAD_FILE where the simulation turns away all that the server has served */
+function checkServed({name, trace}: MeasuredRun, {summary}: Simulation): void {
+  if (summary.requests.completed > 0) return
+  const [first] = summary.rejections ?? []
+  let longest = 0
+  for (let row = 0; row < trace.length; row++)
+    longest = Math.max(longest, trace.inputTokens[row]! + trace.outputTokens[row]!)
+  const why = first === undefined ? '' : ` (${first.reason})`
+  throw new Problem(
+    'MEASURED_BAD_FILE',
+    `${name}: under these settings none of its ${trace.length} requests can be served${why}, so there is nothing to compare.`,
+    {
+      suggestions: [
+        `--max-model-len ${longest} or more: so many tokens has the longest request`,
+        'the settings that the server ran with',
+      ],
+    },
+  )
 }
 
 function compareStage(

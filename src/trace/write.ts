@@ -1,6 +1,8 @@
 /** Trace → file, in any format that can hold it. */
 import {open} from 'node:fs/promises'
+import {dirname} from 'node:path'
 import {Problem} from '../errors.js'
+import {makeFolders, notWritable} from '../make-folder.js'
 import type {TraceFormat} from './formats/format.js'
 import {formatNames, formatOf, traceFormats} from './formats/registry.js'
 import type {Trace} from './trace.js'
@@ -27,7 +29,7 @@ export async function writeTrace(
   format = 'llmsim',
 ): Promise<readonly string[]> {
   const target = writable(format)
-  const {lines, lost} = target.write!(trace)
+  const {lines, lost, coarser = []} = target.write!(trace)
   if (lost.includes('think times')) {
     throw new Problem(
       'FLAG_CONFLICT',
@@ -36,16 +38,13 @@ export async function writeTrace(
     )
   }
   try {
+    makeFolders(dirname(path))
     await writeLines(path, lines)
   } catch (error) {
-    throw new Problem(
-      'OUTPUT_NOT_WRITABLE',
-      `${path}: the trace cannot be written: ${error instanceof Error ? error.message : String(error)}.`,
-      {cause: error},
-    )
+    throw notWritable(path, error)
   }
-  if (lost.length === 0) return []
-  return [`${target.name} has no place for ${lost.join(', ')}: left out.`]
+  if (lost.length === 0) return coarser
+  return [`${target.name} has no place for ${lost.join(', ')}: left out.`, ...coarser]
 }
 
 async function writeLines(path: string, lines: Iterable<string>): Promise<void> {

@@ -81,7 +81,7 @@ describe('engine profiles', () => {
     ['no map', '- 1\n', /must be a map/],
     ['no YAML', 'a: [1\n', /mine\.yaml:\d+:\d+: not valid YAML/],
     ['a circle', 'extends: ./mine.yaml', /extends leads back to this file/],
-    ['an unknown base', 'extends: vllm-7', /vllm-7\.yaml: the file does not exist/],
+    ['an unknown base', 'extends: vllm-7', /vllm-7\.yaml: there is no such file/],
   ]
   for (const [name, text, message] of wrong) {
     it(`refuse ${name}`, async () => {

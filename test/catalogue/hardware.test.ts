@@ -207,7 +207,7 @@ source: my own bench
 
     it('a file that is not there, a folder, a binary', async () => {
       const missing = await problemOf(() => loadHardware(join(folder, 'no.yaml')))
-      expect(missing.message).to.include('no.yaml: the file does not exist')
+      expect(missing.message).to.include('no.yaml: there is no such file')
       const isFolder = await problemOf(() => loadHardware(`${folder}/`))
       expect(isFolder.message).to.include('it is a folder, not a file')
       const binary = write('binary.yaml', 'id: a\0b')

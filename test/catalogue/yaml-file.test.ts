@@ -72,7 +72,7 @@ describe('files in YAML', () => {
       const missing = await problemOf(() => load(join(folder, 'no.yaml')))
       expect([isFolder.code, missing.code]).deep.equal([code, code])
       expect(isFolder.message).match(/it is a folder, not a file/)
-      expect(missing.message).match(/no\.yaml: the file does not exist/)
+      expect(missing.message).match(/no\.yaml: there is no such file/)
     })
 
     it(`${kind}: point at an unknown key`, async () => {

@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import type {RunComparison} from '#llmsim/report/validation.js'
-import {llmsim} from '../support/cli.js'
+import {llmsim, root} from '../support/cli.js'
 
 /** A steady server: 20 ms to the first token, 10 ms to each other one. */
 const measured = async (rows: number): Promise<string> => {
@@ -27,6 +27,27 @@ describe('llmsim validate', () => {
     expect(stdout).match(/simulated/)
     expect(stdout).match(/error +[+−]\d/)
     expect(stdout).match(/Pearson's r/)
+  })
+
+  it('runs as the first commands of its page say, and finds the stand-in right', async () => {
+    const page = await readFile(join(root, 'docs/validate.md'), 'utf8')
+    const [, script = ''] = /^```sh\n([^`]*)^```/m.exec(page) ?? []
+    const lab = join(await mkdtemp(join(tmpdir(), 'llmsim-validate-')), 'lab')
+    const placed = script.replaceAll(/\blab\b/g, lab).replaceAll('traces/', join(root, 'traces/'))
+    const commands = placed.trim().split('\n')
+    expect(commands).length(2)
+    let json = ''
+    for (const command of commands) {
+      const [npx, name, ...argv] = command.split(' ')
+      expect([npx, name]).deep.equal(['npx', 'llmsim'])
+      const {stdout, error} = await llmsim(...argv, '--json')
+      expect(error).equal(undefined)
+      json = stdout
+    }
+    const {errors} = JSON.parse(json) as {errors: {metric: string; worst: number}[]}
+    const latencies = errors.filter(({metric}) => metric.endsWith('_ms'))
+    expect(latencies.map(({metric}) => metric)).deep.equal(['ttft_ms', 'tpot_ms', 'e2e_ms'])
+    for (const {worst} of latencies) expect(Math.abs(worst)).below(0.01)
   })
 
   it('prints the same twice as JSON, with the errors of all stages', async () => {
@@ -57,6 +78,18 @@ describe('llmsim validate', () => {
       /no profile "vllm-9"/,
     ],
     [
+      'settings under which nothing is served',
+      (path) => ['validate', path, ...server, '--max-model-len', '50'],
+      'MEASURED_BAD_FILE',
+      /run\.csv: under these settings none of its 5 requests can be served \(prompt and output are 121 tokens, max_model_len is 50\), so there is nothing to compare/,
+    ],
+    [
+      'a calibration without a name',
+      (path) => ['calibrate', path, ...server, '--out', ''],
+      'FLAG_BAD_VALUE',
+      /--out "": it must name a file or folder to write/,
+    ],
+    [
       'too few requests to calibrate',
       (path) => ['calibrate', path, ...server],
       'MEASURED_BAD_FILE',
@@ -74,7 +107,7 @@ describe('llmsim validate', () => {
 
   it('calibrate writes two files that simulate and validate take', async () => {
     const path = await measured(48)
-    const out = join(await mkdtemp(join(tmpdir(), 'llmsim-calibrate-')), 'mine')
+    const out = join(await mkdtemp(join(tmpdir(), 'llmsim-calibrate-')), 'new', 'mine')
     const {error, stdout} = await llmsim('calibrate', path, ...server, '--out', out)
     expect(error).equal(undefined)
     expect(stdout)

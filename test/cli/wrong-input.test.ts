@@ -173,7 +173,7 @@ const ofHardware: readonly Wrong[] = [
   {
     with: '--hardware ./nope.yaml',
     code: 'HARDWARE_BAD_FILE',
-    says: /nope\.yaml: the file does not exist/,
+    says: /nope\.yaml: there is no such file/,
   },
   {
     with: '--hardware card.yaml',
@@ -643,6 +643,35 @@ const ofOutput: readonly Wrong[] = [
     argv: 'listen --port 0 --trace /proc/x/y.csv',
     code: 'OUTPUT_NOT_WRITABLE',
     says: /\/proc\/x\/y\.csv: the trace cannot be written/,
+  },
+  {
+    argv: 'listen --port 0 --hardware H100 --host 192.0.2.1',
+    code: 'PORT_UNAVAILABLE',
+    says: /--host 192\.0\.2\.1 --port 0: cannot listen: this machine has no such address/,
+    tries: /^--host 127\.0\.0\.1, for clients on this machine\n--host 0\.0\.0\.0, for all/,
+  },
+  {
+    argv: 'listen --port 0 --hardware H100 --host=',
+    code: 'PORT_UNAVAILABLE',
+    says: /--host "" --port 0: cannot listen: this is no address to listen on/,
+    tries: /--host 127\.0\.0\.1/,
+  },
+  {
+    argv: 'listen --port 0 --hardware H100 --answer nope.jsonl',
+    code: 'FLAG_BAD_VALUE',
+    says: /--answer nope\.jsonl: there is no such file\.$/,
+    tries: /--answer filler/,
+  },
+  {
+    argv: 'listen --port 0 --hardware H100,A100',
+    code: 'FLAG_BAD_VALUE',
+    says: /--hardware H100,A100: this command takes one accelerator; simulate compares several/,
+    tries: /--hardware H100\n.*--cluster FILE/,
+  },
+  {
+    with: '--hardware H100 --expert-load nope.txt --model Qwen/Qwen3-30B-A3B',
+    code: 'FLAG_BAD_VALUE',
+    says: /--expert-load.*nope\.txt/,
   },
   {
     with: '--hardware H100 --out there --no-save',

@@ -67,4 +67,52 @@ describe('outputs', () => {
       expect((await llmsim(...simulate, '--out', out)).error).equal(undefined)
     expect(existsSync(join(out, 'requests.csv'))).equal(true)
   })
+
+  it('of a generated trace are not the one whose lengths it takes', () =>
+    refused(
+      [
+        'trace',
+        'generate',
+        '--rate',
+        '1',
+        '--requests',
+        '2',
+        '--input',
+        `empirical:${trace}`,
+        '--output',
+        'fixed:5',
+        '--out',
+        trace,
+      ],
+      /^--out .*reads that file/,
+    ))
+
+  it('have names, and folders that are made for them', async () => {
+    const faultOf = async (...argv: string[]) => {
+      const {error} = await llmsim(...argv)
+      return [(error as {code?: string} | undefined)?.code, error?.message]
+    }
+    const nameless = 'it must name a file or folder to write.'
+    for (const flag of ['steps', 'itl', 'timeline', 'out']) {
+      const given = flag === 'out' ? [] : ['--no-save']
+      expect(await faultOf(...simulate, ...given, `--${flag}`, '')).deep.equal([
+        'FLAG_BAD_VALUE',
+        `--${flag} "": ${nameless}`,
+      ])
+    }
+    const convert = ['trace', 'convert', trace, '--out']
+    const generate = ['trace', 'generate', '--rate', '1', '--requests', '2', '--out']
+    for (const argv of [convert, generate]) {
+      expect((await faultOf(...argv, ''))[1]).equal(`--out "": ${nameless}`)
+      expect((await faultOf(...argv, folder))[1]).equal(
+        `${folder} cannot be written: it is a folder.`,
+      )
+      const made = join(folder, argv[1]!, 'new', 'made.csv')
+      expect(await faultOf(...argv, made)).deep.equal([undefined, undefined])
+      expect(existsSync(made)).equal(true)
+    }
+    expect((await faultOf(...convert, '/proc/x/y.csv'))[1]).equal(
+      '/proc/x/y.csv cannot be written: nothing can be made there.',
+    )
+  })
 })

@@ -176,7 +176,10 @@ describe('measured runs', () => {
     const lent = await withPrefixesOf(run!, join(folder, 'same.csv'))
     expect(lent.trace.prefix).not.equal(undefined)
     for (const [name, message] of [
-      ['other.csv', /request 1 has 65 and 11 tokens, and 64 and 11 were measured/],
+      [
+        'other.csv',
+        /request 2 in order of arrival has 65 and 11 tokens, and 64 and 11 were measured/,
+      ],
       ['run.csv', /no prefix identity/],
     ] as const) {
       const problem = await problemOf(() => withPrefixesOf(run!, join(folder, name)))
@@ -197,7 +200,7 @@ describe('measured runs', () => {
       'a time that is none',
       {'t.csv': 'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms\n0,7,11,fast,3\n'},
       't.csv',
-      /ttft_ms of request 0 must be ms, got "fast"/,
+      /t\.csv:2: ttft_ms must be ms, got "fast"/,
     ],
     [
       'a trace that was only predicted',
@@ -230,7 +233,61 @@ describe('measured runs', () => {
           '[{"start_time":0,"end_time":1,"info":{"input_tokens":0,"output_tokens":1,"output_token_times":[1]}}]',
       },
       'b.json',
-      /request 0 has 0 prompt and 1 output tokens/,
+      /b\.json: \[0\]: 0 prompt and 1 output tokens/,
+    ],
+    [
+      'half a token, in a line after an empty one',
+      {
+        'profile_export.jsonl':
+          '\n{"metadata":{"request_start_ns":0},"metrics":{"input_sequence_length":3.5,"output_sequence_length":3,"request_latency":5}}\n',
+      },
+      'profile_export.jsonl',
+      /profile_export\.jsonl:2: 3\.5 prompt and 3 output tokens/,
+    ],
+    [
+      'a line without metrics, after an empty one',
+      {'profile_export.jsonl': '\n{"metadata":{"request_start_ns":0}}\n'},
+      'profile_export.jsonl',
+      /profile_export\.jsonl:2: metrics must be an object/,
+    ],
+    [
+      'an end before the first token',
+      {
+        't.csv':
+          'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms\n5,7,11,20,90\n\n"1",7,11,20,10\n',
+      },
+      't.csv',
+      /t\.csv:4: the request ends 10 ms after it was sent, and its first token comes after 20 ms/,
+    ],
+    [
+      'an end before the first token, of vllm bench serve',
+      {
+        'r.json':
+          '{"input_lens":[7],"output_lens":[1],"ttfts":[0.02],"itls":[[-0.01]],"start_times":[3]}',
+      },
+      'r.json',
+      /r\.json/,
+    ],
+    [
+      'an end before the first token, of a client',
+      {
+        'b.json':
+          '[{"start_time":0,"end_time":1,"info":{"input_tokens":5,"output_tokens":1,"output_token_times":[2]}}]',
+      },
+      'b.json',
+      /b\.json: \[0\]: the request ends 1000 ms after it was sent, and its first token comes after 2000 ms/,
+    ],
+    [
+      'broken JSON',
+      {'b.json': '{\n  "benchmarks": [1,,2]\n}\n'},
+      'b.json',
+      /b\.json:2:20: not valid JSON: expected a value, found ","\.$/,
+    ],
+    [
+      'JSON of something else',
+      {'b.json': '{"colour": "blue"}\n'},
+      'b.json',
+      /b\.json:1:1: the format is not known: the file begins with a JSON object with the keys colour, which is no measured run\.$/,
     ],
     [
       'meta.json without a model',

@@ -1,6 +1,7 @@
-import {readFileSync} from 'node:fs'
+import {readFileSync, writeFileSync} from 'node:fs'
 import {expect} from 'chai'
 import {readTrace} from '#llmsim/trace/read.js'
+import {reuseOf} from '#llmsim/trace/reuse.js'
 import {writeTrace} from '#llmsim/trace/write.js'
 import {fixture, scratch, sum} from './files.js'
 
@@ -198,6 +199,25 @@ describe('trace formats', () => {
       .map((line) => JSON.parse(line).hash_ids[0])
     expect(a).not.equal(b)
     expect(c).equal(d)
+  })
+
+  it('says how much of shared prefixes is left in larger blocks, and what columns are lost', async () => {
+    const head = 'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens,ttft_ms,mood'
+    const path = file('shared.csv')
+    writeFileSync(
+      path,
+      `${head}\n0,600,5,g,256,9,a\n1,600,5,g,256,9,b\n2,1100,5,h,1024,9,c\n3,1100,5,h,1024,9,d\n`,
+    )
+    const trace = await readTrace([path])
+    const out = file('shared.jsonl')
+    // 256 and 1024 of 3,400 tokens; in blocks of 512 the first is gone.
+    expect(await writeTrace(trace, out, 'mooncake')).deep.equal([
+      'mooncake has no place for the columns ttft_ms and mood: left out.',
+      'mooncake tells shared prefixes in blocks of 512 prompt tokens: 30.1 % of the prompt tokens can be found in a cache, of 37.6 % in the trace; llmsim keeps all of it.',
+    ])
+    const again = await readTrace([out])
+    expect(reuseOf(again)!.prompt_share).closeTo(1024 / 3400, 1e-9)
+    expect(await writeTrace(again, file('same.jsonl'), 'mooncake')).deep.equal([])
   })
 
   it('says what a format cannot hold, and refuses turns where it has no place for them', async () => {

@@ -94,17 +94,17 @@ describe('writing a trace', () => {
     )
   })
 
-  it('refuses a format that does not exist and a folder that does not', async () => {
+  it('refuses a format that does not exist and a folder that cannot be made', async () => {
     const trace = traceOf([], 16, 'none')
     const problem = async (path: string, format: string): Promise<Problem> =>
       (await writeTrace(trace, path, format).catch((error) => error)) as Problem
     const unknown = await problem(file('t.csv'), 'parquet')
     expect(unknown.code).equal('FLAG_BAD_VALUE')
     expect(unknown.message).match(/^A trace cannot be written as "parquet"; it can be azure,/)
-    const nowhere = await problem('/no/such/folder/t.csv', 'llmsim')
+    const nowhere = await problem('/proc/no/such/t.csv', 'llmsim')
     expect(nowhere.code).equal('OUTPUT_NOT_WRITABLE')
     expect(nowhere.message).match(
-      /^\/no\/such\/folder\/t\.csv: the trace cannot be written: ENOENT/,
+      /^\/proc\/no\/such\/t\.csv cannot be written: nothing can be made there\.$/,
     )
   })
 })

@@ -1,5 +1,6 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
+import {checkOutputs} from '../../command-flags/outputs.js'
 import {Problem} from '../../errors.js'
 import {type GenerateSpec, generateTrace, parseGenerateSpec} from '../../trace/generate.js'
 import {type TraceInfo, traceInfo} from '../../trace/info.js'
@@ -77,6 +78,9 @@ export default class Generate extends BaseCommand {
 
   async run(): Promise<TraceInfo> {
     const {flags} = await this.parse(Generate)
+    const {out, ...others} = flags
+    const given = Object.values(others).map((value) => String(value).replace('empirical:', ''))
+    checkOutputs([['out', out]], given)
     const {requests, seed, rate, arrivals, input, output, turns} = flags
     const thinkTime = flags['think-time']
     const tokens = flags['prefix-tokens']
@@ -89,7 +93,7 @@ export default class Generate extends BaseCommand {
       }),
     }
     const trace = generateTrace(await parseGenerateSpec(spec))
-    await writeTrace(trace, flags.out)
+    await writeTrace(trace, out)
     const info = traceInfo(trace)
     for (const line of infoLines(info)) this.log(line)
     return info

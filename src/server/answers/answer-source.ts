@@ -2,6 +2,7 @@
 import {readFile} from 'node:fs/promises'
 import {z} from 'zod'
 import {Problem} from '../../errors.js'
+import {whyUnreadable} from '../../unreadable.js'
 import {ApiError} from '../api-error.js'
 import type {Dice} from './dice.js'
 
@@ -83,7 +84,9 @@ async function textOf(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new Problem('FLAG_BAD_VALUE', `--answer ${file}: it cannot be read (${why}).`)
+    throw new Problem('FLAG_BAD_VALUE', `--answer ${file}: ${whyUnreadable(error)}.`, {
+      cause: error,
+      suggestions: ['--answer filler', 'the path of a JSONL file, from the folder you are in'],
+    })
   }
 }

@@ -3,6 +3,7 @@ import {readFile} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 import type {Tokenizer as HubTokenizer} from '@huggingface/tokenizers'
 import {Problem} from '../../errors.js'
+import {whyUnreadable} from '../../unreadable.js'
 import type {SplitText, Tokenizer} from './tokenizer.js'
 
 class ModelTokenizer implements Tokenizer {
@@ -81,7 +82,7 @@ async function textOf(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    throw wrong(file, `it cannot be read (${messageOf(error)})`)
+    throw wrong(file, whyUnreadable(error))
   }
 }
 

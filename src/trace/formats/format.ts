@@ -37,6 +37,8 @@ export interface ReadContext {
 export interface Written {
   readonly lines: Iterable<string>
   readonly lost: readonly string[]
+  /** What it says less exactly, one sentence each. */
+  readonly coarser?: readonly string[]
 }
 
 interface FormatCommon {

@@ -14,12 +14,14 @@ const sayings: readonly (readonly [Column, string])[] = [
   ['predictedOutputTokens', 'predicted lengths'],
   ['prefix', 'prefix identity'],
   ['cancelledAt', 'cancellations'],
-  ['extra', 'measured columns'],
 ]
 
 /** Names of the columns that `trace` has and that are not in `kept`. */
 export function lostBy(trace: Trace, kept: readonly Column[]): string[] {
+  const names = kept.includes('extra') ? [] : [...(trace.extra?.keys() ?? [])]
+  const more = names.length === 0 ? [] : [`the columns ${names.join(' and ')}`]
   return sayings
     .filter(([column]) => trace[column] !== undefined && !kept.includes(column))
     .map(([, saying]) => saying)
+    .concat(names.length === 1 ? [`the column ${names[0]}`] : more)
 }

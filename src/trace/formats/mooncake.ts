@@ -4,9 +4,11 @@
  */
 import {derivedId} from '../block-ids.js'
 import {clearDraft, emptyDraft} from '../draft.js'
+import {GrowingFloats} from '../growing.js'
 import {required, wholeNumbers} from '../json-reader.js'
+import {reuseOf} from '../reuse.js'
 import {durationOf, nameOf, refuse, timeOf, wholeNumber} from '../spot.js'
-import type {Trace} from '../trace.js'
+import type {PrefixColumn, Trace} from '../trace.js'
 import type {JsonLinesFormat, JsonRow, ReadContext} from './format.js'
 import {lostBy} from './lost.js'
 
@@ -46,14 +48,14 @@ export const mooncake: JsonLinesFormat = {
       context.builder.add(draft, row.line)
     }
   },
-  write: (trace) => ({
-    lost: lostBy(trace, [
-      'session',
-      'thinkTime',
-      ...(blockTokens % (trace.prefix?.spanTokens ?? 1) === 0 ? (['prefix'] as const) : []),
-    ]),
-    lines: lines(trace),
-  }),
+  write: (trace) => {
+    const prefix = trace.prefix && inBlocks(trace, trace.prefix)
+    return {
+      lost: lostBy(trace, ['session', 'thinkTime', 'prefix']),
+      coarser: prefix ? sharedLess(trace, prefix) : [],
+      lines: lines(trace, prefix),
+    }
+  },
 }
 
 function idsOf(row: JsonRow, input: number, {builder}: ReadContext): readonly number[] | undefined {
@@ -71,26 +73,16 @@ function idsOf(row: JsonRow, input: number, {builder}: ReadContext): readonly nu
   return file === 0 ? ids : ids.map((id) => derivedId(file, id))
 }
 
-/** Ids at 512 tokens: chained, so the id of the last part of a block stands for all of it. */
-function* lines(trace: Trace): Generator<string> {
-  const {prefix, session, thinkTime} = trace
-  const numbers = new Map<number, number>()
-  let free = 0
-  const keepIds = prefix?.spanTokens === blockTokens
-  const numberOf = (id: number | undefined): number => {
-    if (keepIds && id !== undefined) return id
-    if (id === undefined) return free++
-    const known = numbers.get(id) ?? free++
-    numbers.set(id, known)
-    return known
-  }
+function* lines(trace: Trace, prefix: PrefixColumn | undefined): Generator<string> {
+  const {session, thinkTime} = trace
   for (let i = 0; i < trace.length; i++) {
     const row: Record<string, unknown> = {}
     const time = trace.arrivedAt[i]!
     if (!Number.isNaN(time)) row.timestamp = time / 1e6
     row.input_length = trace.inputTokens[i]
     row.output_length = trace.outputTokens[i]
-    if (prefix) row.hash_ids = Array.from(blocksOf(trace, i), numberOf)
+    if (prefix)
+      row.hash_ids = Array.from(prefix.ids.subarray(prefix.offsets[i]!, prefix.offsets[i + 1]!))
     const code = session?.codes[i] ?? -1
     if (code >= 0) row.session_id = session!.names[code]
     const think = thinkTime?.[i] ?? Number.NaN
@@ -99,9 +91,36 @@ function* lines(trace: Trace): Generator<string> {
   }
 }
 
+/** Ids of the prompts at 512 tokens: chained, so the id of the last part of a block stands for all of it. */
+function inBlocks(trace: Trace, prefix: PrefixColumn): PrefixColumn {
+  const keepIds = prefix.spanTokens === blockTokens
+  const numbers = new Map<number, number>()
+  const ids = new GrowingFloats()
+  const offsets = new Float64Array(trace.length + 1)
+  let free = 0
+  const numberOf = (id: number | undefined): number => {
+    if (keepIds && id !== undefined) return id
+    if (id === undefined) return free++
+    const known = numbers.get(id) ?? free++
+    numbers.set(id, known)
+    return known
+  }
+  for (let i = 0; i < trace.length; i++) {
+    for (const id of blocksOf(trace, prefix, i)) ids.push(numberOf(id))
+    offsets[i + 1] = ids.length
+  }
+  const knownTokens = trace.inputTokens.map((input, i) =>
+    Math.min(input, (offsets[i + 1]! - offsets[i]!) * blockTokens),
+  )
+  return {spanTokens: blockTokens, offsets, ids: ids.toArray(), knownTokens}
+}
+
 /** The id that identifies each 512-token block of the prompt of row `i`; undefined where none does. */
-function* blocksOf(trace: Trace, i: number): Generator<number | undefined> {
-  const {spanTokens, offsets, ids, knownTokens} = trace.prefix!
+function* blocksOf(
+  trace: Trace,
+  {spanTokens, offsets, ids, knownTokens}: PrefixColumn,
+  i: number,
+): Generator<number | undefined> {
   const input = trace.inputTokens[i]!
   const known = Math.min(knownTokens[i]!, input)
   for (let start = 0; start < input; start += blockTokens) {
@@ -112,4 +131,14 @@ function* blocksOf(trace: Trace, i: number): Generator<number | undefined> {
     else if (at < offsets[i + 1]!) yield ids[at]
     else return
   }
+}
+
+/** What blocks of that size no longer say: prefixes that end within one, and answers in later prompts. */
+function sharedLess(trace: Trace, prefix: PrefixColumn): string[] {
+  const percent = (of: Trace) => (100 * (reuseOf(of)?.prompt_share ?? 0)).toFixed(1)
+  const [before, after] = [percent(trace), percent({...trace, prefix})]
+  if (before === after) return []
+  return [
+    `mooncake tells shared prefixes in blocks of ${blockTokens} prompt tokens: ${after} % of the prompt tokens can be found in a cache, of ${before} % in the trace; llmsim keeps all of it.`,
+  ]
 }

@@ -145,7 +145,7 @@ describe('tokenizers', () => {
 
   const wrong: readonly (readonly [string, () => string, RegExp])[] = [
     ['an unknown name', () => 'gpt5', /--tokenizer gpt5: there is no such tokenizer; it is o200k/],
-    ['a missing file', () => join(folder, 'none.json'), /none\.json: it cannot be read/],
+    ['a missing file', () => join(folder, 'none.json'), /none\.json: there is no such file/],
     ['torn JSON', () => join(folder, 'torn.json'), /torn\.json: it is not JSON/],
     ['other JSON', () => join(folder, 'other.json'), /other\.json: it is not a tokenizer/],
   ]
