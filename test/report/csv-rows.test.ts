@@ -33,7 +33,7 @@ describe('rows of CSV', () => {
   }
 
   it('refuses what is no file', () => {
-    assert.throws(() => readCsv(folder, () => {}), /cannot be read \(EISDIR\)/)
+    assert.throws(() => readCsv(folder, () => {}), /it is a folder, not a file/)
   })
 
   it('reads a byte order mark, CRLF, empty cells, empty lines and a last line without an end', () => {
