@@ -7,14 +7,13 @@ import {basename, dirname, extname, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
+import {fieldsOf, merged, mergedKernels} from './extended-card.js'
 import {hardwareFrom} from './hardware-schema.js'
 import type {Hardware, Link} from './hardware-shape.js'
 import {SchemaFault} from './schema-section.js'
 import {readYamlFile, type YamlFile} from './yaml-file.js'
 
 const folder = fileURLToPath(new URL('../../hardware/', import.meta.url))
-
-type Fields = Record<string, unknown>
 
 interface Source {
   readonly path: string
@@ -115,11 +114,6 @@ const readSource = async (path: string): Promise<Source> => ({
   file: await readYamlFile(path, 'HARDWARE_BAD_FILE'),
 })
 
-const fieldsOf = (value: unknown): Fields | undefined =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Fields)
-    : undefined
-
 /** The document with everything that it inherits; `behind` are the files that extend this one. */
 const extended = async (source: Source, behind: readonly string[]): Promise<unknown> => {
   const own = fieldsOf(source.file.value)
@@ -144,16 +138,9 @@ const extended = async (source: Source, behind: readonly string[]): Promise<unkn
     name: own.name ?? id,
     aliases: own.aliases ?? [],
     peak_tflops: merged(inherited.peak_tflops, own.peak_tflops),
-    kernels: merged(inherited.kernels, own.kernels),
+    kernels: mergedKernels(inherited, own),
     power: merged(inherited.power, own.power),
   }
-}
-
-/** Own keys over inherited ones; a value that is no map is left for the schema to refuse. */
-const merged = (inherited: unknown, own: unknown): unknown => {
-  const [under, over] = [fieldsOf(inherited), fieldsOf(own)]
-  if (own === undefined || own === null) return inherited
-  return under && over ? {...under, ...over} : own
 }
 
 const baseFile = async (source: Source, name: string): Promise<string> => {

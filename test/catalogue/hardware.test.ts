@@ -287,6 +287,46 @@ source: my own bench
     expect(half.calibrated).to.equal(false)
   })
 
+  it('extends single coefficients: the others are inherited, their errors are not', async () => {
+    const whole = (await loadHardware('H100')).kernels
+    const changedFrom = (path: string) => loadHardware(path).then(({kernels}) => kernels)
+    const fewer = await changedFrom(
+      write(
+        'slow-h100.yaml',
+        `extends: H100
+kernels:
+  gemm: {bf16: {compute_efficiency: 0.5}}
+  decode_attention: {launch_us: 20, combine_us: null, source: my bench, samples: 7}
+`,
+      ),
+    )
+    const {bf16, ...others} = fewer.gemm
+    const {bf16: own, ...same} = whole.gemm
+    expect(others).to.deep.equal(same)
+    expect(bf16).to.deep.equal({
+      computeEfficiency: 0.5,
+      memoryEfficiency: own!.memoryEfficiency,
+      launchUs: own!.launchUs,
+      exponent: own!.exponent,
+      tileWalkUs: own!.tileWalkUs,
+      source: `changed from H100: ${own!.source}`,
+    })
+    const decode = fewer.decodeAttention!
+    expect(decode).to.include({launchUs: 20, source: 'my bench', samples: 7})
+    expect(decode.memoryEfficiency).to.equal(whole.decodeAttention!.memoryEfficiency)
+    expect(decode).to.not.have.any.keys('combineUs', 'meanErrorPercent', 'errorBySize')
+    expect(fewer.prefillAttention).to.deep.equal(whole.prefillAttention)
+    // A class that the card does not have is said in full.
+    const path = write('new-class.yaml', 'extends: H100\nkernels: {gemm: {fp4: {exponent: 2}}}\n')
+    const problem = await problemOf(() => loadHardware(path))
+    expect(problem.message).match(
+      /new-class\.yaml:2:23: kernels\.gemm\.fp4 lacks the key .*compute_efficiency/,
+    )
+    // What is no map is refused, not lost.
+    const flat = write('flat.yaml', 'extends: H100\nkernels: {gemm: 5}\n')
+    expect((await problemOf(() => loadHardware(flat))).message).match(/kernels\.gemm must be a map/)
+  })
+
   it('reads a file that needs the full parser', async () => {
     const path = write('full.yaml', card.replace('name: My card', 'name: "My\\tcard"'))
     expect((await loadHardware(path)).name).to.equal('My\tcard')

@@ -1,0 +1,45 @@
+/** What a hardware file that extends another says of its own, over what it inherits. docs/hardware.md. */
+import {fitKeys} from './fit-schema.js'
+
+type Fields = Record<string, unknown>
+
+export const fieldsOf = (value: unknown): Fields | undefined =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Fields)
+    : undefined
+
+/** Own keys over inherited ones; a value that is no map is left for the schema to refuse. */
+export const merged = (inherited: unknown, own: unknown): unknown => {
+  const [under, over] = [fieldsOf(inherited), fieldsOf(own)]
+  if (own === undefined || own === null) return inherited
+  return under && over ? {...under, ...over} : own
+}
+
+/** Kernels have parts, `gemm` and `moe` those of each format, and these their coefficients. */
+export const mergedKernels = (inherited: Fields, own: Fields): unknown => {
+  const from = `changed from ${String(inherited.id)}`
+  const each = (under: unknown, over: unknown, merge: typeof merged): unknown => {
+    const [base, changes] = [fieldsOf(under), fieldsOf(over)]
+    if (!base || !changes) return merged(under, over)
+    const pairs = Object.keys(changes).map((key) => [key, merge(base[key], changes[key])])
+    return {...base, ...Object.fromEntries(pairs)}
+  }
+  const coefficients = (under: unknown, over: unknown) => changedFit(under, over, from)
+  const [base, changes] = [fieldsOf(inherited.kernels), fieldsOf(own.kernels)]
+  if (!base || !changes) return merged(inherited.kernels, own.kernels)
+  const parts = Object.keys(changes).map((part) => {
+    const merge = ['gemm', 'moe'].includes(part)
+      ? (under: unknown, over: unknown) => each(under, over, coefficients)
+      : coefficients
+    return [part, merge(base[part], changes[part])]
+  })
+  return {...base, ...Object.fromEntries(parts)}
+}
+
+/** Errors and samples of a fit are not those of other coefficients. */
+const changedFit = (inherited: unknown, own: unknown, from: string): unknown => {
+  const [under, over] = [fieldsOf(inherited), fieldsOf(own)]
+  if (!under || !over) return merged(inherited, own)
+  const kept = Object.entries(under).filter(([key]) => !fitKeys.includes(key))
+  return {...Object.fromEntries(kept), source: `${from}: ${String(under.source)}`, ...over}
+}
