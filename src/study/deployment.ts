@@ -31,6 +31,9 @@ import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
 import {checkHandOffs, type SettledNetwork, settleTraffic, type Traffic} from './traffic.js'
 import {placedLatency, type WeightPlacement, weightPlacementOf} from './weights/placement.js'
+import {type GivenRequest, ownPolicy, wholeRequest} from './whole-request.js'
+
+export type {GivenRequest} from './whole-request.js'
 
 export interface DeployedEngine {
   readonly instance: Instance
@@ -61,9 +64,13 @@ export interface Deployment {
 }
 
 /** @throws Problem for anything in the request that does not exist, fit or divide */
-export async function deploy(request: RunRequest): Promise<Deployment> {
+export async function deploy(given: GivenRequest): Promise<Deployment> {
+  const request = wholeRequest(given)
   checkRouters(request)
-  const policy = await loadPolicy(request.policy, moduleUrl)
+  const policy =
+    typeof request.policy === 'string'
+      ? await loadPolicy(request.policy, moduleUrl)
+      : ownPolicy(request.policy)
   const {instances, layout, notes, traffic: fromFile} = await placeInstances(request)
   const speculator = await loadSpeculator(request)
   checkLora(request)

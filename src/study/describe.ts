@@ -244,7 +244,7 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     layout,
     router: deployment.traffic.router,
     traffic: deployment.traffic,
-    policy: request.policy,
+    policy: typeof request.policy === 'string' ? request.policy : deployment.policy.name,
     compat: request.compat ?? null,
     front_end: request.frontEnd,
     seed: request.seed,

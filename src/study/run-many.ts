@@ -17,7 +17,9 @@ export async function runMany(
   tasks: readonly RunTask[],
   threads: number = availableParallelism(),
 ): Promise<FinishedRun[]> {
-  const used = Math.min(threads, tasks.length)
+  // A policy that is a function stays in its thread.
+  const isOwn = tasks.some(({request}) => typeof request.policy === 'object')
+  const used = isOwn ? 1 : Math.min(threads, tasks.length)
   if (used > 1) return inPool(tasks, used)
   const runs: FinishedRun[] = []
   for (const task of tasks) runs.push(runOf(await runTask(task)))

@@ -6,6 +6,7 @@ import type {WeightFormat} from '../catalogue/weight-format.js'
 import type {AutoscaleConfig} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import type {ScoreWeights} from '../cluster/router.js'
+import type {SchedulingPolicy} from '../engine/policy.js'
 import type {ExpertLoad} from '../latency/expert-load.js'
 import type {KvOffloadRequest} from './kv-tiers.js'
 import type {LayoutRequest} from './layout.js'
@@ -63,7 +64,8 @@ export interface RunRequest {
   /** A cluster file: ours (YAML), or LLMServingSim's (JSON). */
   readonly cluster?: string | undefined
   readonly compat?: 'llmservingsim' | undefined
-  readonly policy: string
+  /** Name, path of a module, or the policy itself. */
+  readonly policy: string | Partial<SchedulingPolicy>
   /** How unevenly experts are used; even when absent. */
   readonly expertLoad?: ExpertLoad | undefined
   readonly traffic?: TrafficRequest | undefined

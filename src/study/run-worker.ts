@@ -2,11 +2,11 @@
 import {Problem, type ProblemCode} from '../errors.js'
 import {deploy} from './deployment.js'
 import {type FinishedRun, type RunOptions, runOne, type TraceInput} from './run-one.js'
-import type {RunRequest} from './run-request.js'
+import type {GivenRequest} from './whole-request.js'
 
 export interface RunTask {
   readonly input: TraceInput
-  readonly request: RunRequest
+  readonly request: GivenRequest
   readonly options: RunOptions
 }
 

@@ -1,0 +1,125 @@
+/** The library as docs/library.md shows it, and what code may ask for wrongly. */
+import {readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {pathToFileURL} from 'node:url'
+import {expect} from 'chai'
+import * as library from '#llmsim/index.js'
+import {problemOf} from '../catalogue/problem.js'
+import {root} from '../support/cli.js'
+
+const {deploy, runMany, simulate} = library
+
+describe('docs/library.md', () => {
+  const page = readFileSync(join(root, 'docs/library.md'), 'utf8')
+  const example = join(root, 'docs/examples/schedulers.mjs')
+
+  it('shows its example as it is, and what that prints', async () => {
+    expect(/^```js\n([\s\S]*?)^```$/m.exec(page)?.[1]).equal(readFileSync(example, 'utf8'))
+    const shown = /^```text\n([\s\S]*?)^```$/m.exec(page)![1]!.trimEnd().split('\n')
+    const printed: string[] = []
+    const {log} = console
+    console.log = (line: string) => printed.push(line)
+    try {
+      await import(pathToFileURL(example).href)
+    } finally {
+      console.log = log
+    }
+    const shape = (line: string) => line.replaceAll(/\d+ ms/g, 'N ms')
+    expect(printed.map(shape)).deep.equal(shown.map(shape))
+    const numbers = (lines: string[]) =>
+      lines.flatMap((line) => [...line.matchAll(/(\d+) ms/g)].map(([, ms]) => Number(ms)))
+    const stale = numbers(shown).filter((ms, i) => Math.abs(ms / numbers(printed)[i]! - 1) > 0.1)
+    expect(stale, 'numbers that are no longer so').deep.equal([])
+  })
+
+  it('names every function of the package, and no other', () => {
+    const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+    const named = rows.flatMap((row) =>
+      [...row.split(' | ')[0]!.matchAll(/\b([a-z]\w+)(?=[(`])/g)].map(([, name]) => name!),
+    )
+    const functions = Object.entries(library).filter(([name]) => !/^(P|p)roblem/.test(name))
+    expect([...new Set(named)].sort()).deep.equal(functions.map(([name]) => name).sort())
+  })
+})
+
+describe('a request from code', () => {
+  it('has the defaults of the flags for what it leaves out, or says is undefined', async () => {
+    const short = await deploy({
+      hardware: 'H100',
+      model: undefined,
+      engine: {maxNumSeqs: undefined},
+    })
+    expect(short.request).include({policy: 'fcfs', latency: 'auto', frontEnd: 'http', seed: 0})
+    expect(short.engines[0]!.instance.model.id).equal('meta-llama/Llama-3.1-8B-Instruct')
+    expect(short.engines[0]!.settled.config.maxNumSeqs).equal(1024)
+  })
+
+  const wrong: readonly (readonly [given: object, code: string, says: RegExp, tries: RegExp])[] = [
+    [{hardwre: 'H100'}, 'FLAG_UNKNOWN', /^the request has no field hardwre\.$/, /^hardware$/],
+    [
+      {hardware: 'H100', layout: {tensor: 2}},
+      'FLAG_UNKNOWN',
+      /^layout has no field tensor\.$/,
+      /known: npu, tp/,
+    ],
+    [
+      {hardware: 'H100', engine: {max_num_seqs: 2}},
+      'FLAG_UNKNOWN',
+      /^engine has no field max_num_seqs\.$/,
+      /^maxNumSeqs$/,
+    ],
+    [
+      {hardware: 'H100', policy: {victim: 'last-admitted'}},
+      'POLICY_BAD_MODULE',
+      /^policy own: it has no function key\.$/,
+      /key: \(request\)/,
+    ],
+    [
+      {hardware: 'H100', policy: {name: 'mine', key: () => 0, victim: 'first'}},
+      'POLICY_BAD_MODULE',
+      /^policy mine: victim must be last-admitted or largest-key, not first\.$/,
+      /./,
+    ],
+    [{}, 'FLAG_MISSING', /Missing --hardware/, /--hardware/],
+  ]
+  for (const [given, code, says, tries] of wrong)
+    it(`refuses ${JSON.stringify(given)}`, async () => {
+      const problem = await problemOf(() => deploy(given))
+      expect(problem.code).equal(code)
+      expect(problem.message).match(says)
+      expect(problem.suggestions.join('\n')).match(tries)
+    })
+
+  it('may bring a policy that is an object, alone and among many runs', async () => {
+    const trace = await library.readTrace([join(root, 'traces/code.csv')], {limit: 60})
+    const request = {
+      hardware: 'RTX3090',
+      engine: {maxNumSeqs: 4},
+      policy: {name: 'longest', key: (request: {inputTokens: number}) => -request.inputTokens},
+    }
+    const deployment = await deploy(request)
+    const {summary} = simulate({trace, deployment})
+    const fcfs = simulate({trace, deployment: await deploy({...request, policy: 'fcfs'})})
+    expect(summary.ttft_ms.mean).not.equal(fcfs.summary.ttft_ms.mean)
+    const options = {
+      traceName: 'code',
+      check: true,
+      store: undefined,
+      place: 'alone',
+      version: '0',
+    } as const
+    const input = {kind: 'whole', trace} as const
+    const runs = await runMany(
+      [
+        {input, request, options},
+        {input, request, options},
+      ],
+      2,
+    )
+    expect(runs.map((run) => run.summary)).deep.equal([summary, summary])
+    expect(runs[0]!.config.policy).equal('longest')
+    const notANumber = await deploy({...request, policy: {key: () => Number.NaN}})
+    const problem = await problemOf(async () => simulate({trace, deployment: notANumber}))
+    expect(problem.message).equal('policy own: key() must return a number, it returned NaN.')
+  })
+})
