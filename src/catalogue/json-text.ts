@@ -80,7 +80,7 @@ export const parseJson = (text: string, file: string, code: ProblemCode): unknow
     const before = json.slice(0, fault.at).split('\n')
     const place = `${file}:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`
     const found =
-      fault.at >= json.length ? 'the file ends' : `found ${JSON.stringify(json[fault.at])}`
+      fault.at >= json.length ? 'it ends there' : `found ${JSON.stringify(json[fault.at])}`
     throw new Problem(code, `${place}: not valid JSON: expected ${fault.expected}, ${found}.`, {
       cause,
     })

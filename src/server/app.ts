@@ -3,6 +3,7 @@ import {createHash, randomUUID, timingSafeEqual} from 'node:crypto'
 import {type ServerOptions, STATUS_CODES} from 'node:http'
 import type {Socket} from 'node:net'
 import fastify, {type FastifyError, type FastifyInstance, type FastifyRequest} from 'fastify'
+import {closest} from '../edit-distance.js'
 import {ApiError} from './api-error.js'
 import {sendError, ttftHeader} from './http-sink.js'
 import {bodyTooLarge, createIntake, type Intake, readBody} from './intake.js'
@@ -143,6 +144,16 @@ interface Route {
 const isOn = ({path}: Route, url: string): boolean =>
   path.endsWith('*') ? url.startsWith(path.slice(0, -1)) : url === path
 
+/** Clients that were given the address without /v1 ask for what stands behind it. */
+function meantPath(routes: readonly Route[], path: string): string {
+  const paths = [...new Set(routes.map((route) => route.path))].filter((own) => own.length > 1)
+  if (paths.includes(`/v1${path}`))
+    return ` It is /v1${path}: the base URL of a client ends in /v1.`
+  if (path.startsWith('/v1/v1/')) return ' The base URL of a client ends in one /v1.'
+  const [near] = closest(path, paths)
+  return near === undefined ? '' : ` Did you mean ${near}?`
+}
+
 function notThere(routes: readonly Route[], {method, url}: FastifyRequest): ApiError {
   const path = url.split('?', 1)[0]!
   const allowed = ['GET', 'POST'].filter(
@@ -155,7 +166,9 @@ function notThere(routes: readonly Route[], {method, url}: FastifyRequest): ApiE
       headers: {allow: [...allowed, 'OPTIONS'].join(', ')},
     })
   }
-  return new ApiError(404, `Unknown request URL: ${method} ${path}.`, {code: 'unknown_url'})
+  return new ApiError(404, `Unknown request URL: ${method} ${path}.${meantPath(routes, path)}`, {
+    code: 'unknown_url',
+  })
 }
 
 /** Fastify's faults in our words; what is not known is a bug of ours. */

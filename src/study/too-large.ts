@@ -15,6 +15,8 @@ export const remediesOf =
   (instance: Instance): NonNullable<MemoryRequest['remedies']> =>
   (plan, fits) => {
     const {model} = instance
+    const asked = smallerSettings(instance, fits)
+    if (asked.length > 0) return asked
     const tries = [
       moreDevices(instance, fits),
       lessAhead(instance, fits),
@@ -26,6 +28,24 @@ export const remediesOf =
       ...fewerBits(model),
     ]
   }
+
+/** A setting that takes the memory, where the server's own default leaves some. */
+function smallerSettings({settings, profile, hardware}: Instance, fits: Fits): string[] {
+  const isLarge = (hardware?.memoryGib ?? 0) >= 70
+  const {maxNumBatchedTokens, maxNumSeqs} = isLarge
+    ? profile.defaults.largeDevice
+    : profile.defaults.smallDevice
+  const usual = {maxNumBatchedTokens, maxNumSeqs, blockSize: profile.defaults.blockSize}
+  const flags = {
+    maxNumBatchedTokens: '--max-num-batched-tokens',
+    maxNumSeqs: '--max-num-seqs',
+    blockSize: '--block-size',
+  }
+  const names = Object.keys(flags) as (keyof typeof flags)[]
+  return names
+    .filter((name) => (settings[name] ?? 0) > usual[name] && fits({[name]: usual[name]}))
+    .map((name) => `${flags[name]} ${usual[name]} would fit.`)
+}
 
 /** What lies outside of an instance that is laid out otherwise. */
 const outsideOf = (instance: Instance): readonly OutsideBytes[] | undefined =>

@@ -15,6 +15,8 @@ const calendarSeconds = 1e8
 const calendarEnd = 1e11
 /** 2^53 ns, 104 days: sums of whole nanoseconds are exact up to here. */
 const longestNs = Number.MAX_SAFE_INTEGER
+export const inexactTimes =
+  'times more than 104 days after the start are no longer exact to the nanosecond.'
 
 interface FileRange {
   readonly name: string
@@ -172,8 +174,7 @@ export class TraceBuilder {
     if (time.seconds >= calendarEnd)
       this.#refuseTime('is no calendar time; the name of a column in another unit ends in it', time)
     const ns = (time.seconds - (calendar ? this.#origin! : 0)) * 1e9 + time.nanos
-    if (Math.abs(ns) > longestNs)
-      this.note('times more than 104 days after the start are no longer exact to the nanosecond.')
+    if (Math.abs(ns) > longestNs) this.note(inexactTimes)
     return ns
   }
 

@@ -32,6 +32,7 @@ function unreadable(path: string, error: unknown): Problem {
       cause: error,
     })
   }
+  if (/^https?:\/\//.test(path)) return remote(path)
   const folder = dirname(path)
   const hint = closest(basename(path), namesIn(folder), 3).map((name) => join(folder, name))
   return new Problem('TRACE_NOT_FOUND', `${path}: there is no such file or folder.`, {
@@ -47,6 +48,11 @@ function namesIn(folder: string): string[] {
     return []
   }
 }
+
+const remote = (url: string): Problem =>
+  new Problem('TRACE_NOT_FOUND', `${url}: a trace is read from files, not from the network.`, {
+    suggestions: [`download it first: curl -LO ${url}`],
+  })
 
 /** Standard input and pipes: the head of a trace is read, then all of it, and a long one by every run. */
 const notSeekable = (path: string): Problem =>

@@ -1,5 +1,6 @@
 /** Traces from traces: a window of time, the first rows, another pace. Sessions are never cut. */
 import {Problem} from '../errors.js'
+import {inexactTimes} from './builder.js'
 import {selectRows} from './select.js'
 import type {Trace} from './trace.js'
 
@@ -46,9 +47,31 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
   if (from !== undefined || to !== undefined)
     out = window(out, from ?? 0, to ?? Number.POSITIVE_INFINITY)
   if (limit !== undefined) out = firstRequests(out, limit)
-  if (timeScale !== undefined) out = scaleTime(out, timeScale)
-  if (rate !== undefined) out = toRate(out, rate)
+  if (timeScale !== undefined)
+    out = withinTime(scaleTime(out, timeScale), `--time-scale ${timeScale}`)
+  if (rate !== undefined) out = withinTime(toRate(out, rate), `--rate ${rate}`)
   return out
+}
+
+/** s, 3,170 years: readers refuse later times, too. */
+const latest = 1e11
+
+/** @throws Problem FLAG_BAD_VALUE where the pace leaves the time that there is */
+function withinTime(trace: Trace, flag: string): Trace {
+  const {arrivedAt, notes} = trace
+  const last = arrivedAt.reduce((most, ns) => (ns > most ? ns : most), 0)
+  if (last >= latest * 1e9)
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `${flag}: the last request would come more than ${latest} s after the start, where times end.`,
+      {
+        suggestions: [
+          '--rate is in requests per second, --time-scale a factor: 0.5 is twice as fast',
+        ],
+      },
+    )
+  if (last <= Number.MAX_SAFE_INTEGER || notes.includes(inexactTimes)) return trace
+  return {...trace, notes: [...notes, inexactTimes]}
 }
 
 const spanText = (from: number, to: number): string =>

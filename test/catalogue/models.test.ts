@@ -143,12 +143,12 @@ describe('model paths', () => {
       'MODEL_BAD_CONFIG',
       /config\.json:2:7: not valid JSON: expected a value, found "}"/,
     ],
-    ['config.json', '', 'MODEL_BAD_CONFIG', /config\.json:1:1: .*the file ends/],
+    ['config.json', '', 'MODEL_BAD_CONFIG', /config\.json:1:1: .*it ends there/],
     [
       'config.json',
       '{"a": 1',
       'MODEL_BAD_CONFIG',
-      /config\.json:1:8: .*expected ',' or '}', the file ends/,
+      /config\.json:1:8: .*expected ',' or '}', it ends there/,
     ],
     [
       'config.json',

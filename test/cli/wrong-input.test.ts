@@ -645,6 +645,35 @@ const ofOutput: readonly Wrong[] = [
     says: /\/proc\/x\/y\.csv: the trace cannot be written/,
   },
   {
+    argv: 'simulate https://example.org/azure.csv --hardware H100',
+    code: 'TRACE_NOT_FOUND',
+    says: /azure\.csv: a trace is read from files, not from the network/,
+    tries: /curl -LO https:\/\/example\.org\/azure\.csv/,
+  },
+  {
+    with: '--hardware H100 --rate 1e-300',
+    code: 'FLAG_BAD_VALUE',
+    says: /--rate 1e-300: the last request would come more than 100000000000 s after the start/,
+    tries: /requests per second/,
+  },
+  {
+    with: '--hardware H100 --time-scale 1e300',
+    code: 'FLAG_BAD_VALUE',
+    says: /--time-scale 1e\+300: the last request would come more than/,
+  },
+  {
+    with: '--hardware H100 --max-num-batched-tokens 1000000000',
+    code: 'MODEL_TOO_LARGE',
+    says: /does not fit/,
+    tries: /^--max-num-batched-tokens 8192 would fit\.$/,
+  },
+  {
+    with: '--hardware H100 --block-size 16000000',
+    code: 'MODEL_TOO_LARGE',
+    says: /does not fit/,
+    tries: /--block-size 16 would fit\./,
+  },
+  {
     argv: 'listen --port 0 --hardware H100 --host 192.0.2.1',
     code: 'PORT_UNAVAILABLE',
     says: /--host 192\.0\.2\.1 --port 0: cannot listen: this machine has no such address/,
