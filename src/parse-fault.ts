@@ -41,9 +41,42 @@ const oneLine = (message: string): string =>
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1)
 
-const unknownFlags = (flags: readonly string[], names: CommandNames): Problem => {
+/** What vLLM and load generators call what is a flag of another name here. */
+const otherNames: Readonly<Record<string, string>> = {
+  'tensor-parallel-size': 'tp',
+  'pipeline-parallel-size': 'pp',
+  'data-parallel-size': 'dp',
+  'enable-expert-parallel': 'ep',
+  'expert-parallel-size': 'ep',
+  gpu: 'hardware',
+  device: 'hardware',
+  gpus: 'npu',
+  'num-gpus': 'npu',
+  replicas: 'instances',
+  quantization: 'dtype',
+  'scheduling-policy': 'policy',
+  'speculative-config': 'num-speculative-tokens',
+  'lora-modules': 'max-loras',
+  'max-lora-rank': 'lora-rank',
+  'kv-transfer-config': 'kv-offload',
+  'request-rate': 'rate',
+  qps: 'rate',
+  'max-concurrency': 'concurrency',
+  'num-prompts': 'limit',
+  'dataset-path': 'trace',
+}
+
+const meantFlags = (flag: string, names: CommandNames): string[] => {
+  const meant = otherNames[flag]
+  return meant !== undefined && names.flags.includes(meant)
+    ? [meant]
+    : closest(flag, names.flags, 2)
+}
+
+const unknownFlags = (words: readonly string[], names: CommandNames): Problem => {
+  const flags = words.map((word) => word.replace(/=.*$/s, ''))
   const near = flags.flatMap((flag) =>
-    flag.startsWith('--') ? closest(flag.slice(2), names.flags, 2) : [],
+    flag.startsWith('--') ? meantFlags(flag.slice(2), names) : [],
   )
   const noun = flags.length === 1 ? 'flag' : 'flags'
   return new Problem('FLAG_UNKNOWN', `${names.call} has no ${noun} ${flags.join(', ')}.`, {

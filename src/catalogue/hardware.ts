@@ -91,6 +91,14 @@ const cataloguePaths = (): string[] =>
     .sort()
     .map((id) => `${folder}${id}.yaml`)
 
+/** The nearest names, or those within a longer one, such as a driver's `NVIDIA A100-SXM4-80GB`. */
+const meantCards = (name: string, known: readonly string[]): string[] => {
+  const near = closest(name, known, 3)
+  if (near.length > 0) return near
+  const within = known.filter((card) => plain(name).includes(plain(card)))
+  return within.sort((a, b) => b.length - a.length).slice(0, 3)
+}
+
 const catalogueFile = async (name: string): Promise<string> => {
   const paths = cataloguePaths()
   const direct = paths.find((path) => plain(stem(path)) === plain(name))
@@ -105,7 +113,7 @@ const catalogueFile = async (name: string): Promise<string> => {
   throw new Problem(
     'HARDWARE_UNKNOWN',
     `--hardware: there is no accelerator "${name}" in the catalogue; "llmsim hardware list" shows all, and a path to a .yaml file describes your own.`,
-    {suggestions: closest(name, known, 3)},
+    {suggestions: meantCards(name, known)},
   )
 }
 

@@ -131,12 +131,12 @@ class Search {
     }
   }
 
-  /** A rate at which the last request comes before a mean one has left is that of a burst, not of a service. */
+  /** Where most of a run lies behind its last arrival, the rate is that of a burst and not one that lasts. */
   #tooShort({rate, summary}: Outcome): string | undefined {
-    const seconds = this.#request.trace.length / rate
-    const mean = (summary.e2e_ms.mean ?? 0) / 1000
-    if (seconds >= mean) return undefined
-    return `all requests arrive within ${figure(seconds)} s, before a mean one has ended (${figure(mean)} s): a longer trace would show what rate lasts`
+    const {length} = this.#request.trace
+    const [arrivals, all] = [length / rate, summary.duration_s ?? 0]
+    if (arrivals >= all / 2) return undefined
+    return `requests come within ${figure(arrivals)} s and the last leaves after ${figure(all)} s, so ${figure(summary.throughput.requests_per_s)} req/s are served: a longer trace would show what rate lasts`
   }
 
   #result({summary}: Outcome, bad: Outcome | undefined): Omit<FoundRate, 'rate' | 'bound'> {

@@ -735,6 +735,24 @@ const ofTyping: readonly Wrong[] = [
     says: /no flag --max-num-sequences/,
     tries: /--max-num-seqs/,
   },
+  {
+    with: '--hardware H100 --tensor-parallel-size 4',
+    code: 'FLAG_UNKNOWN',
+    says: /no flag --tensor-parallel-size/,
+    tries: /^--tp\n/,
+  },
+  {
+    with: '--gpu=NVIDIA-H100-80GB-HBM3',
+    code: 'FLAG_UNKNOWN',
+    says: /no flag --gpu/,
+    tries: /^--hardware\n/,
+  },
+  {
+    with: '--hardware NVIDIA-A100-SXM4-80GB',
+    code: 'HARDWARE_UNKNOWN',
+    says: /no accelerator "NVIDIA-A100-SXM4-80GB"/,
+    tries: /^A100/,
+  },
   {with: '--hardware', code: 'FLAG_BAD_VALUE', says: /--hardware expects a value/},
   {
     argv: 'simulat good.csv --hardware H100',

@@ -82,7 +82,7 @@ describe('find-rate', () => {
     const burst = findRate({trace: few, deployment, slo: parseSlo('ttft=300ms'), share})
     expect(burst.bound).equal('found')
     expect(burst.caveat).match(
-      /all requests arrive within [\d.]+ s, before .* has ended .*: a longer trace/,
+      /^requests come within [\d.]+ s and the last leaves after [\d.]+ s, so [\d.]+ req\/s are served: a longer trace/,
     )
   })
 
