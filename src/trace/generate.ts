@@ -6,6 +6,7 @@ import {clearDraft, type Draft, emptyDraft} from './draft.js'
 import {readTrace} from './read.js'
 import {type Distribution, empirical, parseDistribution, Randomness, zipf} from './samplers.js'
 import type {Trace} from './trace.js'
+import {latest} from './transform.js'
 
 export interface GenerateOptions {
   readonly requests: number
@@ -102,6 +103,9 @@ function sessionSizes(options: GenerateOptions, randomness: Randomness): Int32Ar
   return Int32Array.from(sizes)
 }
 
+/** Some 70 bytes each. */
+const mostRequests = 50_000_000
+
 const check = (options: GenerateOptions): void => {
   const {requests, rate, prefixes} = options
   const whole: readonly (readonly [string, number, number])[] = [
@@ -116,8 +120,20 @@ const check = (options: GenerateOptions): void => {
       `--${flag} ${value}: it must be a whole number of at least ${least}.`,
     )
   }
+  if (requests > mostRequests)
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--requests ${requests}: at most ${mostRequests} are made at once, in memory.`,
+      {suggestions: ['several traces of different --seed, which are read as one']},
+    )
   if (!(rate > 0 && Number.isFinite(rate)))
     throw new Problem('FLAG_BAD_VALUE', `--rate ${rate}: it must be above 0 requests per second.`)
+  if (requests / rate >= latest)
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--rate ${rate}: ${requests} requests would take more than ${latest} s, where times end.`,
+      {suggestions: ['--rate is in requests per second']},
+    )
 }
 
 /** The uniforms of one trace, a stream for each purpose. */

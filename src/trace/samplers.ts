@@ -68,6 +68,13 @@ const shapes = [
 const wrong = (flag: string, text: string, why: string): Problem =>
   new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: ${why}; it can be ${shapes.join(', ')}.`)
 
+/** Numbers by place, or parameters by name. */
+const takes = (keys: readonly string[]): string => {
+  const places = keys.filter((key) => /^\d$/.test(key)).length
+  if (places > 0) return `${places} ${places === 1 ? 'number' : 'numbers'}`
+  return `${keys.slice(0, -1).join('=, ')}= and ${keys.at(-1)}=`
+}
+
 /** A distribution of `text`, as `lognormal:mean=500,p99=3000,max=4000`. FLAG_BAD_VALUE when it is none. */
 export function parseDistribution(text: string, flag: string): Distribution {
   const {name, parameters} = parseSpec(/^[\d.]+$/.test(text) ? `fixed:${text}` : text, flag)
@@ -82,6 +89,7 @@ export function parseDistribution(text: string, flag: string): Distribution {
   }
   const keys = known[name] ?? fail(`there is no distribution "${name}"`)
   for (const [key, value] of parameters) {
+    if (/^\d$/.test(key) && !keys.includes(key)) fail(`${name} takes ${takes(keys)}`)
     if (!keys.includes(key)) fail(`"${key}" means nothing to ${name}`)
     if (value < 0) fail('numbers must not be negative')
   }

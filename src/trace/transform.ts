@@ -54,7 +54,7 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
 }
 
 /** s, 3,170 years: readers refuse later times, too. */
-const latest = 1e11
+export const latest = 1e11
 
 /** @throws Problem FLAG_BAD_VALUE where the pace leaves the time that there is */
 function withinTime(trace: Trace, flag: string): Trace {

@@ -645,6 +645,32 @@ const ofOutput: readonly Wrong[] = [
     says: /\/proc\/x\/y\.csv: the trace cannot be written/,
   },
   {
+    argv: 'trace generate --out none/g.csv --requests 1000000000000 --rate 2',
+    code: 'FLAG_BAD_VALUE',
+    says: /--requests 1000000000000: at most 50000000 are made at once/,
+    tries: /--seed/,
+  },
+  {
+    argv: 'trace generate --out none/g.csv --requests 5 --rate 1e-300',
+    code: 'FLAG_BAD_VALUE',
+    says: /--rate 1e-300: 5 requests would take more than 100000000000 s/,
+  },
+  {
+    argv: 'trace generate --out none/g.csv --requests 5 --rate 2 --input lognormal:500',
+    code: 'FLAG_BAD_VALUE',
+    says: /--input lognormal:500: lognormal takes mean=, p99=, cv=, min= and max=; it can be/,
+  },
+  {
+    argv: 'trace generate --out none/g.csv --requests 5 --rate 2 --input fixed:500,600',
+    code: 'FLAG_BAD_VALUE',
+    says: /--input fixed:500,600: fixed takes 1 number;/,
+  },
+  {
+    argv: 'model show',
+    code: 'ARGUMENT_MISSING',
+    says: /model show needs MODEL \(id of Hugging Face, or path of .* model file\)\.$/,
+  },
+  {
     argv: 'simulate https://example.org/azure.csv --hardware H100',
     code: 'TRACE_NOT_FOUND',
     says: /azure\.csv: a trace is read from files, not from the network/,

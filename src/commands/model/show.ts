@@ -19,7 +19,8 @@ export default class ModelShow extends BaseCommand {
   ]
   static override args = {
     model: Args.string({
-      description: 'Hugging Face id, or path of a config.json, of its folder, or of a model file.',
+      description:
+        'id of Hugging Face, or path of a config.json, of its folder, or of a model file',
       required: true,
     }),
   }
