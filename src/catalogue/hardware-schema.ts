@@ -56,7 +56,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
     usableBytes: file.has('usable_bytes')
       ? file.positive('usable_bytes', sold)
       : Math.floor(sold * (usableFraction[architecture] ?? 0.985)),
-    bandwidthGbS: file.positive('bandwidth_gb_s'),
+    bandwidthGbS: file.rate('bandwidth_gb_s'),
     peakTflops: peakFrom(file),
     l2Mb: file.has('l2_mb') ? file.positive('l2_mb') : null,
     multiprocessors: file.has('multiprocessors') ? file.positive('multiprocessors') : null,

@@ -19,7 +19,7 @@ export const linksFrom = (file: Section): Link[] => {
     return {
       name,
       kind: link.oneOf('kind', linkKinds),
-      gbPerS: link.positive('gb_s'),
+      gbPerS: link.rate('gb_s'),
       maxDevices: link.positive('max_devices'),
       allReduce: link.has('all_reduce') ? collectiveFrom(link, 'all_reduce', 'all-reduce') : null,
       library: link.has('library') ? libraryFrom(link) : {},

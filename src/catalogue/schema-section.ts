@@ -1,5 +1,6 @@
 /** A document read key by key, so that a fault knows its place. */
 import {closest} from '../edit-distance.js'
+import {slowestGbPerS} from './link-defaults.js'
 
 export interface FaultOptions {
   /** Which end of the last key is wrong. */
@@ -75,6 +76,14 @@ export class Section {
       const bound = most === Number.MAX_VALUE ? '' : ` and at most ${most}`
       throw this.fault(key, `must be a number above 0${bound}`)
     }
+    return value
+  }
+
+  /** GB/s that something can have. */
+  rate(key: string): number {
+    const value = this.get(key)
+    if (typeof value !== 'number' || !(value >= slowestGbPerS && Number.isFinite(value)))
+      throw this.fault(key, `must be a number of at least ${slowestGbPerS} (10^9 bytes per second)`)
     return value
   }
 

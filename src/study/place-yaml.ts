@@ -20,6 +20,7 @@ import type {PimRequest} from './pim.js'
 import {expertDegree, inFormat, type Placed, ranksOf} from './ranks.js'
 import {
   blockMultiple,
+  defaultModel,
   type EngineSettings,
   type FileTraffic,
   type NetworkRates,
@@ -47,6 +48,7 @@ export async function placeYaml(request: RunRequest, path: string): Promise<Plac
 
 async function placeFile(request: RunRequest, path: string, file: ClusterYaml): Promise<Placement> {
   if (request.compat === undefined) checkBlockSizes(file)
+  checkRead(request, path, file)
   const memories = memoriesOf(file.memory)
   const instances: Placed[] = []
   const notes = new Set<string>()
@@ -79,6 +81,31 @@ async function placeFile(request: RunRequest, path: string, file: ClusterYaml): 
     notes: [...notes, ...emptyMemories(instances, memories).map((note) => `${path}: ${note}`)],
   }
 }
+
+/** A flag that every instance of the file overrules. @throws Problem FLAG_CONFLICT */
+function checkRead({model, engine}: RunRequest, path: string, file: ClusterYaml): void {
+  const settings = file.instances.map((own) => settingsOf({...file.engine, ...own.engine}))
+  const names = Object.keys(engine) as (keyof EngineSettings)[]
+  const overruled = names.find(
+    (name) => engine[name] !== undefined && settings.every((own) => own[name] !== undefined),
+  )
+  if (overruled !== undefined) throw unreadFlag(flagOf(overruled), path)
+  const named = file.model !== undefined || file.instances.every((own) => own.model !== undefined)
+  if (model !== defaultModel && named) throw unreadFlag('--model', path)
+}
+
+const flagOf = (setting: keyof EngineSettings): string =>
+  setting === 'reserveFullPrompt'
+    ? '--scheduler-reserve-full-isl'
+    : `--${setting.replaceAll(/[A-Z]/g, (part) => `-${part.toLowerCase()}`)}`
+
+/** A flag that the file overrules for every instance. */
+const unreadFlag = (flag: string, path: string): Problem =>
+  new Problem(
+    'FLAG_CONFLICT',
+    `${flag} and --cluster: the cluster file says it for every instance, so nothing would read the flag.`,
+    {suggestions: [`Leave ${flag} out, or change ${path}.`]},
+  )
 
 /** As --block-size is checked. @throws SchemaFault */
 function checkBlockSizes(file: ClusterYaml): void {

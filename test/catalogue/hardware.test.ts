@@ -50,7 +50,7 @@ source: my own bench
         'negative bandwidth',
         card.replace('500', '-500'),
         ':6:17',
-        'bandwidth_gb_s must be a number above 0, but is -500',
+        'bandwidth_gb_s must be a number of at least 0.001 (10^9 bytes per second), but is -500',
       ],
       [
         'a text for a number',

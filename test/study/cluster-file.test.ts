@@ -257,6 +257,49 @@ instances: [{role: decode, weight_prefetch: ${prefetch}, weights: [{blocks: 0, o
     expect(long).match(/^3:5: instances\[0\]: --max-model-len 999999 is more than/)
   })
 
+  it('refuses a flag that it overrules for every instance', async () => {
+    const refused = async (text: string, given: Partial<RunRequest>) => {
+      const cluster = fileOf(text)
+      const {code, message, suggestions} = await problemOf(() =>
+        placeInstances(runRequest({...given, cluster})),
+      )
+      expect([code, suggestions]).deep.equal([
+        'FLAG_CONFLICT',
+        [`Leave ${message.split(' ')[0]} out, or change ${cluster}.`],
+      ])
+      return message
+    }
+    const rule =
+      'and --cluster: the cluster file says it for every instance, so nothing would read the flag.'
+    const all =
+      'hardware: H100\nengine: {max_num_seqs: 9, all2all_backend: deepep_high_throughput}\ninstances: [{}, {}]\n'
+    expect(await refused(all, {engine: {maxNumSeqs: 4}})).equal(`--max-num-seqs ${rule}`)
+    expect(await refused(all, {engine: {all2allBackend: 'allgather_reducescatter'}})).equal(
+      `--all2all-backend ${rule}`,
+    )
+    const each = 'hardware: H100\ninstances: [{engine: {scheduler_reserve_full_isl: true}}]\n'
+    expect(await refused(each, {engine: {reserveFullPrompt: false}})).equal(
+      `--scheduler-reserve-full-isl ${rule}`,
+    )
+    const model = 'Qwen/Qwen3-8B'
+    expect(await refused(`model: ${model}\n${each}`, {model: 'Qwen/Qwen3-14B'})).equal(
+      `--model ${rule}`,
+    )
+    // One that an instance leaves open is read.
+    const open = fileOf(
+      'hardware: H100\ninstances: [{engine: {max_num_seqs: 9}, model: Qwen/Qwen3-8B}, {}]\n',
+    )
+    const {instances} = await placeInstances(
+      runRequest({cluster: open, model: 'Qwen/Qwen3-14B', engine: {maxNumSeqs: 4}}),
+    )
+    expect(
+      instances.map(({instance}) => [instance.model.id, instance.settings.maxNumSeqs]),
+    ).deep.equal([
+      ['Qwen/Qwen3-8B', 9],
+      ['Qwen/Qwen3-14B', 4],
+    ])
+  })
+
   it('takes the default of each weight of a router that it does not name', async () => {
     const {traffic} = await placeInstances(
       runRequest({
