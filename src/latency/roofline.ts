@@ -22,7 +22,7 @@ import {attentionNs} from './attention.js'
 import {type AttentionLaw, attentionLaw} from './attention-law.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOf, type Joined, joinedBy} from './collective.js'
-import {elementwiseNs} from './elementwise.js'
+import {elementwiseNs, smallKernels} from './elementwise.js'
 import {type Exchange, exchangeNs} from './exchange.js'
 import {busiestExperts, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
@@ -211,6 +211,7 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
     experts: expertTerm(group, request, coefficients),
     elementwise: elementwiseNs(group, {hiddenSize: model.hiddenSize, tp}, hardware),
     allReduces: layerAllReduces(group, request, coefficients),
+    hostNs: host.perLayerNs * smallKernels(group),
   }))
   const tpReduce = tp > 1 ? reduceAmong(request, coefficients) : null
   const lmHead = {k: model.hiddenSize, n: Math.ceil(model.vocabSize / tp)}
@@ -221,12 +222,12 @@ const rowTerms = (request: RooflineRequest, coefficients: Coefficients): RowTerm
     const parts = {gemm: 0, moe: 0, elementwise: 0, allReduce: 0, host: 0}
     // The embedding is split over the vocabulary, so its rows are summed once.
     if (tpReduce && isFirst) parts.allReduce += tpReduce(tokens * model.hiddenSize * 2)
-    for (const {count, matrices, experts, elementwise, allReduces} of groups) {
+    for (const {count, matrices, experts, elementwise, allReduces, hostNs} of groups) {
       for (const {matrix, kernel} of matrices) parts.gemm += count * gemmNs(tokens, matrix, kernel)
       parts.moe += count * experts(tokens)
       parts.elementwise += count * elementwise(tokens)
       parts.allReduce += count * allReduces(tokens)
-      parts.host += count * host.perLayerNs
+      parts.host += count * hostNs
     }
     return parts
   }

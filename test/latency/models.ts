@@ -47,13 +47,13 @@ export const llama70b = model('Llama-3.1-70B', {hiddenSize: 8192, vocabSize: 128
 ])
 
 export const qwen32b = model('Qwen3-32B', {hiddenSize: 5120, vocabSize: 151_936}, [
-  dense(64, grouped(64, 8), 25_600),
+  dense(64, {...grouped(64, 8), qkNorm: true}, 25_600),
 ])
 
 export const qwenMoe = model('Qwen3-30B-A3B', {hiddenSize: 2048, vocabSize: 151_936}, [
   {
     count: 48,
-    attention: grouped(32, 4),
+    attention: {...grouped(32, 4), qkNorm: true},
     mlp: {denseIntermediate: 0, experts: {count: 128, perToken: 8, intermediate: 768}},
   },
 ])

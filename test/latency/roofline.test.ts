@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import {loadEngine} from '#llmsim/catalogue/engines.js'
 import {linkOf, listHardware, loadHardware} from '#llmsim/catalogue/hardware.js'
 import type {Hardware} from '#llmsim/catalogue/hardware-shape.js'
-import type {ModelShape} from '#llmsim/catalogue/model-shape.js'
+import type {GroupedAttention, ModelShape} from '#llmsim/catalogue/model-shape.js'
 import {Problem} from '#llmsim/errors.js'
 import {hostTermsOf} from '#llmsim/latency/host.js'
 import {type RooflineModel, type RooflineRequest, rooflineModel} from '#llmsim/latency/roofline.js'
@@ -192,6 +192,25 @@ describe('roofline', () => {
     expect(p1.gemm / p4.gemm).to.be.within(3, 4)
     expect(p1.attention / p4.attention).to.be.within(2.5, 4)
     expect(p4.host).to.equal(p1.host)
+  })
+
+  it('takes the small kernels of a layer for as many as there are', async () => {
+    const group = llama8b.groups[0]!
+    const attention = {...group.attention, qkNorm: true} as GroupedAttention
+    const experts = {count: 64, perToken: 6, intermediate: 1408}
+    const latentAttention = latent.groups[0]!.attention
+    // Of a Llama layer two norms, rotary embedding and activation take 9 µs.
+    for (const [extra, layer] of [
+      [0, group],
+      [1, {...group, attention}],
+      [0, {...group, mlp: {denseIntermediate: 0, experts}}],
+      [1, {...group, mlp: {denseIntermediate: 2816, experts}}],
+      [5, {...group, attention: latentAttention}],
+      [6, {...group, attention: latentAttention, mlp: {denseIntermediate: 2816, experts}}],
+    ] as const) {
+      const {host} = (await on('H100', {...llama8b, groups: [layer]})).partsOf(decodes(8, 500))
+      expect(host).to.be.closeTo(32 * 2250 * (4 + extra), 1e-6)
+    }
   })
 
   it('waits for the host in steps of more tokens than the largest CUDA graph', async () => {
