@@ -4,7 +4,7 @@ import {idOfHex} from './block-ids.js'
 import type {Draft} from './draft.js'
 import type {CsvHeader, FailedRows} from './formats/format.js'
 import {durationOf, nameOf, refuse, type Spot, signedNumber, timeOf, wholeNumber} from './spot.js'
-import {parseDateTime, type UnitDigits} from './time-parts.js'
+import {parseDateTime, type TimeParts, type UnitDigits} from './time-parts.js'
 
 /** What the byte scanner can read by itself; anything else goes through the general reader. */
 export type Scan = 'input' | 'output' | 'time' | 'datetime' | 'none'
@@ -60,7 +60,7 @@ export const arrivalColumn = (...aliases: readonly string[]): CsvColumn => ({
   need: 'required',
   scan: 'time',
   set(draft, text, cell) {
-    timeOf(text, cell, cell.digits, draft.arrival)
+    timeOrDate(text, cell, draft.arrival)
   },
 })
 
@@ -68,10 +68,20 @@ export const dateTimeColumn = (...aliases: readonly string[]): CsvColumn => ({
   ...arrivalColumn(...aliases),
   scan: 'datetime',
   set(draft, text, cell) {
-    if (!parseDateTime(draft.arrival, text))
-      refuse(cell, text, 'it must be a time like 2023-11-16 18:15:46.6805900')
+    setDate(text, cell, draft.arrival)
   },
 })
+
+function setDate(text: string, cell: Cell, out: TimeParts): void {
+  if (!parseDateTime(out, text))
+    refuse(cell, text, 'it must be a time like 2023-11-16 18:15:46.6805900')
+}
+
+/** A number in the unit of its column; where that has none, also a calendar time, as logs have them. */
+function timeOrDate(text: string, cell: Cell, out: TimeParts): void {
+  if (text[4] === '-' && cell.digits === 0) setDate(text, cell, out)
+  else timeOf(text, cell, cell.digits, out)
+}
 
 const optional = (
   name: string,
@@ -170,7 +180,7 @@ export const optionalColumns: readonly CsvColumn[] = [
     draft.known = wholeNumber(text, cell, 0)
   }),
   optional('cancelled_at', 'cancel', (draft, text, cell) => {
-    timeOf(text, cell, cell.digits, draft.cancel)
+    timeOrDate(text, cell, draft.cancel)
   }),
 ]
 
@@ -281,6 +291,13 @@ function missing(file: string, header: CsvHeader, column: CsvColumn): never {
   throw new Problem(
     'TRACE_MISSING_COLUMN',
     `${file}:${header.line}: there is no column ${column.name} (or ${column.aliases.filter((name) => name !== column.name).join(', ')}); the file has ${header.columns.join(', ')}.`,
-    {suggestions: [`say which column it is: --columns ${short}=NAME`]},
+    {
+      suggestions: [
+        `say which column it is: --columns ${short}=NAME`,
+        ...(short === 'arrival'
+          ? ['for a closed loop (--concurrency) 0 in every row will do']
+          : []),
+      ],
+    },
   )
 }

@@ -34,6 +34,22 @@ describe('CSV traces', () => {
     expect(sum(trace.inputTokens)).equal(30_015)
   })
 
+  it('reads calendar times, as logs have them, in a column without a unit', async () => {
+    const trace = await read(
+      `timestamp,input_tokens,output_tokens,cancelled_at\n2024-02-28T23:59:59Z,1,2,\n"2024-02-29 00:00:00.25",3,4,2024-02-29 00:00:02\n2024-02-29T02:00:01+01:30,5,6,\n`,
+    )
+    expect([...trace.arrivedAt]).deep.equal([0, 1.25e9, 1802e9])
+    expect([...trace.cancelledAt!]).deep.equal([Number.NaN, 3e9, Number.NaN])
+    const bad = (cell: string, name = 'arrived_at') =>
+      read(`${name},input_tokens,output_tokens\n${cell},1,2\n`).catch(String)
+    expect(await bad('2024-02-30 00:00:00')).match(
+      /t\.csv:2:1: arrived_at is "2024-02-30 00:00:00": it must be a time like 2023-11-16 18:15:46/,
+    )
+    expect(await bad('2024-02-28 00:00:00', 'arrived_at_ms')).match(
+      /it must be a number of milliseconds/,
+    )
+  })
+
   it('goes on after single lines that are not plain, and still names the right place', async () => {
     const odd = ['1.0000000000000000001,1,2', '+2, 1 ,2', '', '3.,1,2', '"4","1",2', '5e0,1,2']
     const rows = odd.flatMap((line, i) => [`${i}.5,3,4`, line])
