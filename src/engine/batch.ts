@@ -39,6 +39,8 @@ export class Batch {
   heldBack: HeldBack = 'nobody'
   /** Requests preempted since the batch before was planned. */
   preempted = 0
+  /** Entries of all lists. */
+  #listed = 0
 
   constructor() {
     this.shape.prefillWork = 0
@@ -48,12 +50,13 @@ export class Batch {
 
   /** Whether it delivers regular tokens only. */
   get isPlain(): boolean {
-    return (
-      this.joiners.length === 0 &&
-      this.stragglers.length === 0 &&
-      this.finishing.length === 0 &&
-      this.departing.length === 0
-    )
+    return this.#listed === 0
+  }
+
+  /** Puts a request into one of the lists of this batch. */
+  enlist(list: number[], slot: number): void {
+    list.push(slot)
+    this.#listed++
   }
 
   /** Whether it holds these `count` decodes, each with its next token, and nothing else. */
@@ -66,12 +69,6 @@ export class Batch {
     const {shape} = this
     shape.tokens = 0
     shape.sequences = 0
-    shape.prefills = 0
-    shape.prefillTokens = 0
-    shape.prefillTokensMax = 0
-    shape.prefillContext = 0
-    shape.prefillContextMax = 0
-    shape.prefillWork = 0
     shape.decodes = 0
     shape.decodeContext = 0
     shape.decodeContextMin = 0
@@ -79,15 +76,32 @@ export class Batch {
     shape.paddedTokens = 0
     this.regular = 0
     this.preempted = 0
-    this.verifications = 0
-    this.drafts = 0
-    this.accepted = 0
-    this.wasted = 0
     this.end = Number.POSITIVE_INFINITY
+    if (shape.prefills > 0) this.#clearChunks()
+    if (this.verifications > 0 || this.wasted > 0) this.#clearDrafts()
+    if (this.#listed === 0) return
+    this.#listed = 0
     empty(this.joiners)
     empty(this.stragglers)
     empty(this.finishing)
     empty(this.departing)
+  }
+
+  #clearChunks(): void {
+    const {shape} = this
+    shape.prefills = 0
+    shape.prefillTokens = 0
+    shape.prefillTokensMax = 0
+    shape.prefillContext = 0
+    shape.prefillContextMax = 0
+    shape.prefillWork = 0
+  }
+
+  #clearDrafts(): void {
+    this.verifications = 0
+    this.drafts = 0
+    this.accepted = 0
+    this.wasted = 0
   }
 
   /** A chunk of `n` tokens behind `context` computed ones; one token is a decode to every kernel. */
@@ -117,9 +131,9 @@ export class Batch {
 
   #addDecodes(count: number, sum: number, smallest: number, largest: number): void {
     const shape = this.shape
-    shape.decodeContextMin =
-      shape.decodes === 0 ? smallest : Math.min(shape.decodeContextMin, smallest)
-    shape.decodeContextMax = Math.max(shape.decodeContextMax, largest)
+    // Written as comparisons: V8 takes the smaller of two numbers that it does not know to be whole as doubles.
+    if (shape.decodes === 0 || smallest < shape.decodeContextMin) shape.decodeContextMin = smallest
+    if (largest > shape.decodeContextMax) shape.decodeContextMax = largest
     shape.decodes += count
     shape.decodeContext += sum
   }
@@ -132,6 +146,7 @@ export class Batch {
       const at = list.indexOf(slot)
       if (at < 0) continue
       list.splice(at, 1)
+      this.#listed--
       if (list === this.joiners || list === this.stragglers) found = true
     }
     return found

@@ -52,7 +52,8 @@ export class BlockPool {
     let left = count
     while (left > 0) {
       const node = list.head
-      const taken = Math.min(left, list.size(node))
+      const size = list.size(node)
+      const taken = left < size ? left : size
       left -= taken
       this.#work++
       if (list.kind[node] === kind.plain) this.#eatPlain(node, taken)

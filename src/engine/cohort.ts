@@ -83,9 +83,7 @@ export class Cohort {
     const rows = this.#rows
     const row = rowOf(seat)
     rows[row + offsetOf] = offset
-    // Taken from the row, it is a whole number to the compiler, and the remainder one of whole numbers.
-    const rest = (rows[row + offsetOf]! % this.#blockSize) | 0
-    const phase = rest < 0 ? rest + this.#blockSize : rest
+    const phase = this.#phaseOf(context, step)
     rows[row + phaseOf] = phase
     this.size++
     this.#offsetSum += offset
@@ -94,6 +92,15 @@ export class Cohort {
     this.#largest.take(seat, -offset)
     this.#ends.add(seat, lastStep)
     this.work++
+  }
+
+  /**
+   * (context − step) mod block size, for the present step or the next one. To the compiler the remainder of a number
+   * that may be negative is one of doubles, which takes as long as all else of a join.
+   */
+  #phaseOf(context: number, step: number): number {
+    const phase = (context % this.#blockSize) - this.#stepPhase - (step - this.step)
+    return phase < 0 ? phase + this.#blockSize : phase
   }
 
   #takeSeat(slot: number): number {

@@ -133,7 +133,10 @@ export class Engine implements EngineView {
 
   /** The oldest batch that no clock has given its times yet. */
   get untimed(): Batch | undefined {
-    return this.#pipeline.batches.find(({end}) => end === Number.POSITIVE_INFINITY)
+    const pipeline = this.#pipeline
+    for (let place = 0; place < pipeline.size; place++)
+      if (pipeline.at(place).end === Number.POSITIVE_INFINITY) return pipeline.at(place)
+    return undefined
   }
 
   /** Elementary operations so far: what the bound on work per step is tested with. */
@@ -180,7 +183,6 @@ export class Engine implements EngineView {
     this.#unreported += batch.preempted
     if (batch.shape.sequences === 0) {
       this.#seats.leftOut.length = 0
-      this.#pipeline.discard(batch)
       this.#below?.planned(undefined, this.#blocks)
       // With no batch in flight nobody would wake the engine, and who was preempted made room: look again.
       return batch.preempted > 0 && this.#pipeline.size === 0 ? this.plan(now) : undefined
@@ -196,7 +198,8 @@ export class Engine implements EngineView {
 
   /** The batch that was just planned gets its times. */
   time(now: Ns, clock: BatchClock): void {
-    this.#steps.time(this.#pipeline.newest!, now, clock)
+    const pipeline = this.#pipeline
+    this.#steps.time(pipeline.at(pipeline.size - 1), now, clock)
   }
 
   /** A batch whose start and end are known is accounted for. */
@@ -226,7 +229,8 @@ export class Engine implements EngineView {
     let delivered = requests.reached[slot]! - requests.input[slot]!
     const from = requests.regularFrom[slot]!
     const until = requests.regularUntil[slot]!
-    for (const batch of this.#pipeline.batches) {
+    for (let place = 0; place < this.#pipeline.size; place++) {
+      const batch = this.#pipeline.at(place)
       const isRegular = from <= batch.sequence && batch.sequence <= until
       if (isRegular && batch.lane === requests.lane[slot]) {
         batch.regular--
@@ -263,19 +267,19 @@ export class Engine implements EngineView {
    * come from `outside`, and go there when they are done.
    */
   run(until: Ns, clock: BatchClock, outside: Outside): void {
-    const {batches} = this.#pipeline
+    const pipeline = this.#pipeline
     const {depth} = this.config
     const next = outside.nextEnters
     let plain = 0
-    while (batches.length > 0) {
+    while (pipeline.size > 0) {
       if (plain >= depth) this.runDecodes(Math.min(until, next[0]! - 1), clock)
-      const now = batches[0]!.end
+      const now = pipeline.oldest.end
       if (now > until) return
       if (next[0]! <= now) outside.enterBy(now)
       this.complete(now)
       outside.completed(now)
-      while (batches.length < depth && this.plan(now)) this.time(now, clock)
-      plain = batches.length > 0 && batches[batches.length - 1]!.isPlain ? plain + 1 : 0
+      while (pipeline.size < depth && this.plan(now)) this.time(now, clock)
+      plain = pipeline.size > 0 && pipeline.at(pipeline.size - 1).isPlain ? plain + 1 : 0
     }
   }
 

@@ -62,7 +62,11 @@ export class Lanes {
     const cohort = this.#cohorts[batch.lane]!
     const gap = now - cohort.lastEnd
     cohort.lastEnd = now
-    if (!this.isPipeline) return gap
+    if (this.isPipeline) this.#reopen(cohort, move)
+    return gap
+  }
+
+  #reopen(cohort: Cohort, move: Move): void {
     cohort.inFlight = undefined
     if (cohort.size === 0) this.#spare.push(cohort)
     else {
@@ -70,6 +74,5 @@ export class Lanes {
       this.#spare.push(this.open)
       this.open = cohort
     }
-    return gap
   }
 }

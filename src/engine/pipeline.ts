@@ -4,24 +4,32 @@ import {Batch} from './batch.js'
 export class Pipeline {
   /** Number of the batch planned last. */
   sequence = 0
-  readonly batches: Batch[] = []
-  readonly #spare: Batch[] = []
-
-  get size(): number {
-    return this.batches.length
-  }
+  /** Batches planned and not ended. */
+  size = 0
+  /**
+   * A ring of all batches, a power of two of them: those in flight from `#first` on, then the spare ones. Pushing and
+   * popping batches would be a call of V8's runtime each.
+   */
+  #ring: Batch[] = [new Batch()]
+  #mask = 0
+  #first = 0
 
   get oldest(): Batch {
-    return this.batches[0]!
+    return this.#ring[this.#first]!
   }
 
   get newest(): Batch | undefined {
-    return this.batches.at(-1)
+    return this.size > 0 ? this.at(this.size - 1) : undefined
+  }
+
+  /** A batch in flight by its place, 0 for the oldest; the place behind the newest has a spare one. */
+  at(place: number): Batch {
+    return this.#ring[(this.#first + place) & this.#mask]!
   }
 
   /** Number of the batch that ended last. */
   get ended(): number {
-    return this.sequence - this.batches.length
+    return this.sequence - this.size
   }
 
   /**
@@ -29,18 +37,19 @@ export class Pipeline {
    * last token, else of the newest: batches to come end later. There must be one.
    */
   tellFirstLeave(times: Float64Array, at: number): void {
-    const {batches} = this
-    let i = 0
-    while (i < batches.length - 1 && batches[i]!.finishing.length === 0) i++
-    times[at] = batches[i]!.end
+    let place = 0
+    while (place < this.size - 1 && this.at(place).finishing.length === 0) place++
+    times[at] = this.at(place).end
   }
 
   /** The oldest batch ends and takes its place behind the newest, as it was: it is the next one once it is numbered. */
   rotate(): Batch {
-    const {batches} = this
-    const batch = batches[0]!
-    for (let i = 1; i < batches.length; i++) batches[i - 1] = batches[i]!
-    batches[batches.length - 1] = batch
+    const ring = this.#ring
+    const batch = ring[this.#first]!
+    const behind = (this.#first + this.size) & this.#mask
+    ring[this.#first] = ring[behind]!
+    ring[behind] = batch
+    this.#first = (this.#first + 1) & this.#mask
     return batch
   }
 
@@ -49,31 +58,33 @@ export class Pipeline {
     return ++this.sequence
   }
 
-  /** An empty batch, to be `add`ed or `discard`ed. */
+  /** An empty batch, to be `add`ed, or left alone. */
   open(): Batch {
-    const batch = this.#spare.pop() ?? new Batch()
+    if (this.size === this.#ring.length) this.#grow()
+    const batch = this.at(this.size)
     batch.clear(this.sequence + 1)
     return batch
   }
 
-  add(batch: Batch): void {
-    this.sequence = batch.sequence
-    this.batches.push(batch)
+  #grow(): void {
+    const ring = this.#ring
+    const spare = ring.map(() => new Batch())
+    this.#ring = [...ring.slice(this.#first), ...ring.slice(0, this.#first), ...spare]
+    this.#mask = this.#ring.length - 1
+    this.#first = 0
   }
 
-  discard(batch: Batch): void {
-    this.#spare.push(batch)
+  /** The batch that was opened is in flight. */
+  add(batch: Batch): void {
+    this.sequence = batch.sequence
+    this.size++
   }
 
   /** Takes the oldest batch out; it may be read until the next `open`. */
   end(): Batch {
-    const {batches} = this
-    const batch = batches[0]!
-    // shift() of a list of one or two costs more than the step that it ends.
-    if (batches.length === 1) batches.pop()
-    else if (batches.length === 2) batches[0] = batches.pop()!
-    else batches.shift()
-    this.#spare.push(batch)
+    const batch = this.oldest
+    this.#first = (this.#first + 1) & this.#mask
+    this.size--
     return batch
   }
 }

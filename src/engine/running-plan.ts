@@ -59,11 +59,19 @@ export class RunningPlan {
 
   /** Picks every running request if order does not matter. Returns the budget left, −1 if it does matter. */
   #pickAll(): number {
-    const requests = this.#parts.requests
-    const {cohort, list, prefilling} = this.#parts.seats
-    let left = this.#parts.config.maxNumBatchedTokens - cohort.size
-    let free = this.#parts.pool.free - cohort.needBlock()
+    const {cohort, prefilling} = this.#parts.seats
+    const left = this.#parts.config.maxNumBatchedTokens - cohort.size
+    const free = this.#parts.pool.free - cohort.needBlock()
     if (left < 0 || free < 0) return -1
+    return prefilling.length === 0 ? left : this.#pickChunks(left, free)
+  }
+
+  /** The same for chunks behind all decodes, of `budget` tokens and `blocks` blocks. */
+  #pickChunks(budget: number, blocks: number): number {
+    const requests = this.#parts.requests
+    const {list, prefilling} = this.#parts.seats
+    let left = budget
+    let free = blocks
     for (const slot of prefilling) {
       this.work++
       const computed = requests.computed[slot]!

@@ -129,7 +129,8 @@ export class SkipAhead {
     if (left < 0) return false
     // Who prefills has no budget; with budget he was behind one who gave way to himself.
     if (left > 0 && seats.list.size > cohort.size) return false
-    for (const batch of pipeline.batches) if (!batch.isOnlyDecodes(cohort.size)) return false
+    for (let place = 0; place < pipeline.size; place++)
+      if (!pipeline.at(place).isOnlyDecodes(cohort.size)) return false
     // A blocked head stays blocked: seats, budget and free blocks do not grow, and its look-up is watched.
     return this.#admission.headFits(left) === 0
   }
@@ -140,7 +141,8 @@ export class SkipAhead {
     const {depth, maxNumBatchedTokens} = config
     // Nobody prefills or drains, nobody is owed a token or left over.
     if (list.size !== lanes.size || lanes.open.size > 0 || stragglers.length > 0) return false
-    for (const batch of pipeline.batches) {
+    for (let place = 0; place < pipeline.size; place++) {
+      const batch = pipeline.at(place)
       const {size} = lanes.at(batch.lane)
       if (!batch.isOnlyDecodes(size) || size > maxNumBatchedTokens) return false
     }

@@ -42,7 +42,7 @@ const firstCapacity = 1024
 
 /** Whole samples of at least 0, in no order; NaN is none. */
 export class Samples {
-  /** Entries kept as they are; none any more once they are counted in buckets. */
+  /** Entries kept as they are: all of them, or, once they are too many, those that are not in buckets yet. */
   length = 0
   values = new Float64Array(firstCapacity)
   counts = new Float64Array(firstCapacity)
@@ -54,22 +54,12 @@ export class Samples {
     const totals = this.#totals
     totals[0]! += value * count
     if (value > totals[1]!) totals[1] = value
-    if (this.#buckets !== undefined) {
-      this.#buckets[bucketOf(value)]! += count
-      return
-    }
     const last = this.length - 1
     if (last >= 0 && this.values[last] === value) {
       this.counts[last]! += count
       return
     }
-    if (this.length === this.values.length) {
-      if (this.length === mostExactSamples) {
-        this.#fold(value, count)
-        return
-      }
-      this.#grow()
-    }
+    if (this.length === this.values.length) this.#makeRoom()
     this.values[this.length] = value
     this.counts[this.length++] = count
   }
@@ -82,6 +72,7 @@ export class Samples {
       return {length, values, counts}
     }
     const held = this.#buckets
+    this.#count(held)
     const last = bucketOf(max)
     const values = new Float64Array(last + 1)
     const counts = new Float64Array(last + 1)
@@ -95,14 +86,22 @@ export class Samples {
     return {length, values, counts, sum, max, relativeError: bucketError}
   }
 
-  #fold(value: number, count: number): void {
-    const held = new Float64Array(buckets)
-    for (let i = 0; i < this.length; i++) held[bucketOf(this.values[i]!)]! += this.counts[i]!
-    held[bucketOf(value)]! += count
-    this.#buckets = held
+  #makeRoom(): void {
+    if (this.#buckets !== undefined) this.#count(this.#buckets)
+    else if (this.length < mostExactSamples) this.#grow()
+    else {
+      this.#buckets = new Float64Array(buckets)
+      this.#count(this.#buckets)
+      this.values = new Float64Array(firstCapacity)
+      this.counts = new Float64Array(firstCapacity)
+    }
+  }
+
+  /** Entries go to their buckets, many at a time: one after another as they come, each waits for the memory of its own. */
+  #count(held: Float64Array): void {
+    const {length, values, counts} = this
+    for (let i = 0; i < length; i++) held[bucketOf(values[i]!)]! += counts[i]!
     this.length = 0
-    this.values = new Float64Array(0)
-    this.counts = new Float64Array(0)
   }
 
   #grow(): void {

@@ -165,8 +165,8 @@ const tied: Readonly<Record<string, Mutant>> = {
   },
   'the batch planned last goes first': {
     file: engine,
-    from: 'this.#pipeline.batches.find(({ end }) => end === Number.POSITIVE_INFINITY)',
-    to: 'this.#pipeline.batches.findLast(({ end }) => end === Number.POSITIVE_INFINITY)',
+    from: 'if (pipeline.at(place).end === Number.POSITIVE_INFINITY)\n                return pipeline.at(place);',
+    to: 'if (pipeline.newest.end === Number.POSITIVE_INFINITY)\n                return pipeline.newest;',
   },
   'ranks skip steps on their own': {
     file: replica,

@@ -60,7 +60,7 @@ describe('Batch', () => {
       const batch = new Batch()
       batch.regular = 5
       expect(batch.isPlain).equal(true)
-      batch[list].push(1)
+      batch.enlist(batch[list], 1)
       expect(batch.isPlain, list).equal(false)
       batch.clear(2)
       expect(batch.isPlain).equal(true)
@@ -70,10 +70,10 @@ describe('Batch', () => {
 
   it('forgets a request, and says whether it would have got a token of its own', () => {
     const batch = new Batch()
-    batch.joiners.push(1, 2)
-    batch.stragglers.push(3)
-    batch.finishing.push(2, 4)
-    batch.departing.push(5)
+    for (const slot of [1, 2]) batch.enlist(batch.joiners, slot)
+    batch.enlist(batch.stragglers, 3)
+    for (const slot of [2, 4]) batch.enlist(batch.finishing, slot)
+    batch.enlist(batch.departing, 5)
     expect([1, 2, 3, 4, 5, 6].map((slot) => batch.forget(slot))).deep.equal([
       true,
       true,

@@ -78,8 +78,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'budget: one token more': {
     file: runningPlan,
-    from: 'let left = this.#parts.config.maxNumBatchedTokens - cohort.size',
-    to: 'let left = this.#parts.config.maxNumBatchedTokens + 1 - cohort.size',
+    from: 'const left = this.#parts.config.maxNumBatchedTokens - cohort.size',
+    to: 'const left = this.#parts.config.maxNumBatchedTokens + 1 - cohort.size',
   },
   'budget: tokens of an undone pick are lost': {
     file: walk,
@@ -384,8 +384,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: past a batch with more than the decodes of all': {
     file: skipAhead,
-    from: '!batch.isOnlyDecodes(cohort.size)',
-    to: 'batch === undefined',
+    from: '!pipeline.at(place).isOnlyDecodes(cohort.size)',
+    to: 'false',
     seen: 'skipping',
   },
   'skipping: past a batch that holds other tokens': {

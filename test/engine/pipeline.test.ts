@@ -12,9 +12,9 @@ describe('Pipeline', () => {
     expect([pipeline.size, pipeline.ended]).deep.equal([1, 1])
   })
 
-  it('gives the number of a discarded batch to the next one', () => {
+  it('gives the number of a batch that is not added to the next one', () => {
     const pipeline = new Pipeline()
-    pipeline.discard(pipeline.open())
+    pipeline.open()
     expect(pipeline.newest).equal(undefined)
     const batch = pipeline.open()
     expect(batch.sequence).equal(1)
@@ -23,7 +23,7 @@ describe('Pipeline', () => {
   it('reuses batches, empty', () => {
     const pipeline = new Pipeline()
     const first = pipeline.open()
-    first.joiners.push(4)
+    first.enlist(first.joiners, 4)
     first.addChunk(4, 0)
     pipeline.add(first)
     pipeline.end()
