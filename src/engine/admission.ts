@@ -25,6 +25,11 @@ export class Admission {
     let left = budget
     for (let n = this.headFits(left); n > 0; n = this.headFits(left)) {
       const slot = this.#parts.queue.head()
+      if (n === this.#wholePrompt(slot)) {
+        this.#admitWhole(slot, batch, now)
+        left -= n
+        continue
+      }
       const from = this.#parts.requests.origin[slot]
       if (from === origin.loaded) {
         this.#admitLoaded(slot, n, {batch, now})
@@ -48,6 +53,26 @@ export class Admission {
       this.#parts.seats.commitChunk(slot, batch, now)
       left -= n
     }
+  }
+
+  /** Tokens of a request that comes for the first time and can find none of them in a cache; 0: it is none. */
+  #wholePrompt(slot: number): number {
+    const {requests, below, config} = this.#parts
+    const isNew = requests.origin[slot] === origin.here && requests.preemptions[slot] === 0
+    if (!isNew || below || config.speculation || requests.shareable[slot] !== 0) return 0
+    const input = requests.input[slot]!
+    return requests.reached[slot] === input ? input : 0
+  }
+
+  /** The same for a request whose whole prompt is computed in this step: the most common one, in the fewest steps. */
+  #admitWhole(slot: number, batch: Batch, now: Ns): void {
+    const {requests, queue, blocks, pool, seats, totals, config} = this.#parts
+    const tokens = requests.input[slot]!
+    queue.shift()
+    requests.scheduledAt[slot] = now
+    if (config.enablePrefixCaching) totals.lookedUpTokens += tokens
+    pool.take(blocks.count(tokens))
+    seats.admitWhole(slot, batch, now)
   }
 
   /**

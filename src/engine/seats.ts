@@ -77,6 +77,17 @@ export class Seats {
     this.#requests.computed[slot] = computed
   }
 
+  /** Gives a new request from the queue a seat, and enters its whole prompt in the batch, so that it gets a token. */
+  admitWhole(slot: number, batch: Batch, now: Ns): void {
+    const tokens = this.#requests.input[slot]!
+    this.list.push(slot)
+    this.work++
+    batch.addChunk(tokens, 0)
+    this.#requests.computed[slot] = tokens
+    this.#listener.chunkPlanned?.(slot, now)
+    this.#join(slot, batch)
+  }
+
   /** Enters the picked tokens of a prefilling request in the batch; if it catches up it gets a token. */
   commitChunk(slot: number, batch: Batch, now: Ns): void {
     const requests = this.#requests
@@ -90,7 +101,10 @@ export class Seats {
     if (Number.isNaN(requests.firstTokenAt[slot]!)) this.#listener.chunkPlanned?.(slot, now)
     if (computed + n < requests.reached[slot]!) return
     if (this.#config.speculation) this.#verify(slot, batch, this.#config.speculation)
-    else this.#join(slot, batch)
+    else {
+      dropFrom(this.prefilling, slot)
+      this.#join(slot, batch)
+    }
   }
 
   /**
@@ -114,7 +128,7 @@ export class Seats {
     requests.reached[slot] = reached + tokens
     requests.computed[slot] = reached + tokens - 1
     this.#blocks.shrink(slot, held, reached + tokens - 1)
-    batch.joiners.push(slot)
+    batch.enlist(batch.joiners, slot)
     this.#listener.tokensAt?.(slot, batch.sequence, tokens)
     this.work += tokens
     if (reached + tokens < requests.total[slot]!) return
@@ -125,9 +139,8 @@ export class Seats {
   /** A request that caught up gets a token from `batch`, and decodes from the next step on. */
   #join(slot: number, batch: Batch): void {
     const requests = this.#requests
-    dropFrom(this.prefilling, slot)
     const isLast = ++requests.reached[slot]! === requests.total[slot]!
-    batch.joiners.push(slot)
+    batch.enlist(batch.joiners, slot)
     this.#listener.tokensFrom?.(slot, batch.sequence, this.cohort.lane)
     requests.regularFrom[slot] = batch.sequence + 1
     requests.lane[slot] = this.cohort.lane
@@ -158,12 +171,12 @@ export class Seats {
     requests.computed[slot] = requests.total[slot]! - 1
     requests.reached[slot] = requests.total[slot]!
     requests.regularUntil[slot] = batch.sequence
-    batch.finishing.push(slot)
+    batch.enlist(batch.finishing, slot)
   }
 
   /** A member gets a token again: the gap before it is its own, the next ones are regular. */
   pickStraggler(slot: number, batch: Batch): void {
-    batch.stragglers.push(slot)
+    batch.enlist(batch.stragglers, slot)
     this.#requests.regularFrom[slot] = batch.sequence + 1
     this.#requests.regularUntil[slot] = Number.POSITIVE_INFINITY
     this.#listener.tokensFrom?.(slot, batch.sequence, this.cohort.lane)
@@ -176,7 +189,7 @@ export class Seats {
       for (const slot of this.leftOut) this.#leaveOut(slot)
       this.leftOut.length = 0
     }
-    for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
+    if (cohort.hasEnding()) for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
     cohort.advance()
     this.lanes.depart(batch)
   }
@@ -244,7 +257,7 @@ export class Seats {
     const latest = this.lanes.isPipeline ? cohort.inFlight : this.#pipeline.newest
     const sequence = latest?.sequence ?? this.#pipeline.sequence
     this.#requests.regularUntil[slot] = sequence
-    if (latest) latest.departing.push(slot)
+    if (latest) latest.enlist(latest.departing, slot)
     else this.#requests.lastTokenAt[slot] = cohort.lastEnd
     if (latest && this.lanes.isPipeline) this.#requests.awaits[slot] = sequence
     this.#listener.tokensUntil?.(slot, sequence)
