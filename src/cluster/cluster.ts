@@ -39,6 +39,8 @@ export class Cluster {
    * its front end, and what a router looks at is made to happen before it does.
    */
   readonly catchesUp: boolean
+  /** Whether an arrival may be submitted after what it comes before: with nothing to choose, it waits in the front end. */
+  readonly takesAhead: boolean
   /** When the next thing happens in each replica: a scan of these is all that most replicas cost an arrival. */
   readonly #nextAt: Float64Array
   /** Before when no request leaves each replica, as far as is known; kept where it `catchesUp`. */
@@ -92,6 +94,7 @@ export class Cluster {
     const isSteered = config.gate !== undefined || this.autoscaler !== undefined
     const isPresent = (config.viewAgeNs ?? 0) === 0 && this.replicas.every((one) => one.hasFrontEnd)
     this.catchesUp = !this.#isTied && !isSteered && isPresent
+    this.takesAhead = this.catchesUp && this.replicas.length === 1
     this.#router = this.autoscaler?.routing(config.router) ?? config.router
     this.#readsTiers = [config.router, config.decodeRouter].some((router) => router?.readsTiers)
   }
@@ -136,11 +139,6 @@ export class Cluster {
     return identity
   }
 
-  /** Whether an arrival may be submitted after what it comes before: with nothing to choose, it waits in the front end. */
-  get takesAhead(): boolean {
-    return this.replicas.length === 1 && this.catchesUp
-  }
-
   /** What the router looks at is brought to the moment before `now`. */
   #catchUp(request: RequestView, now: Ns): void {
     const reads = this.#router.reads?.(request) ?? 'everything'
@@ -152,17 +150,18 @@ export class Cluster {
 
   /** A request whose slot is filled arrives. Events before `now` must have happened, unless the cluster `catchesUp`. */
   submit(slot: number, now: Ns): void {
+    // It has not done yet what its tiers follow, and nobody has to choose it.
+    if (this.takesAhead) {
+      this.replicas[0]!.arrive(slot, now, this.#reject)
+      this.replicas[0]!.tellNextAt(this.#nextAt)
+      return
+    }
     this.#views.refresh(now)
     if (!this.#admits(slot, now)) return
-    const {row, input} = this.requests
-    const request = {
-      row: row[slot]!,
-      inputTokens: input[slot]!,
-      priority: this.requests.priority[slot]!,
-    }
-    if (this.catchesUp && this.replicas.length > 1) this.#catchUp(request, now)
-    // A lone engine that is left behind has not done yet what its tiers follow, and nobody has to choose it.
-    if (this.#readsTiers && this.replicas.length > 1) this.#tiers.advance(now - 1)
+    const {row, input, priority} = this.requests
+    const request = {row: row[slot]!, inputTokens: input[slot]!, priority: priority[slot]!}
+    if (this.catchesUp) this.#catchUp(request, now)
+    if (this.#readsTiers) this.#tiers.advance(now - 1)
     const decode = this.#pick(this.#config.decodeRouter, request, this.#decoders)
     const {handOff} = this.#config
     const stays =

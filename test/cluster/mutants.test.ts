@@ -341,15 +341,15 @@ interface Scene extends Fault {
   readonly given: () => Given
 }
 
-const readsTiers = 'this.#readsTiers && this.replicas.length > 1'
+const readsTiers = 'if (this.#readsTiers)'
 const weighing = (weights: ScoreWeights) => routers.weighted!({...plainSeams, weights})
 
 /** Guards that no random case asks for, as the reference has no such router: each in its scene of kv-tiers.test.ts. */
 const scenes: Readonly<Record<string, Scene>> = {
   'tiers are worked off ahead of a lone engine': {
     file: cluster,
-    from: readsTiers,
-    to: 'this.#readsTiers',
+    from: 'if (this.takesAhead) {',
+    to: 'if (this.takesAhead) { if (this.#readsTiers) this.#tiers.advance(now - 1);',
     given: () => ({
       rows: [first, {...large, leaves: 209}, again, {at: 210, input: 4}, {at: 224, input: 4}],
       router: weighing({...defaultWeights, tiers: 1}),
@@ -359,7 +359,7 @@ const scenes: Readonly<Record<string, Scene>> = {
   'a router sees tiers as they were at the last event': {
     file: cluster,
     from: readsTiers,
-    to: 'false',
+    to: 'if (false)',
     given: () => ({
       // The large ones take both devices at 100 and 101; what one of them lost is written by 106 or 107, in the middle of
       // their steps, and the last one asks for it at 108.
