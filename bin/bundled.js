@@ -36,12 +36,26 @@ const keptBytecode = (mark) => {
 }
 
 /**
- * Bytes of bytecode of callees that V8 compiles into one function: half as much as it would by itself. The compiler
- * works through a short run on the cores that the run needs, too, and most of what it does is compile small functions
- * once more in each of their callers; docs/performance.md has the figures.
+ * Bytes of bytecode of callees that V8 compiles into one function. In a short run half as much as it would by itself: the
+ * compiler works through it on the cores that the run needs, too, and most of what it does is compile small functions
+ * once more in each of their callers. A long run gets that time back many times over. docs/performance.md has the figures.
  */
-const inlined = {ours: 460, usual: 920}
+const inlined = {short: 460, usual: 920, long: 1400}
 const inline = (bytes) => v8.setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${bytes}`)
+
+/** A run is long that reads a file of so many bytes: some 400,000 requests as numbers in columns. */
+const longBytes = 1e7
+
+/** Whether one of the arguments is the path of a large file: only traces are. */
+const isLong = (argv) => argv.some((arg) => sizeOf(arg) >= longBytes)
+
+const sizeOf = (path) => {
+  try {
+    return statSync(path).size
+  } catch {
+    return 0
+  }
+}
 
 /** In a folder that is not ours to write there is no bytecode, and every start compiles. */
 const keep = (script, mark) => {
@@ -57,10 +71,10 @@ const keep = (script, mark) => {
 }
 
 /**
- * What the bundle exports. Other versions of Node or V8 do not take the bytecode; then, or without any, the run that
+ * What the bundle exports to a run with these arguments. Other versions of Node or V8 do not take the bytecode; then, or without any, the run that
  * `isTypical` leaves its own behind if it succeeds: it holds the functions that were used.
  */
-export const loadBundle = ({isTypical}) => {
+export const loadBundle = (argv, {isTypical}) => {
   const code = readFileSync(file)
   const mark = code.subarray(-markBytes)
   const cachedData = keptBytecode(mark)
@@ -75,6 +89,6 @@ export const loadBundle = ({isTypical}) => {
   const importOutside = (specifier) => import(specifier)
   script.runInThisContext()(module.exports, require, module, file, importOutside)
   module.loaded = true
-  if (isTypical) inline(inlined.ours)
+  if (isTypical) inline(isLong(argv) ? inlined.long : inlined.short)
   return module.exports
 }

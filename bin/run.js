@@ -22,5 +22,7 @@ if (!existsSync(`${root}dist/start.js`) || !installed()) await import('./setup.j
 const isTypical = argv[0] === 'simulate' && !argv.some((arg) => arg === '--help' || arg === '-h')
 // The server is not in the bundle. After a compilation alone the bundle is missing or old: the modules do the same.
 const {start} =
-  argv[0] !== 'listen' && isBundled() ? loadBundle({isTypical}) : await import('../dist/start.js')
+  argv[0] !== 'listen' && isBundled()
+    ? loadBundle(argv, {isTypical})
+    : await import('../dist/start.js')
 await start(argv, {root})
