@@ -49,7 +49,7 @@ export function parseFaults(text: string, seed: number): Faults {
   const types = (fields.get('type') ?? '500').split('|').map((type) => type.trim())
   const unknown = [...fields.keys()].find((key) => key !== 'rate' && key !== 'type')
   const wrong = types.find((type) => !Object.hasOwn(kinds, type))
-  if (unknown !== undefined) throw bad(text, `there is no "${unknown}"`)
+  if (unknown !== undefined) throw bad(text, `it takes rate= and type=, not "${unknown}"`)
   if (rate === '' || !(share >= 0 && share <= 1)) throw bad(text, 'rate must be 0 % to 100 %')
   if (wrong !== undefined)
     throw bad(text, `type "${wrong}" is none of ${Object.keys(kinds).join(', ')}`)

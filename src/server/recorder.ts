@@ -2,8 +2,8 @@
  * Keeps the trace of what was served: one row when a request ends, handed to the kernel before its client gets the
  * last byte. Rows of one turn of the event loop are written together.
  */
-import {existsSync, rmSync, writeFileSync} from 'node:fs'
-import {dirname, extname} from 'node:path'
+import {existsSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {dirname, extname, join} from 'node:path'
 import {Problem} from '../errors.js'
 import {makeFolders} from '../make-folder.js'
 import {
@@ -232,6 +232,11 @@ export class Recorder {
 
 function notMade(path: string, cause: unknown): Problem {
   const code = codeOf(cause)
+  if (statSync(path, {throwIfNoEntry: false})?.isDirectory())
+    return new Problem('OUTPUT_NOT_WRITABLE', `${path} is a folder: a recording is a file.`, {
+      suggestions: [`--trace ${join(path, 'trace.csv')}`],
+      cause,
+    })
   if (code === 'EEXIST') {
     return new Problem(
       'OUTPUT_NOT_WRITABLE',

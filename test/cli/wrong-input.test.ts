@@ -700,6 +700,18 @@ const ofOutput: readonly Wrong[] = [
     tries: /--block-size 16 would fit\./,
   },
   {
+    argv: 'listen --port 0 --hardware H100 --trace none',
+    code: 'OUTPUT_NOT_WRITABLE',
+    says: /none is a folder: a recording is a file\.$/,
+    tries: /--trace .*none\/trace\.csv/,
+  },
+  {
+    argv: 'listen --port 0 --hardware H100 --fail 2',
+    code: 'FLAG_BAD_VALUE',
+    says: /--fail 2: it takes rate= and type=, not "2"\.$/,
+    tries: /rate=1%,type=429/,
+  },
+  {
     argv: 'listen --port 0 --hardware H100 --host 192.0.2.1',
     code: 'PORT_UNAVAILABLE',
     says: /--host 192\.0\.2\.1 --port 0: cannot listen: this machine has no such address/,
