@@ -33,11 +33,12 @@ export interface ReadOptions extends TransformOptions {
  * `options`. Throws a Problem (TRACE_…) that names file, line and column or key.
  */
 export async function readTrace(
-  paths: readonly string[],
+  paths: string | readonly string[],
   options: ReadOptions = {},
 ): Promise<Trace> {
   const builder = new TraceBuilder()
-  for await (const _ of readFiles(paths, builder, options)) {
+  const files = typeof paths === 'string' ? [paths] : paths
+  for await (const _ of readFiles(files, builder, options)) {
     // The whole of it is wanted.
   }
   return transformTrace(builder.finish(), options)

@@ -90,6 +90,17 @@ describe('a request from code', () => {
       expect(problem.suggestions.join('\n')).match(tries)
     })
 
+  it('is told of what was not awaited, and may name one file without a list', async () => {
+    const trace = await library.readTrace(join(root, 'traces/code.csv'), {limit: 9})
+    expect(trace.length).equal(9)
+    const deployment = deploy({hardware: 'H100'})
+    expect(() => simulate({trace, deployment} as never)).throws(
+      TypeError,
+      'simulate: deployment is a promise; await it first.',
+    )
+    await deployment
+  })
+
   it('may bring a policy that is an object, alone and among many runs', async () => {
     const trace = await library.readTrace([join(root, 'traces/code.csv')], {limit: 60})
     const request = {
