@@ -4,6 +4,7 @@
  */
 import {readFileSync} from 'node:fs'
 import {parseJson} from '../catalogue/json-text.js'
+import {slowestGbPerS} from '../catalogue/link-defaults.js'
 import {Problem} from '../errors.js'
 import {whyUnreadable} from '../unreadable.js'
 import {type NodePower, readPower} from './cluster-power.js'
@@ -145,6 +146,13 @@ export class Node {
     return value
   }
 
+  /** GB/s that something can have. */
+  rate(key: string): number {
+    const value = this.number(key, 'positive')
+    if (value < slowestGbPerS) throw this.fault(key, `must be at least ${slowestGbPerS} GB/s`)
+    return value
+  }
+
   number(key: string, rule: 'positive' | 'not negative'): number {
     const value = this.get(key)
     const isGood = typeof value === 'number' && Number.isFinite(value) && value >= 0
@@ -279,7 +287,7 @@ function checkGroups(file: string, instances: readonly ClusterInstance[]): void 
 function readHostMemory(node: Node): ClusterInstance['hostMemory'] {
   const memory = node.object('cpu_mem')
   const given = {
-    bandwidthGb: memory.number('mem_bw', 'positive'),
+    bandwidthGb: memory.rate('mem_bw'),
     latencyNs: memory.number('mem_latency', 'not negative'),
   }
   const pim = readPimHost(memory)
@@ -302,7 +310,7 @@ function readCxl(root: Node) {
   if (root.get('cxl_mem') === undefined) return undefined
   const memory = root.object('cxl_mem')
   return {
-    bandwidthGb: memory.number('mem_bw', 'positive'),
+    bandwidthGb: memory.rate('mem_bw'),
     latencyNs: memory.number('mem_latency', 'not negative'),
     devices: memory.size('num_devices') ?? 1,
   }
@@ -310,18 +318,21 @@ function readCxl(root: Node) {
 
 /** One number for all dimensions of the network, or one per dimension, the innermost first. */
 function readLinks(root: Node): ClusterLink[] {
-  const bandwidths = perDimension(root, 'link_bw', 'positive')
-  const latencies = perDimension(root, 'link_latency', 'not negative')
+  const bandwidths = perDimension(root, 'link_bw').map((one) => one.rate('link_bw'))
+  const latencies = perDimension(root, 'link_latency').map((one) =>
+    one.number('link_latency', 'not negative'),
+  )
   return Array.from({length: Math.max(bandwidths.length, latencies.length)}, (_, at) => ({
     bandwidthGb: bandwidths[Math.min(at, bandwidths.length - 1)]!,
     latencyNs: latencies[Math.min(at, latencies.length - 1)]!,
   }))
 }
 
-function perDimension(root: Node, key: string, rule: 'positive' | 'not negative'): number[] {
+/** A figure for all dimensions, or a list with one for each: what has each of them. */
+function perDimension(root: Node, key: string): Node[] {
   const value = root.get(key)
-  if (!Array.isArray(value) || value.length === 0) return [root.number(key, rule)]
-  return value.map((item) => new Node(root.file, '', {[key]: item}).number(key, rule))
+  if (!Array.isArray(value) || value.length === 0) return [root]
+  return value.map((item) => new Node(root.file, '', {[key]: item}))
 }
 
 const unbuilt = (node: Node, key: string): Problem =>
@@ -363,7 +374,7 @@ function readInstance(
     hardware: instance.text('hardware'),
     memory: {
       sizeGib: memory.number('mem_size', 'positive'),
-      bandwidthGb: memory.number('mem_bw', 'positive'),
+      bandwidthGb: memory.rate('mem_bw'),
       utilization,
     },
     hostMemory,

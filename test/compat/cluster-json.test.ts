@@ -114,6 +114,11 @@ describe('a wrong cluster file', () => {
     ],
     ['has a link of no bandwidth', (f) => (f.link_bw = 0), ': link_bw must be a number above 0'],
     [
+      'has a link of next to none',
+      (f) => (f.link_bw = 1e-300),
+      ': link_bw must be at least 0.001 GB/s',
+    ],
+    [
       'has a negative latency',
       (f) => (f.link_latency = -1),
       ': link_latency must be a number of at least 0',
