@@ -56,6 +56,8 @@ export interface Instance {
   readonly memoryShares?: readonly MemoryShares[] | undefined
   /** Where a topology says how its ranks are joined; absent: its link does. */
   readonly wired?: Wired | undefined
+  /** Bytes of host memory for each of its devices; absent: nobody says how much there is. */
+  readonly hostBytes?: number | undefined
   /** Throws what fails of it again, with its place in a cluster file; absent: flags describe it. */
   readonly blame?: ((error: unknown) => Promise<never>) | undefined
 }

@@ -1,5 +1,6 @@
 /** From a cluster file of ours to the engines that it places. */
 import {linkOf, loadHardware} from '../catalogue/hardware.js'
+import type {MemoryDevices} from '../catalogue/memory-devices.js'
 import {loadModel} from '../catalogue/models.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
 import {Problem} from '../errors.js'
@@ -55,12 +56,13 @@ async function placeFile(request: RunRequest, path: string, file: ClusterYaml): 
   let group = 0
   let npu = 0
   const topology = file.topology && topologyOf(file.topology)
+  const hostBytes = hostBytesOf(file, memories)
   for (const [i, given] of file.instances.entries()) {
     const blame = async (error: unknown): Promise<never> => {
       throw error instanceof Problem ? await instanceProblem(path, {file, at: i}, error) : error
     }
     const {instance: own, dp} = await yamlInstance(request, file, given).catch(blame)
-    const instance = {...own, blame}
+    const instance = {...own, blame, hostBytes}
     if (given.weights) checkRules(instance, i, memories)
     for (const note of instance.found.notes) notes.add(note)
     const alike = new Map<string, Instance>()
@@ -80,6 +82,12 @@ async function placeFile(request: RunRequest, path: string, file: ClusterYaml): 
     traffic: trafficOf(file),
     notes: [...notes, ...emptyMemories(instances, memories).map((note) => `${path}: ${note}`)],
   }
+}
+
+/** Of each device that shares the host memory of the file. */
+function hostBytesOf({instances}: ClusterYaml, {cpu}: MemoryDevices): number | undefined {
+  const all = instances.reduce((sum, {count, tp, pp, dp}) => sum + count * tp * pp * dp, 0)
+  return cpu?.capacityBytes && cpu.capacityBytes / (cpu.devices ?? all)
 }
 
 /** A flag that every instance of the file overrules. @throws Problem FLAG_CONFLICT */

@@ -82,7 +82,7 @@ function lessAhead(instance: Instance, fits: Fits): string | undefined {
 }
 
 function onHost(instance: Instance, plan: MemoryPlan, fits: Fits): string | undefined {
-  const {hardware, weights, pim} = instance
+  const {hardware, weights, pim, hostBytes = Number.POSITIVE_INFINITY} = instance
   if (pim !== undefined || (weights !== undefined && !('gib' in weights.place))) return undefined
   const here = plan.weights.total - (plan.offloadedBytes ?? 0)
   const room = plan.budgetBytes - plan.activationBytes - plan.runtimeBytes - plan.blockBytes
@@ -90,6 +90,7 @@ function onHost(instance: Instance, plan: MemoryPlan, fits: Fits): string | unde
   const gib = [least, least + 1].find(
     (gib) =>
       gib <= blocksGib(instance) &&
+      gib * 2 ** 30 <= hostBytes &&
       fits({outside: outsideBytesOf(instance, {place: {gib}, prefetch: 'in place'})}),
   )
   if (gib === undefined) return undefined

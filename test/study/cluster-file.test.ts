@@ -252,6 +252,12 @@ instances: [{role: decode, weight_prefetch: ${prefetch}, weights: [{blocks: 0, o
     ])
     const [large] = await refused(`${llama}  - {model: meta-llama/Llama-3.1-70B}\n`)
     expect(large).match(/^4:5: instances\[1\]: meta-llama\/Llama-3.1-70B does not fit/)
+    const fourteen = (gb: number) =>
+      refused(
+        `hardware: RTX4090\nmodel: Qwen/Qwen3-14B\nmemory: {cpu: {capacity_gb: ${gb}}}\ninstances: [{count: 2}]\n`,
+      )
+    expect((await fourteen(18)).join()).match(/--cpu-offload-gb 8 would fit/)
+    expect((await fourteen(16)).join()).not.match(/--cpu-offload-gb/)
     // What a flag said is told as a flag.
     const [long] = await refused(llama, {engine: {maxModelLen: 999999}})
     expect(long).match(/^3:5: instances\[0\]: --max-model-len 999999 is more than/)
