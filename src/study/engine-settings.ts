@@ -147,7 +147,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
     kvDtype: settings.kvCacheDtype ?? 'auto',
     outside: sizes.outside,
     reserve: instance.profile.memory,
-    remedies: remediesOf(instance),
+    remedies: remediesOf(instance, request.layout),
   })
   const pim = pimMemoryOf(instance, request)
   if (pim === undefined) return {count: memory.blocks, memory, from: 'memory of the device'}

@@ -7,18 +7,20 @@ import {
   type MemoryRequest,
   type OutsideBytes,
 } from '../catalogue/memory.js'
+import {layerCount} from '../catalogue/model-shape.js'
 import type {Instance} from './instance.js'
+import type {LayoutRequest} from './layout.js'
 import {blocksGib, outsideBytesOf} from './weights/placement.js'
 
 /** Each was tried: with it at least one block fits. */
 export const remediesOf =
-  (instance: Instance): NonNullable<MemoryRequest['remedies']> =>
+  (instance: Instance, layout: LayoutRequest): NonNullable<MemoryRequest['remedies']> =>
   (plan, fits) => {
     const {model} = instance
     const asked = smallerSettings(instance, fits)
     if (asked.length > 0) return asked
     const tries = [
-      moreDevices(instance, fits),
+      moreDevices(instance, layout, fits),
       lessAhead(instance, fits),
       onHost(instance, plan, fits),
     ]
@@ -51,27 +53,34 @@ function smallerSettings({settings, profile, hardware}: Instance, fits: Fits): s
 const outsideOf = (instance: Instance): readonly OutsideBytes[] | undefined =>
   instance.weights && outsideBytesOf(instance, instance.weights)
 
-function moreDevices(instance: Instance, fits: Fits): string | undefined {
+function moreDevices(instance: Instance, layout: LayoutRequest, fits: Fits): string | undefined {
   const {model, pp, ep, link, wired} = instance
   const tp = largerDegrees(model, instance).find((tp) =>
     fits({parallelism: {tp, pp, ep}, outside: outsideOf({...instance, tp})}),
   )
   if (tp === undefined) return undefined
   const isWithin = wired !== undefined || link === null || link.scaleOut || tp <= link.maxDevices
-  if (isWithin) return `--tp ${tp} would fit.`
+  const devices = `--tp ${tp}${npuFor(tp, instance, layout)}`
+  if (isWithin) return `${devices} would fit.`
   const nodes = Math.ceil(tp / link.maxDevices)
   const joined = `--link ${link.name}+infiniband:50`
-  return `--tp ${tp} ${joined} would fit: ${nodes} nodes of ${link.maxDevices} devices, each with a port of 50 GB/s.`
+  return `${devices} ${joined} would fit: ${nodes} nodes of ${link.maxDevices} devices, each with a port of 50 GB/s.`
+}
+
+/** `--npu` as it must be for that degree; nothing where it was not given, or may stay. */
+function npuFor(tp: number, {tp: now}: Instance, {npu, pp = 1, dp = 1, ...asked}: LayoutRequest) {
+  if (npu === undefined) return ''
+  const isFree = asked.instances === undefined && asked.prefill === undefined
+  if (isFree && asked.tp !== undefined && npu % (tp * pp * dp) === 0) return ''
+  return ` --npu ${(npu / now) * tp}`
 }
 
 /** Blocks that are fetched ahead need room on the device. */
 function lessAhead(instance: Instance, fits: Fits): string | undefined {
-  const {weights} = instance
+  const {weights, model} = instance
   if (weights === undefined || weights.prefetch === 'in place') return undefined
-  const fewer = Array.from(
-    {length: weights.prefetch},
-    (_, at) => (weights.prefetch as number) - 1 - at,
-  )
+  const most = Math.min(weights.prefetch, layerCount(model))
+  const fewer = Array.from({length: most}, (_, at) => most - 1 - at)
   const ways = [...fewer, 'in place' as const]
   const prefetch = ways.find((prefetch) =>
     fits({outside: outsideBytesOf(instance, {...weights, prefetch})}),

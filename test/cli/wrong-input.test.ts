@@ -424,6 +424,24 @@ const ofModel: readonly Wrong[] = [
     says: /^none of T4, L4 can run this/,
   },
   {
+    with: '--hardware RTX4090 --model Qwen/Qwen3-14B --npu 2 --instances 2',
+    code: 'MODEL_TOO_LARGE',
+    says: /Qwen3-14B does not fit/,
+    tries: /^--tp 2 --npu 4 would fit\./,
+  },
+  {
+    with: '--hardware RTX4090 --model Qwen/Qwen3-14B --npu 4 --tp 1',
+    code: 'MODEL_TOO_LARGE',
+    says: /Qwen3-14B does not fit/,
+    tries: /^--tp 2 would fit\./,
+  },
+  {
+    with: '--hardware RTX4090 --model Qwen/Qwen3-32B --npu 2',
+    code: 'MODEL_TOO_LARGE',
+    says: /Qwen3-32B does not fit/,
+    tries: /^--tp 4 --npu 4 would fit\./,
+  },
+  {
     with: '--hardware RTX4090 --model Qwen/Qwen3-14B',
     code: 'MODEL_TOO_LARGE',
     says: /Qwen3-14B does not fit/,
