@@ -96,10 +96,15 @@ const notesOf = (trace: TraceFacts, deployment: Deployment): string[] => [
   ...servedModels(trace, deployment),
 ]
 
-const ignoredAdapters = (trace: TraceFacts, {request}: Deployment): string[] =>
-  trace.hasAdapters && request.lora === undefined
-    ? ['the trace names LoRA adapters; without --max-loras they are ignored.']
-    : []
+function ignoredAdapters({hasAdapters}: TraceFacts, {request: {lora}}: Deployment): string[] {
+  if (hasAdapters && lora === undefined)
+    return ['the trace names LoRA adapters; without --max-loras they are ignored.']
+  if (!hasAdapters && lora !== undefined && lora.adapters === undefined)
+    return [
+      'no request names a LoRA adapter, so --max-loras takes memory and nothing else; --adapters N draws one of N for each.',
+    ]
+  return []
+}
 
 /** Routers do not look at the model that a request asks for. */
 function servedModels({models}: TraceFacts, {engines}: Deployment): string[] {

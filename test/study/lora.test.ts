@@ -102,6 +102,24 @@ describe('llmsim simulate with adapters', () => {
     const call = ['simulate', path, '--hardware', 'H100', '--no-save']
     const plain = await llmsim(...call)
     expect(plain.stdout).match(/^note: the trace names LoRA adapters; without --max-loras they/m)
+    const bare = join(folder, 'bare.csv')
+    writeFileSync(bare, 'arrived_at,input_tokens,output_tokens\n0,100,10\n')
+    const unused = [
+      'simulate',
+      bare,
+      '--hardware',
+      'H100',
+      '--no-save',
+      '--json',
+      '--max-loras',
+      '4',
+    ]
+    const notesOf = async (...more: string[]): Promise<string[]> =>
+      JSON.parse((await llmsim(...unused, ...more)).stdout).config.notes
+    expect((await notesOf()).join()).match(
+      /^no request names a LoRA adapter, so --max-loras takes memory/,
+    )
+    expect(await notesOf('--adapters', '2')).deep.equal([])
     const {stdout} = await llmsim(...call, '--max-loras', '2', '--lora-load-ms', '250')
     expect(stdout).match(/^adapters +1 load; 50 % of requests found theirs, 1 waited 250 ms/m)
     expect(stdout).match(/^LoRA: 2 adapters of rank 16 at once, 250\.00 ms to load one, 3\.5 %/m)
