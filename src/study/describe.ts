@@ -1,7 +1,7 @@
 /** What was built, in words for people and as the `config` of a run. */
 import {count, counted} from '../report/figures.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
-import type {TraceFacts} from '../trace/parts.js'
+import type {Guide, TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {bandText, errorBand} from './error-bands.js'
@@ -94,6 +94,7 @@ const notesOf = (trace: TraceFacts, deployment: Deployment): string[] => [
   ...deployment.notes,
   ...ignoredAdapters(trace, deployment),
   ...servedModels(trace, deployment),
+  ...missingGuides(trace, deployment),
 ]
 
 function ignoredAdapters({hasAdapters}: TraceFacts, {request: {lora}}: Deployment): string[] {
@@ -104,6 +105,29 @@ function ignoredAdapters({hasAdapters}: TraceFacts, {request: {lora}}: Deploymen
       'no request names a LoRA adapter, so --max-loras takes memory and nothing else; --adapters N draws one of N for each.',
     ]
   return []
+}
+
+/** What goes by a column that the trace does not have. */
+function missingGuides({guides}: TraceFacts, {policy, traffic, engines}: Deployment): string[] {
+  const needs: Readonly<Record<string, readonly [guide: Guide, instead: string]>> = {
+    'prefix-affinity': ['prefix', 'does not say which prefixes are shared'],
+    'prefix-cache': ['prefix', 'does not say which prefixes are shared'],
+    'session-sticky': ['session', 'has no sessions'],
+  }
+  const decodes = engines.some(({instance}) => instance.role === 'decode')
+  const routers = [
+    ...(engines.length > 1 ? [traffic.router] : []),
+    ...(decodes ? [traffic.decodeRouter] : []),
+  ]
+  const byRouter = [...new Set(routers)].flatMap((name) => {
+    const [guide, lack] = needs[name] ?? []
+    if (guide === undefined || guides.includes(guide)) return []
+    return [`router ${name}: the trace ${lack}, so it goes by load alone.`]
+  })
+  const isBlind = policy.name === 'priority' && !guides.includes('priority')
+  return isBlind
+    ? ['policy priority: the trace has no column priority, so all requests are alike.', ...byRouter]
+    : byRouter
 }
 
 /** Routers do not look at the model that a request asks for. */
@@ -151,7 +175,9 @@ export function describeDevices(
     ...[
       ...trace.notes,
       ...notes,
-      ...(deployments[0] ? servedModels(trace, deployments[0]) : []),
+      ...(deployments[0]
+        ? [...servedModels(trace, deployments[0]), ...missingGuides(trace, deployments[0])]
+        : []),
     ].map((note) => `note: ${note}`),
   ]
 }

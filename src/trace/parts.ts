@@ -16,6 +16,10 @@ export class NeedsWholeTrace extends Error {}
 /** Rows after which a part may end. Parts of this size stay in the caches of a processor. */
 export const partRows = 32_768
 
+/** Columns that policies and routers go by. */
+export const guides = ['priority', 'session', 'prefix'] as const
+export type Guide = (typeof guides)[number]
+
 /** What stands in the head of a run of a trace. */
 export interface TraceFacts {
   readonly length: number
@@ -27,6 +31,8 @@ export interface TraceFacts {
   readonly hasAdapters: boolean
   /** Models that rows ask for, in order of the first. */
   readonly models: readonly string[]
+  /** Which of these columns it has. */
+  readonly guides: readonly Guide[]
 }
 
 /** Adds up what the parts of a trace say of themselves. */
@@ -39,8 +45,11 @@ export class FactsOfParts {
   readonly #formats = new Set<string>()
   readonly #notes = new Set<string>()
   readonly #models = new Set<string>()
+  readonly #guides = new Set<Guide>()
 
-  add({length, inputTokens, outputTokens, format, notes, adapter, model}: Trace): void {
+  add(trace: Trace): void {
+    const {length, inputTokens, outputTokens, format, notes, adapter, model} = trace
+    for (const guide of guides) if (trace[guide] !== undefined) this.#guides.add(guide)
     this.length += length
     this.#hasAdapters ||= adapter !== undefined
     for (let row = 0; row < length; row++) {
@@ -70,6 +79,7 @@ export class FactsOfParts {
       outputTokens: this.#outputTokens,
       hasAdapters: this.#hasAdapters,
       models: [...this.#models],
+      guides: guides.filter((guide) => this.#guides.has(guide)),
     }
   }
 }

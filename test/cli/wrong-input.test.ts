@@ -956,6 +956,29 @@ describe('unusual input that is right', () => {
     expect((await simulate(files, 'FOLDER')).summary).deep.equal(plain.summary)
   })
 
+  it('columns that a policy or router goes by, and that are not there: notes', async () => {
+    const notesOf = async (text: string, ...flags: string[]) =>
+      (await simulate({'t.csv': text}, ...flags)).config.notes
+    const plain = `${head}${rows}`
+    const prefix = 'the trace does not say which prefixes are shared, so it goes by load alone.'
+    expect(await notesOf(plain, '--policy', 'priority')).deep.equal([
+      'policy priority: the trace has no column priority, so all requests are alike.',
+    ])
+    const two = ['--instances', '2', '--router']
+    expect(await notesOf(plain, ...two, 'prefix-cache')).deep.equal([
+      `router prefix-cache: ${prefix}`,
+    ])
+    expect(await notesOf(plain, ...two, 'session-sticky')).deep.equal([
+      'router session-sticky: the trace has no sessions, so it goes by load alone.',
+    ])
+    // One engine is not chosen.
+    expect(await notesOf(plain, '--router', 'prefix-cache')).deep.equal([])
+    const full =
+      'arrived_at,input_tokens,output_tokens,priority,session_id,prefix_group,prefix_tokens\n0,64,5,1,s,g,32\n1,64,5,1,s,g,32\n'
+    for (const router of ['prefix-cache', 'prefix-affinity', 'session-sticky'])
+      expect(await notesOf(full, '--policy', 'priority', ...two, router), router).deep.equal([])
+  })
+
   it('models that nobody serves: a note, in text and JSON', async () => {
     const text = `model,${head}meta-llama/Llama-3.1-8B-Instruct,0,10,5\n"Qwen/Qwen3-32B",1,20,5\n,2,30,5\n`
     const {config} = await simulate({'t.csv': text})

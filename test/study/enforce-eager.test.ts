@@ -175,7 +175,7 @@ describe('--enforce-eager', () => {
     const cluster = fileOf(
       'hardware: H100\ninstances: [{engine: {enforce_eager: true}}, {engine: {enforce_eager: false}}, {}]\n',
     )
-    const trace = {length: 1, format: 'x', notes: [], models: []} as never
+    const trace = {length: 1, format: 'x', notes: [], models: [], guides: []} as never
     const of = async (more: RunRequest) => {
       const {engines} = configOf(trace, await deploy(more), 'x')
       return engines.map(({enforce_eager}) => enforce_eager)

@@ -161,6 +161,7 @@ describe('a trace in parts', function () {
       notes: [],
       hasAdapters: false,
       models: [],
+      guides: [],
     })
   })
 
