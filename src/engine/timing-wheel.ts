@@ -75,9 +75,8 @@ export class TimingWheel {
   /** Larger wheels have come to a new bucket. */
   #turn(): void {
     const {now} = this
-    let wheel = 1
-    while (wheel < wheels - 1 && ((now >>> (bits * wheel)) & (size - 1)) === 0) wheel++
-    for (; wheel > 0; wheel--) {
+    // As many wheels as the step number ends with digits of 0.
+    for (let wheel = wheelOfBit(31 - Math.clz32(now & -now)); wheel > 0; wheel--) {
       const bucket = wheel * size + ((now >>> (bits * wheel)) & (size - 1))
       let seat = this.#buckets[bucket]!
       this.#buckets[bucket] = none
@@ -90,8 +89,10 @@ export class TimingWheel {
   }
 }
 
+/** Counted, and not found in a loop: what is hardly ever run in a loop makes V8 throw compiled code away when it is. */
+const wheelOfBit = (bit: number): number => Math.min(wheels - 1, Math.floor(bit / bits))
+
 const bucketAbove = (step: number, apart: number): number => {
-  let wheel = 1
-  while (wheel < wheels - 1 && apart >>> (bits * (wheel + 1)) > 0) wheel++
+  const wheel = wheelOfBit(31 - Math.clz32(apart))
   return wheel * size + ((step >>> (bits * wheel)) & (size - 1))
 }
