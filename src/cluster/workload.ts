@@ -3,11 +3,14 @@ import type {Ns} from '../latency/step-time.js'
 import type {Trace} from '../trace/trace.js'
 import {TimedRows} from './timed-rows.js'
 
-/** Arrivals whose time is known from the start, in order: how many, when, and which rows. */
+/**
+ * Arrivals whose times are known from the start, in order, and which rows they are: those from `base` on, unless they
+ * are named. Columns, as V8 would throw away what it compiled for the functions of one part when those of the next come.
+ */
 interface Scheduled {
-  readonly count: number
-  readonly arrivedAt: (index: number) => Ns
-  readonly rowAt: (index: number) => number
+  readonly times: Float64Array
+  readonly base: number
+  readonly rows?: Int32Array | undefined
 }
 
 /** Rows that will arrive, soonest first; equal times in trace order. */
@@ -19,12 +22,8 @@ export class Arrivals {
   #nextScheduled: Ns
   readonly #released = new TimedRows()
 
-  constructor(
-    count: number,
-    arrivedAt: (index: number) => Ns,
-    rowAt: (index: number) => number = (index) => index,
-  ) {
-    this.#scheduled = {count, arrivedAt, rowAt}
+  constructor(times: Float64Array, rows?: Int32Array) {
+    this.#scheduled = {times, base: 0, rows}
     this.#nextScheduled = this.#scheduledAt()
   }
 
@@ -45,10 +44,10 @@ export class Arrivals {
     const releasedAt = this.#released.nextAt()
     const scheduledAt = this.#nextScheduled
     const row = scheduledAt < releasedAt ? -1 : this.#released.nextRow()
-    const isReleased =
-      row >= 0 && (releasedAt < scheduledAt || row < this.#scheduled.rowAt(this.#cursor))
+    const isReleased = row >= 0 && (releasedAt < scheduledAt || row < this.#scheduledRow())
     if (isReleased) return this.#released.take()
-    const scheduled = this.#scheduled.rowAt(this.#cursor++)
+    const scheduled = this.#scheduledRow()
+    this.#cursor++
     this.#nextScheduled = this.#scheduledAt()
     return scheduled
   }
@@ -58,15 +57,25 @@ export class Arrivals {
     this.#released.add(row, at)
   }
 
+  #scheduledRow(): number {
+    const {base, rows} = this.#scheduled
+    return rows === undefined ? base + this.#cursor : rows[this.#cursor]!
+  }
+
   #scheduledAt(): Ns {
-    while (this.#cursor === this.#scheduled.count && this.#further.length > 0) {
+    if (this.#cursor === this.#scheduled.times.length) this.#goOn()
+    const {times} = this.#scheduled
+    return this.#cursor < times.length ? times[this.#cursor]! : Number.POSITIVE_INFINITY
+  }
+
+  #goOn(): void {
+    while (this.#cursor === this.#scheduled.times.length && this.#further.length > 0) {
       this.#scheduled = this.#further.shift()!
       this.#cursor = 0
     }
-    const {count, arrivedAt} = this.#scheduled
-    return this.#cursor < count ? arrivedAt(this.#cursor) : Number.POSITIVE_INFINITY
   }
 }
+
 /** Decides which rows arrive on their own and which are released by the end of another. */
 export interface Workload {
   readonly arrivals: Arrivals
@@ -86,13 +95,12 @@ const noMore = (): never => {
 export function openLoop(trace: Trace): Workload {
   const {thinkTime, session, arrivedAt} = trace
   if (thinkTime === undefined || session === undefined) {
-    const arrivals = new Arrivals(trace.length, (row) => arrivedAt[row]!)
+    const arrivals = new Arrivals(arrivedAt)
     return {
       arrivals,
       coupling: 'independent',
       ended: () => false,
-      more: ({length, arrivedAt: times}, base) =>
-        arrivals.extend({count: length, arrivedAt: (i) => times[i]!, rowAt: (i) => base + i}),
+      more: ({arrivedAt: times}, base) => arrivals.extend({times, base, rows: undefined}),
     }
   }
   const next = new Map<number, number>()
@@ -105,11 +113,8 @@ export function openLoop(trace: Trace): Workload {
     if (previous !== undefined && !Number.isNaN(thinkTime[row]!)) next.set(previous, row)
     else own.push(row)
   }
-  const arrivals = new Arrivals(
-    own.length,
-    (i) => arrivedAt[own[i]!]!,
-    (i) => own[i]!,
-  )
+  const times = Float64Array.from(own, (row) => arrivedAt[row]!)
+  const arrivals = new Arrivals(times, Int32Array.from(own))
   return {
     arrivals,
     coupling: next.size > 0 ? 'lockstep' : 'independent',
@@ -126,7 +131,7 @@ export function openLoop(trace: Trace): Workload {
 /** Closed loop: `clients` clients take the rows in order, the next as soon as the last one ended. */
 export function closedLoop(trace: Trace, clients: number): Workload {
   const first = Math.min(clients, trace.length)
-  const arrivals = new Arrivals(first, () => 0)
+  const arrivals = new Arrivals(new Float64Array(first))
   let next = first
   return {
     arrivals,
