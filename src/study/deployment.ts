@@ -21,7 +21,7 @@ import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
 import {kvLinksOf, weightsBesideKv} from './kv-links.js'
-import {tieredKvOf} from './kv-tiers.js'
+import {checkTiers, tieredKvOf} from './kv-tiers.js'
 import type {Layout} from './layout.js'
 import {adaptersOf, checkLora, settleLora} from './lora.js'
 import {pimLatency, pimMemoryOf} from './pim.js'
@@ -88,7 +88,11 @@ export async function deploy(given: GivenRequest): Promise<Deployment> {
     config,
     weights,
   }))
-  const tiers = tieredKvOf(places, network, request)
+  for (const instance of new Set(places.map((place) => place.instance))) {
+    const place = places.find((one) => one.instance === instance)!
+    await told(instance, async () => checkTiers(place, network, request))
+  }
+  const tiers = tieredKvOf(places, network)
   return {
     request,
     layout,
@@ -182,6 +186,10 @@ interface Common {
   readonly network: SettledNetwork
 }
 
+/** What fails of an instance, with its place where a cluster file makes it. */
+const told = <Made>({blame}: Instance, make: () => Promise<Made>): Promise<Made> =>
+  blame ? make().catch(blame) : make()
+
 /** Instances that are alike share an engine's settings and step times. */
 async function enginesOf(
   places: readonly {readonly instance: Instance}[],
@@ -190,8 +198,7 @@ async function enginesOf(
   const made = new Map<Instance, DeployedEngine>()
   for (const {instance} of places)
     if (!made.has(instance)) {
-      const engine = engineOf(instance, common)
-      made.set(instance, await (instance.blame ? engine.catch(instance.blame) : engine))
+      made.set(instance, await told(instance, () => engineOf(instance, common)))
     }
   return made
 }

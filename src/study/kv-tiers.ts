@@ -45,8 +45,8 @@ export interface KvOffloadRequest {
   readonly tiers: readonly TierRequest[]
   /** 10^9 bytes per second between a device and its host, in one direction; absent: its PCIe link. */
   readonly hostGbPerS?: number | undefined
-  /** Where a user said so; absent: --kv-offload. */
-  readonly askedAt?: string | undefined
+  /** Who said so; absent: --kv-offload. */
+  readonly from?: 'file' | undefined
 }
 
 /**
@@ -56,9 +56,7 @@ export interface KvOffloadRequest {
 export function tieredKvOf(
   places: readonly LinkedPlace[],
   network: SettledNetwork,
-  {compat}: Pick<RunRequest, 'compat'>,
 ): (TieredKv | undefined)[] {
-  for (const place of places) check(place, compat)
   const isShared = places.some(({instance}) => tiersOf(instance).some((tier) => tier.isShared))
   if (isShared) checkAlike(places)
   const links = places.map((place, at) => engineLinks(place, at, network))
@@ -84,6 +82,19 @@ export function tieredKvOf(
 
 const flag = '--kv-offload'
 
+/** What is wrong with the tiers of one engine. @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE */
+export function checkTiers(
+  place: LinkedPlace,
+  network: SettledNetwork,
+  {compat}: Pick<RunRequest, 'compat'>,
+): void {
+  check(place, compat)
+  const tiers = tiersOf(place.instance)
+  if (tiers.length === 0) return
+  const {blockBytes} = engineLinks(place, 0, network)
+  for (const tier of tiers) blocksOf(tier, blockBytes, place)
+}
+
 function blocksOf(
   tier: TierRequest,
   blockBytes: number,
@@ -91,11 +102,10 @@ function blocksOf(
 ): number {
   const blocks = Math.floor(tier.bytes / blockBytes)
   if (blocks >= 1) return blocks
-  const {askedAt = flag} = kvOffload!
   throw new Problem(
     'FLAG_BAD_VALUE',
-    `${askedAt}: ${tier.kind} has ${sizeText(tier.bytes)}, but one block of ${blockSize} tokens takes ${sizeText(blockBytes)}.`,
-    {suggestions: [askedAt === flag ? `${flag} cpu:64GiB` : 'capacity_gb: 64']},
+    `${flag}: ${tier.kind} has ${sizeText(tier.bytes)}, but one block of ${blockSize} tokens takes ${sizeText(blockBytes)}.`,
+    {suggestions: [kvOffload!.from === 'file' ? 'capacity_gb: 64' : `${flag} cpu:64GiB`]},
   )
 }
 
@@ -131,7 +141,7 @@ function check({instance, config}: TierPlace, compat: RunRequest['compat']): voi
   ]
   const refused = rules.find(([isBroken]) => isBroken)?.[1]
   if (refused === undefined) return
-  throw new Problem('FLAG_CONFLICT', `${instance.kvOffload?.askedAt ?? flag} and ${refused}.`, {
+  throw new Problem('FLAG_CONFLICT', `${flag} and ${refused}.`, {
     suggestions: ['Leave one of the two out.'],
   })
 }

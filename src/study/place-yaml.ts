@@ -172,8 +172,7 @@ async function yamlInstance(
   const pim = pimOf(given) ?? request.pim
   const weights = weightsOfYaml(given) ?? request.weights
   const asked = given.kv_offload ?? file.kv_offload
-  const askedAt = `${request.cluster}: ${given.kv_offload ? 'kv_offload of an instance' : 'kv_offload'}`
-  const kvOffload = asked ? {...kvOffloadFrom(asked), askedAt} : request.kvOffload
+  const kvOffload = asked ? {...kvOffloadFrom(asked), from: 'file' as const} : request.kvOffload
   return {
     instance: {...instance, profile, sampling, pim, weights, kvOffload, machine: undefined},
     dp,

@@ -152,12 +152,12 @@ instances:
     [
       'tiers and blocks: one is larger',
       'hardware: A6000\ninstances: [{kv_offload: {tiers: [{tier: cpu, capacity_gb: 0.001}]}}]\n',
-      /unlike\.yaml: kv_offload of an instance: cpu has 1 MB, but one block .* takes 2\.1 MB/,
+      /unlike\.yaml:2:26: instances\[0\]: kv_offload: cpu has 1 MB, but one block .* takes 2\.1 MB/,
     ],
     [
       'wishes: tiers without a prefix cache',
       `${shared.replace('{tp: 2}', '{}')}\nengine: {enable_prefix_caching: false}\n`,
-      /unlike\.yaml: kv_offload and --no-enable-prefix-caching/,
+      /unlike\.yaml:3:13: instances\[0\]: kv_offload and enable_prefix_caching: false/,
     ],
   ]
   for (const [name, text, says] of unlike)
