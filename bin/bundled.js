@@ -72,14 +72,16 @@ const keep = (script, mark) => {
 
 /**
  * What the bundle exports to a run with these arguments. Other versions of Node or V8 do not take the bytecode; then, or without any, the run that
- * `isTypical` leaves its own behind if it succeeds: it holds the functions that were used.
+ * `isTypical` and short leaves its own behind if it succeeds: it holds the functions that were used, those of the start
+ * too, which V8 has thrown away by the end of a long one.
  */
 export const loadBundle = (argv, {isTypical}) => {
   const code = readFileSync(file)
   const mark = code.subarray(-markBytes)
   const cachedData = keptBytecode(mark)
   const script = new vm.Script(code.toString('latin1'), {filename: file, cachedData})
-  if (isTypical && (!cachedData || script.cachedDataRejected))
+  const isShort = !isLong(argv)
+  if (isTypical && isShort && (!cachedData || script.cachedDataRejected))
     process.on('exit', (status) => status === 0 && keep(script, mark))
   const module = new Module(file)
   const require = createRequire(file)
@@ -89,6 +91,6 @@ export const loadBundle = (argv, {isTypical}) => {
   const importOutside = (specifier) => import(specifier)
   script.runInThisContext()(module.exports, require, module, file, importOutside)
   module.loaded = true
-  if (isTypical) inline(isLong(argv) ? inlined.long : inlined.short)
+  if (isTypical) inline(isShort ? inlined.short : inlined.long)
   return module.exports
 }
