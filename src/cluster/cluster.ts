@@ -239,6 +239,8 @@ export class Cluster {
     if (this.#handOffs || this.replicas[instance]!.tiers) this.replicas[instance]!.wake(now)
     this.#look(instance)
     if (prefill !== undefined) this.#look(prefill)
+    // What it no longer moves lets KV of others come sooner.
+    if (this.#tiers.isShared) this.#lookAtAll()
     this.#sink.cancelled(slot, now, produced)
     this.requests.give(slot)
   }
