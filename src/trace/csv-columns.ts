@@ -77,9 +77,12 @@ function setDate(text: string, cell: Cell, out: TimeParts): void {
     refuse(cell, text, 'it must be a time like 2023-11-16 18:15:46.6805900')
 }
 
+/** 1.2e-05, a number, has its hyphen in the same place. */
+const startsWithYear = /^\d{4}-/
+
 /** A number in the unit of its column; where that has none, also a calendar time, as logs have them. */
 function timeOrDate(text: string, cell: Cell, out: TimeParts): void {
-  if (text[4] === '-' && cell.digits === 0) setDate(text, cell, out)
+  if (cell.digits === 0 && startsWithYear.test(text)) setDate(text, cell, out)
   else timeOf(text, cell, cell.digits, out)
 }
 

@@ -34,6 +34,14 @@ describe('CSV traces', () => {
     expect(sum(trace.inputTokens)).equal(30_015)
   })
 
+  it('reads numbers in exponents, whose hyphen stands where that of a year does', async () => {
+    const header = 'arrived_at,input_tokens,output_tokens,cancelled_at'
+    const {arrivedAt, cancelledAt} = await read(`${header}\n1.2e-05,1,2,1.5e-01\n1.5e-05,3,4,\n`)
+    expect([arrivedAt[1]! - arrivedAt[0]!, cancelledAt![0]! - arrivedAt[0]!]).deep.equal([
+      3000, 149_988_000,
+    ])
+  })
+
   it('reads calendar times, as logs have them, in a column without a unit', async () => {
     const trace = await read(
       `timestamp,input_tokens,output_tokens,cancelled_at\n2024-02-28T23:59:59Z,1,2,\n"2024-02-29 00:00:00.25",3,4,2024-02-29 00:00:02\n2024-02-29T02:00:01+01:30,5,6,\n`,
