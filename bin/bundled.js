@@ -46,7 +46,7 @@ const inline = (bytes) => v8.setFlagsFromString(`--max-inlined-bytecode-size-cum
 /** A run is long that reads a file of so many bytes: some 400,000 requests as numbers in columns. */
 const longBytes = 1e7
 
-/** Whether one of the arguments is the path of a large file: only traces are. */
+/** Whether one of the arguments is the path of a large file: a trace, or what an earlier run left at a path of its output. */
 const isLong = (argv) => argv.some((arg) => sizeOf(arg) >= longBytes)
 
 const sizeOf = (path) => {
@@ -71,9 +71,9 @@ const keep = (script, mark) => {
 }
 
 /**
- * What the bundle exports to a run with these arguments. Other versions of Node or V8 do not take the bytecode; then, or without any, the run that
- * `isTypical` and short leaves its own behind if it succeeds: it holds the functions that were used, those of the start
- * too, which V8 has thrown away by the end of a long one.
+ * What the bundle exports to a run with these arguments. Other versions of Node or V8 do not take the bytecode; then, or
+ * without any, the run that `isTypical` and short leaves its own behind if it succeeds: it holds the functions that were
+ * used, those of the start too, which V8 has thrown away by the end of a long one.
  */
 export const loadBundle = (argv, {isTypical}) => {
   const code = readFileSync(file)

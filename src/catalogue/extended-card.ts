@@ -15,6 +15,15 @@ export const merged = (inherited: unknown, own: unknown): unknown => {
   return under && over ? {...under, ...over} : own
 }
 
+/** Memory that a process can see: of another amount the same share, unless the card says how much. */
+export const usableOf = (inherited: Fields, own: Fields): unknown => {
+  const [usable, sold, changed] = [inherited.usable_bytes, inherited.memory_gb, own.memory_gb]
+  if (own.usable_bytes !== undefined) return own.usable_bytes
+  if (typeof usable !== 'number' || typeof sold !== 'number' || typeof changed !== 'number')
+    return usable
+  return Math.floor(usable * (changed / sold))
+}
+
 /** Kernels have parts, `gemm` and `moe` those of each format, and these their coefficients. */
 export const mergedKernels = (inherited: Fields, own: Fields): unknown => {
   const from = `changed from ${String(inherited.id)}`

@@ -7,7 +7,7 @@ import {basename, dirname, extname, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
-import {fieldsOf, merged, mergedKernels} from './extended-card.js'
+import {fieldsOf, merged, mergedKernels, usableOf} from './extended-card.js'
 import {hardwareFrom} from './hardware-schema.js'
 import type {Hardware, Link} from './hardware-shape.js'
 import {SchemaFault} from './schema-section.js'
@@ -145,6 +145,7 @@ const extended = async (source: Source, behind: readonly string[]): Promise<unkn
     id,
     name: own.name ?? id,
     aliases: own.aliases ?? [],
+    usable_bytes: usableOf(inherited, own),
     peak_tflops: merged(inherited.peak_tflops, own.peak_tflops),
     kernels: mergedKernels(inherited, own),
     power: merged(inherited.power, own.power),

@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -70,6 +71,8 @@ export const runFiles = {
   requests: 'requests.csv',
   labels: 'labels.csv',
   series: 'timeseries.csv',
+  power: 'power.csv',
+  fleet: 'instances.csv',
   record: 'run.json',
 } as const
 
@@ -105,6 +108,19 @@ export function writeRun(folder: string, record: RunRecord, requests: RequestRes
   writer.finish(record)
 }
 
+/** Files that only some runs have must not stay beside those of a run that has none. */
+function dropOlderRun(folder: string): void {
+  if (!existsSync(join(folder, runFiles.record))) return
+  for (const name of Object.values(runFiles)) {
+    const path = join(folder, name)
+    try {
+      rmSync(path, {force: true})
+    } catch (cause) {
+      throw notWritable(path, cause)
+    }
+  }
+}
+
 /** Writes a run whose results come part by part. `run.json` comes last and at once, so it stands for a whole run. */
 export class RunWriter {
   readonly folder: string
@@ -114,6 +130,7 @@ export class RunWriter {
   /** @throws Problem OUTPUT_NOT_WRITABLE */
   constructor(folder: string) {
     this.folder = folder
+    dropOlderRun(folder)
     this.#requests = new RequestsFile(join(folder, runFiles.requests))
     this.#labels = new LabelsFile(join(folder, runFiles.labels))
   }

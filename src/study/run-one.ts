@@ -233,8 +233,8 @@ class RunFiles {
     const {folder} = this.#run
     const blocks = engines.map((engine) => engine.blocks)
     writeSeries(join(folder, runFiles.series), series, blocks)
-    if (power) writePower(join(folder, 'power.csv'), power)
-    if (fleet) writeFleet(join(folder, 'instances.csv'), fleet)
+    if (power) writePower(join(folder, runFiles.power), power)
+    if (fleet) writeFleet(join(folder, runFiles.fleet), fleet)
     this.#run.finish(record)
   }
 }

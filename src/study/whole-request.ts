@@ -49,11 +49,11 @@ export function wholeRequest(given: GivenRequest): RunRequest {
 }
 
 function check(given: object | undefined, place: string, names: Readonly<Record<string, true>>) {
-  const unknown = Object.keys(given ?? {}).find((name) => names[name] === undefined)
+  const unknown = Object.keys(given ?? {}).find((name) => !Object.hasOwn(names, name))
   if (unknown === undefined) return
   const spelt = unknown.replaceAll(/[-_](\w)/g, (_, letter: string) => letter.toUpperCase())
   const known = Object.keys(names)
-  const meant = names[spelt] ? [spelt] : closest(unknown, known)
+  const meant = Object.hasOwn(names, spelt) ? [spelt] : closest(unknown, known)
   throw new Problem('FLAG_UNKNOWN', `${place} has no field ${unknown}.`, {
     suggestions: meant.length > 0 ? meant : [`known: ${known.join(', ')}`],
   })

@@ -287,6 +287,20 @@ source: my own bench
     expect(half.calibrated).to.equal(false)
   })
 
+  it('extends memory: of another amount the same share is usable', async () => {
+    const base = await loadHardware('H100')
+    const card = (own: string) => loadHardware(write('more.yaml', `extends: H100\n${own}\n`))
+    const share = base.usableBytes / base.memoryGib
+    for (const gib of [8, 141]) {
+      const {memoryGib, usableBytes} = await card(`memory_gb: ${gib}`)
+      expect(memoryGib).to.equal(gib)
+      expect(usableBytes / gib).to.be.closeTo(share, 1)
+    }
+    const own = await card('memory_gb: 96\nusable_bytes: 99000000000')
+    expect(own.usableBytes).to.equal(99e9)
+    expect((await card('bandwidth_gb_s: 3900')).usableBytes).to.equal(base.usableBytes)
+  })
+
   it('extends single coefficients: the others are inherited, their errors are not', async () => {
     const whole = (await loadHardware('H100')).kernels
     const changedFrom = (path: string) => loadHardware(path).then(({kernels}) => kernels)

@@ -1,5 +1,13 @@
 import {strict as assert} from 'node:assert'
-import {mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import fc from 'fast-check'
@@ -10,6 +18,7 @@ import {
   createRunFolder,
   listRuns,
   newestRun,
+  RunWriter,
   readRun,
   slugOf,
   writeRun,
@@ -193,6 +202,24 @@ describe('runs on disk', () => {
     const out = join(root, 'deep', 'er')
     assert.equal(createRunFolder({root, out, startedAt, about: ['x']}), out)
     assert.equal(createRunFolder({root, out, startedAt, about: ['x']}), out, 'again is no fault')
+  })
+
+  it('leave no file of an older run in the same folder, and nothing else out', () => {
+    const folder = store()
+    for (const name of ['labels.csv', 'instances.csv', 'power.csv', 'timeseries.csv', 'mine.csv'])
+      writeFileSync(join(folder, name), 'old')
+    new RunWriter(folder).close()
+    const left = readdirSync(folder)
+    assert.ok(left.includes('mine.csv'))
+    assert.deepEqual(
+      left.filter((name) => name !== 'mine.csv' && text(folder, name) === 'old'),
+      [],
+    )
+    assert.ok(!left.includes('labels.csv') && !left.includes('run.json'))
+    // A folder that holds no run is somebody's own.
+    writeFileSync(join(root, 'power.csv'), 'mine')
+    new RunWriter(root).close()
+    assert.equal(text(root, 'power.csv'), 'mine')
   })
 
   it('are found by path, by run.json, by name and by part of a name; the newest by itself', () => {
