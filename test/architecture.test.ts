@@ -38,6 +38,8 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'json-text.ts',
     'kernel-samples.ts',
     'kernel-tables.ts',
+    'kv-groups.ts',
+    'kv-layout.ts',
     'layer-tables.ts',
     'link-defaults.ts',
     'memory-devices.ts',

@@ -28,6 +28,8 @@ export interface EngineDefaults {
   readonly asyncScheduling: boolean
   readonly enablePrefixCaching: boolean
   readonly enableChunkedPrefill: boolean
+  /** Whether layers that see a window, or a chunk, keep no more KV than that (vLLM's hybrid KV cache manager). */
+  readonly hybridKvCache: {readonly window: boolean; readonly chunk: boolean}
 }
 
 export interface EngineProfile {

@@ -182,7 +182,11 @@ const defaultsOf = (file: Section): EngineDefaults => {
   const section = file.section('defaults', [
     ...['large_device', 'small_device', 'gpu_memory_utilization', 'block_size'],
     ...['async_scheduling', 'enable_prefix_caching', 'enable_chunked_prefill'],
+    'hybrid_kv_cache',
   ])
+  const hybrid = section.has('hybrid_kv_cache')
+    ? section.section('hybrid_kv_cache', ['window', 'chunk'])
+    : undefined
   return {
     largeDevice: sizesOf(section, 'large_device'),
     smallDevice: sizesOf(section, 'small_device'),
@@ -191,6 +195,10 @@ const defaultsOf = (file: Section): EngineDefaults => {
     asyncScheduling: section.truth('async_scheduling'),
     enablePrefixCaching: section.truth('enable_prefix_caching'),
     enableChunkedPrefill: section.truth('enable_chunked_prefill'),
+    hybridKvCache: {
+      window: hybrid?.truth('window') ?? true,
+      chunk: hybrid?.truth('chunk') ?? true,
+    },
   }
 }
 

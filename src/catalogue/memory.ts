@@ -4,6 +4,8 @@
  */
 
 import {Problem} from '../errors.js'
+import type {KvGroup} from './kv-groups.js'
+import {kvLayoutOf} from './kv-layout.js'
 import {layerLinears} from './linear-layers.js'
 import {stageKvBytesPerToken, stageWeightBytes, type WeightBytes} from './model-arithmetic.js'
 import type {KvDtype, ModelShape} from './model-shape.js'
@@ -30,6 +32,8 @@ export interface MemoryRequest {
   readonly gpuMemoryUtilization?: number
   readonly blockSize?: number
   readonly kvDtype?: KvDtype
+  /** What sliding-window layers keep; default: the whole context, as without vLLM's hybrid KV cache manager. */
+  readonly windows?: 'kept whole' | 'kept as far as seen'
   readonly reserve: ReserveLaw
   /** By pipeline stage; absent: all weights lie on the accelerators. */
   readonly outside?: readonly OutsideBytes[] | undefined
@@ -62,8 +66,10 @@ export interface MemoryPlan {
   /** Bytes of all blocks. */
   readonly kvBytes: number
   readonly blockBytes: number
+  /** Pages, where layers lie in groups that have blocks of their own. */
   readonly blocks: number
-  /** blocks × block size. */
+  readonly groups?: readonly KvGroup[]
+  /** blocks × block size; of groups, as many tokens as all of them could keep whole, which is what vLLM prints. */
   readonly tokens: number
   /** Pipeline stage that has room for the fewest blocks. */
   readonly stage: number
@@ -73,16 +79,23 @@ const bytesAsGb = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
 
 /**
  * Plans the memory of the tightest rank.
- * Sliding-window layers are charged for the whole context, as vLLM does where its hybrid allocator is off.
  * @throws Problem MODEL_TOO_LARGE when not a single block fits, PARALLELISM_INVALID, FLAG_BAD_VALUE
  */
 export const planMemory = (request: MemoryRequest): MemoryPlan => {
   checkRequest(request)
   checkParallelism(request.model, request.parallelism)
   const plan = tightestStage(request)
-  if (plan.blocks < 1) throw tooLarge(request, plan)
+  if (!holdsToken(plan)) throw tooLarge(request, plan)
   return plan
 }
+
+/** Whether there is a block in each group of layers. */
+const holdsToken = ({blocks, groups = []}: MemoryPlan): boolean =>
+  blocks >=
+  Math.max(
+    1,
+    groups.reduce((sum, {pages}) => sum + pages, 0),
+  )
 
 const checkRequest = (request: MemoryRequest): void => {
   const {gpuMemoryUtilization: share = 0.9, memoryBytes} = request
@@ -122,7 +135,9 @@ const tightestStage = (request: MemoryRequest): MemoryPlan => {
   const activationBytes = activationPeak(request, reserve)
   const {single, parallel} = reserve.runtimeBytes
   const runtimeBytes = tp * pp === 1 ? single : parallel
-  const perToken = stageKvBytesPerToken(model, {tp, pp, kvDtype})
+  const layout =
+    request.windows === 'kept as far as seen' ? kvLayoutOf(model, {tp, pp, kvDtype}) : undefined
+  const perToken = layout?.pageBytesPerToken ?? stageKvBytesPerToken(model, {tp, pp, kvDtype})
   const plans = stageWeightBytes(model, parallelism).map((weights, stage) => {
     const blockBytes = perToken[stage]! * blockSize
     const {offloadedBytes = 0, bufferBytes = 0} = request.outside?.[stage] ?? {}
@@ -139,7 +154,8 @@ const tightestStage = (request: MemoryRequest): MemoryPlan => {
       kvBytes: blocks * blockBytes,
       blockBytes,
       blocks,
-      tokens: blocks * blockSize,
+      ...(layout && {groups: layout.groups}),
+      tokens: Math.floor(blocks / (layout?.pagesPerBlock ?? 1)) * blockSize,
       stage,
     }
   })
@@ -176,7 +192,7 @@ const tooLarge = (request: MemoryRequest, plan: MemoryPlan): Problem => {
   const here = weightsHere(plan)
   const needed = here + plan.activationBytes + plan.runtimeBytes + plan.blockBytes
   const missing = needed - plan.budgetBytes
-  const fits: Fits = (change) => tightestStage({...request, ...change}).blocks >= 1
+  const fits: Fits = (change) => holdsToken(tightestStage({...request, ...change}))
   const buffer =
     plan.bufferBytes && `, ${bytesAsGb(plan.bufferBytes)} of them kept free for those fetched ahead`
   const remedies = request.remedies ?? (() => plainRemedies(model, parallelism, fits))

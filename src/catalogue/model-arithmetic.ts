@@ -134,7 +134,8 @@ export interface KvOptions {
   readonly kvDtype?: KvDtype
 }
 
-const keyValueBytes = (model: ModelShape, kvDtype: KvDtype): number =>
+/** Bytes of one key or value. */
+export const keyValueBytes = (model: ModelShape, kvDtype: KvDtype): number =>
   kvDtype === 'fp8' ? 1 : bytesOf(model.dtype)
 
 /**

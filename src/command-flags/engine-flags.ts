@@ -144,6 +144,10 @@ export const engineFlags = {
     'Admit a request only when its whole prompt fits (default: on).',
   ),
   'async-scheduling': choice('ENGINE', 'Plan a step while the one before runs (default: on).'),
+  'disable-hybrid-kv-cache-manager': choice(
+    'ENGINE',
+    'Sliding-window layers keep KV of the whole context (default: off).',
+  ),
   'enforce-eager': choice('ENGINE', 'No CUDA graphs (default: off).'),
 
   'all2all-backend': Flags.option({
@@ -256,6 +260,7 @@ export interface EngineFlagValues {
   readonly 'enable-chunked-prefill'?: boolean | undefined
   readonly 'scheduler-reserve-full-isl'?: boolean | undefined
   readonly 'async-scheduling'?: boolean | undefined
+  readonly 'disable-hybrid-kv-cache-manager'?: boolean | undefined
   readonly 'enforce-eager'?: boolean | undefined
   readonly 'all2all-backend'?: All2allBackend | undefined
   readonly latency: RunRequest['latency']
@@ -363,6 +368,7 @@ export function runRequestOf(flags: EngineFlagValues, hardware: string | undefin
       enableChunkedPrefill: flags['enable-chunked-prefill'],
       reserveFullPrompt: flags['scheduler-reserve-full-isl'],
       asyncScheduling: flags['async-scheduling'],
+      disableHybridKvCacheManager: flags['disable-hybrid-kv-cache-manager'],
       enforceEager: flags['enforce-eager'],
       all2allBackend: flags['all2all-backend'],
       dtype: flags.dtype,

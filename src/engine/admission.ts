@@ -15,9 +15,12 @@ export class Admission {
   /** When the last of them did. */
   pulledAt: Ns = 0
   readonly #parts: EngineParts
+  /** With drafts, or blocks by groups, even the plainest request takes the general way. */
+  readonly #looksAgain: boolean
 
   constructor(parts: EngineParts) {
     this.#parts = parts
+    this.#looksAgain = parts.config.speculation !== undefined || parts.config.kvGroups !== undefined
   }
 
   /** Phase B: admits from the head of the queue while it fits. */
@@ -57,9 +60,9 @@ export class Admission {
 
   /** Tokens of a request that comes for the first time and can find none of them in a cache; 0: it is none. */
   #wholePrompt(slot: number): number {
-    const {requests, below, config} = this.#parts
+    const {requests, below} = this.#parts
     const isNew = requests.origin[slot] === origin.here && requests.preemptions[slot] === 0
-    if (!isNew || below || config.speculation || requests.shareable[slot] !== 0) return 0
+    if (!isNew || this.#looksAgain || below || requests.shareable[slot] !== 0) return 0
     const input = requests.input[slot]!
     return requests.reached[slot] === input ? input : 0
   }
@@ -177,7 +180,8 @@ export class Admission {
     const reserved = this.#parts.config.reserveFullPrompt ? reached : match.tokens + n
     const held = comes ? reached : reserved
     const free = this.#parts.pool.free - match.unheld
-    return this.#parts.blocks.needed(match.tokens, held) > free ? this.#hold('blocks') : n
+    const needed = this.#parts.blocks.toAdmit(match, held, match.tokens + n)
+    return needed > free ? this.#hold('blocks') : n
   }
 
   /** Of `missing` tokens, whose blocks are held, those that this step may compute. */

@@ -1,4 +1,5 @@
 /** What an engine is told when it is built, and what it tells. */
+import type {KvGroup} from '../catalogue/kv-groups.js'
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
 import type {KvBelow} from './kv-below.js'
@@ -27,6 +28,11 @@ export interface EngineConfig {
    */
   readonly stages?: number
   readonly policy: SchedulingPolicy
+  /**
+   * Groups of layers that keep blocks of their own; `numGpuBlocks` are pages then. Absent: every layer keeps the whole
+   * context. Such an engine takes no KV from elsewhere.
+   */
+  readonly kvGroups?: readonly KvGroup[] | undefined
   /** Absent: none. Needs depth 1: how many tokens a step brings is known when it ends. */
   readonly speculation?: Speculation | undefined
 }

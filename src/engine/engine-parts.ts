@@ -1,9 +1,8 @@
 /** What the parts of an engine share. */
-import type {BlockPool} from './block-pool.js'
 import type {EngineConfig} from './engine-config.js'
 import type {KvBelow} from './kv-below.js'
+import type {Blocks, Pool} from './kv-cache.js'
 import type {Pipeline} from './pipeline.js'
-import type {RequestBlocks} from './request-blocks.js'
 import type {RequestPool} from './request-pool.js'
 import type {Seats} from './seats.js'
 import type {Totals} from './totals.js'
@@ -12,8 +11,8 @@ import type {WaitingQueue} from './waiting-queue.js'
 export interface EngineParts {
   readonly config: EngineConfig
   readonly requests: RequestPool
-  readonly pool: BlockPool
-  readonly blocks: RequestBlocks
+  readonly pool: Pool
+  readonly blocks: Blocks
   readonly seats: Seats
   readonly queue: WaitingQueue
   readonly totals: Totals

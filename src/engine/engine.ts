@@ -6,7 +6,6 @@
 import type {BatchShape, Ns} from '../latency/step-time.js'
 import {Admission} from './admission.js'
 import type {Batch} from './batch.js'
-import {BlockPool} from './block-pool.js'
 import {empty} from './columns.js'
 import type {
   BatchClock,
@@ -19,11 +18,11 @@ import type {
 } from './engine-config.js'
 import type {EngineParts} from './engine-parts.js'
 import type {KvBelow} from './kv-below.js'
+import {type Blocks, kvCacheOf, type Pool} from './kv-cache.js'
 import {KvExchange} from './kv-exchange.js'
 import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
 import {refusalOf} from './refusal.js'
-import {RequestBlocks} from './request-blocks.js'
 import {none, type RequestPool, state} from './request-pool.js'
 import {RunningPlan} from './running-plan.js'
 import {Seats} from './seats.js'
@@ -41,8 +40,8 @@ export class Engine implements EngineView {
   readonly finished: number[] = []
 
   readonly #requests: RequestPool
-  readonly #pool: BlockPool
-  readonly #blocks: RequestBlocks
+  readonly #pool: Pool
+  readonly #blocks: Blocks
   readonly #seats: Seats
   readonly #queue: WaitingQueue
   readonly #pipeline = new Pipeline()
@@ -62,16 +61,16 @@ export class Engine implements EngineView {
     this.#requests = requests
     this.#queue = new WaitingQueue(requests)
     this.#listener = listener
-    this.#pool = new BlockPool(config.numGpuBlocks)
     this.#below = below
-    if (below) this.#pool.tell(below)
-    this.#blocks = new RequestBlocks({pool: this.#pool, requests, identity, rules: config, below})
-    const [blocks, pipeline] = [this.#blocks, this.#pipeline]
+    const {pool, blocks} = kvCacheOf(config, {requests, identity, below})
+    this.#pool = pool
+    this.#blocks = blocks
+    const pipeline = this.#pipeline
     this.#seats = new Seats({config, requests, blocks, pipeline, listener})
     const parts: EngineParts = {
       config,
       requests,
-      pool: this.#pool,
+      pool,
       blocks,
       seats: this.#seats,
       queue: this.#queue,

@@ -67,6 +67,11 @@ export class RequestBlocks implements DeviceCache {
     return this.count(to) - this.count(from)
   }
 
+  /** Blocks, beside those of its hits, without which a request is not admitted: those of `held` tokens. */
+  toAdmit({tokens}: PrefixMatch, held: number): number {
+    return this.needed(tokens, held)
+  }
+
   /** The same, less the spare ones that it holds already. */
   missing(slot: number, from: number, to: number): number {
     return Math.max(0, this.needed(from, to) - this.#requests.spare[slot]!)

@@ -15,11 +15,14 @@ export class RunningPlan {
   work = 0
   readonly #parts: EngineParts
   readonly #walk: Walk
+  /** With drafts, or where blocks go back as windows move on, what a request takes depends on those before it. */
+  readonly #walks: boolean
   readonly #enterers: number[] = []
 
   constructor(parts: EngineParts) {
     this.#parts = parts
     this.#walk = new Walk(parts)
+    this.#walks = parts.config.speculation !== undefined || parts.config.kvGroups !== undefined
   }
 
   get operations(): number {
@@ -29,8 +32,7 @@ export class RunningPlan {
   /** Phase A without walking: all decodes by their sums, then the chunks. Returns the budget left. */
   plan(batch: Batch, now: Ns): number {
     const {cohort, stragglers, prefilling} = this.#parts.seats
-    // With drafts, what a request takes depends on the requests before it.
-    const left = this.#parts.config.speculation ? -1 : this.#pickAll()
+    const left = this.#walks ? -1 : this.#pickAll()
     if (left < 0) return this.#walkRunning(batch, now)
     const members = cohort.size
     batch.addDecodes(

@@ -6,16 +6,16 @@ import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
 import type {Cohort} from './cohort.js'
 import type {EngineConfig, EngineListener, Speculation} from './engine-config.js'
+import type {Blocks} from './kv-cache.js'
 import {Lanes} from './lanes.js'
 import type {Pipeline} from './pipeline.js'
-import type {RequestBlocks} from './request-blocks.js'
 import {none, type RequestPool, state} from './request-pool.js'
 import {RunningList} from './running-list.js'
 
 export interface SeatsParts {
   readonly config: EngineConfig
   readonly requests: RequestPool
-  readonly blocks: RequestBlocks
+  readonly blocks: Blocks
   readonly pipeline: Pipeline
   readonly listener: EngineListener
 }
@@ -32,7 +32,7 @@ export class Seats {
   work = 0
   readonly #config: EngineConfig
   readonly #requests: RequestPool
-  readonly #blocks: RequestBlocks
+  readonly #blocks: Blocks
   readonly #pipeline: Pipeline
   readonly #listener: EngineListener
 

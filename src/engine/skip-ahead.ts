@@ -40,8 +40,9 @@ export class SkipAhead {
    * to and including those that end at `until`. The arithmetic is that of `plan` and `complete`.
    */
   run(until: Ns, clock: BatchClock): void {
-    const {pipeline, seats} = this.#parts
-    if (pipeline.oldest.end > until) return
+    const {config, pipeline, seats} = this.#parts
+    // Blocks come back in the middle of a run where windows move on.
+    if (pipeline.oldest.end > until || config.kvGroups) return
     if (seats.lanes.isPipeline) {
       if (this.#isSteadyPipeline()) while (this.#stepLane(until, clock)) {}
     } else if (this.#isSteady()) this.#runAll(until, clock)

@@ -46,6 +46,7 @@ const engine = z
     enable_chunked_prefill: z.boolean(),
     scheduler_reserve_full_isl: z.boolean(),
     async_scheduling: z.boolean(),
+    disable_hybrid_kv_cache_manager: z.boolean(),
     enforce_eager: z.boolean(),
     dtype: z.enum(weightFormats),
     kv_cache_dtype: z.enum(['auto', 'fp8']),

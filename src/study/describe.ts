@@ -1,4 +1,6 @@
 /** What was built, in words for people and as the `config` of a run. */
+
+import type {EngineConfig} from '../engine/engine-config.js'
 import {count, counted} from '../report/figures.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
 import type {Guide, TraceFacts} from '../trace/parts.js'
@@ -254,9 +256,24 @@ function limitsText({settled}: DeployedEngine): string {
 const scheduleText = ({instance, settled}: DeployedEngine): string =>
   `${instance.profile.id}, ${settled.config.policy.name}, ${schedulingText(settled.config)}${instance.settings.enforceEager ? ', no CUDA graphs' : ''}`
 
+const blocksText = ({numGpuBlocks, blockSize}: EngineConfig): string =>
+  `${count(numGpuBlocks)} KV blocks of ${blockSize} tokens`
+
+/** Pages, what a token takes of them, and how many tokens that are as vLLM prints it at its start. */
+function pagesText(config: EngineConfig): string {
+  const groups = config.kvGroups!
+  const each = groups.reduce((sum, {pages}) => sum + pages, 0)
+  const tokens = Math.floor(config.numGpuBlocks / each) * config.blockSize
+  const seen = groups.map(({sees, window, pages}) => {
+    const what = sees === 'everything' ? 'the whole context' : `${sees}s of ${count(window)} tokens`
+    return `${pages} for ${what}`
+  })
+  return `${count(config.numGpuBlocks)} KV pages of ${config.blockSize} tokens, ${each} a block (${seen.join(', ')}): ${count(tokens)} tokens kept whole`
+}
+
 function memoryLine({settled}: DeployedEngine): string {
   const {memory, config, gpuMemoryUtilization, blocksFrom} = settled
-  const blocks = `${count(config.numGpuBlocks)} KV blocks of ${config.blockSize} tokens`
+  const blocks = config.kvGroups ? pagesText(config) : blocksText(config)
   if (memory === undefined) return `memory: ${blocks} (${blocksFrom})`
   const parts = [
     `weights ${gigabytes(memory.weights.total - (memory.offloadedBytes ?? 0))}`,
@@ -312,6 +329,7 @@ function engineConfig(engine: DeployedEngine, tiered: TieredKv | undefined) {
     max_model_len: unlimited(config.maxModelLen),
     block_size: config.blockSize,
     num_gpu_blocks: config.numGpuBlocks,
+    ...(config.kvGroups && {kv_cache_groups: config.kvGroups}),
     gpu_memory_utilization: gpuMemoryUtilization,
     enable_prefix_caching: config.enablePrefixCaching,
     enable_chunked_prefill: config.enableChunkedPrefill,

@@ -6,6 +6,7 @@ import type {EngineConfig} from '../engine/engine-config.js'
 import type {SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
 import type {Instance} from './instance.js'
+import {roomFor, type Windows, windowsOf} from './kv-windows.js'
 import {pimBytes, pimMemoryOf} from './pim.js'
 import type {EngineSettings, RunRequest} from './run-request.js'
 import {remediesOf} from './too-large.js'
@@ -53,12 +54,19 @@ export function settleEngine(
     : asked
   const blockSize = settings.blockSize ?? defaults.blockSize
   const gpuMemoryUtilization = settings.gpuMemoryUtilization ?? defaults.gpuMemoryUtilization
-  const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization, outside}
+  const windows = windowsOf(instance, request)
+  const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization, outside, windows}
   const blocks = countBlocks(instance, request, sizes)
-  const notes: string[] = []
+  const notes = [...windows.notes]
+  const kvGroups = windows.groups
+  // Without chunked prefill a step takes a whole prompt, and a window holds all of it at once.
+  const isWhole = settings.enableChunkedPrefill === false
+  const step = isWhole ? model.maxPositionEmbeddings : maxNumBatchedTokens
+  const room = (most: number) =>
+    roomFor(blocks.count, most, {kvGroups, blockSize, maxNumBatchedTokens: step})
   const maxModelLen = isCompat
     ? Number.MAX_SAFE_INTEGER
-    : modelLength(settings, model.maxPositionEmbeddings, blocks.count * blockSize, notes)
+    : modelLength(settings, model.maxPositionEmbeddings, room, notes)
   const config: EngineConfig = {
     numGpuBlocks: blocks.count,
     blockSize,
@@ -72,6 +80,7 @@ export function settleEngine(
     maxModelLen,
     depth: depthOf(instance, request),
     stages: instance.pp,
+    ...(kvGroups && {kvGroups}),
     policy,
   }
   if (!isCompat) checkLimits(settings, config)
@@ -115,6 +124,7 @@ interface Sizes {
   readonly blockSize: number
   readonly gpuMemoryUtilization: number
   readonly outside: readonly OutsideBytes[] | undefined
+  readonly windows: Windows
 }
 
 function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
@@ -146,6 +156,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
     blockSize: sizes.blockSize,
     kvDtype: settings.kvCacheDtype ?? 'auto',
     outside: sizes.outside,
+    ...(sizes.windows.groups && {windows: 'kept as far as seen' as const}),
     reserve: instance.profile.memory,
     remedies: remediesOf(instance, request.layout),
   })
@@ -163,10 +174,17 @@ export function elementBytes({model}: Instance): number {
   return dtype === 'fp8' || dtype === 'int8' ? 1 : 2
 }
 
+const noRoom = ({numGpuBlocksOverride: count}: EngineSettings): Problem =>
+  new Problem(
+    'FLAG_BAD_VALUE',
+    `--num-gpu-blocks-override ${count} is less than a block for each group of layers, so no request would fit.`,
+    {suggestions: ['a larger --num-gpu-blocks-override', '--disable-hybrid-kv-cache-manager']},
+  )
+
 function modelLength(
   settings: EngineSettings,
   ofModel: number,
-  tokensInBlocks: number,
+  roomFor: (most: number) => number,
   notes: string[],
 ): number {
   const {maxModelLen: asked} = settings
@@ -180,9 +198,11 @@ function modelLength(
     )
   }
   const wanted = asked ?? ofModel
-  if (wanted <= tokensInBlocks) return wanted
-  notes.push(`max_model_len is ${tokensInBlocks}, what the KV blocks hold, instead of ${wanted}.`)
-  return tokensInBlocks
+  const room = roomFor(wanted)
+  if (room === 0) throw noRoom(settings)
+  if (wanted <= room) return wanted
+  notes.push(`max_model_len is ${room}, what the KV blocks hold, instead of ${wanted}.`)
+  return room
 }
 
 /** Without chunked prefill a step must take the longest prompt whole; vLLM then raises its own default. */

@@ -6,6 +6,7 @@ import {Problem} from '../errors.js'
 import type {PrefixColumn, Trace} from '../trace/trace.js'
 import type {SettledEngine} from './engine-settings.js'
 import type {Instance} from './instance.js'
+import {roomFor} from './kv-windows.js'
 import type {RunRequest} from './run-request.js'
 
 export interface LoraRequest {
@@ -79,7 +80,7 @@ export function settleLora(
       {suggestions: ['fewer --max-loras', `--tp ${2 * instance.tp}`]},
     )
   }
-  const maxModelLen = Math.min(config.maxModelLen, numGpuBlocks * config.blockSize)
+  const maxModelLen = roomFor(numGpuBlocks, config.maxModelLen, config)
   return {...settled, config: {...config, numGpuBlocks, maxModelLen}}
 }
 

@@ -215,6 +215,7 @@ function settingsOf(given: NonNullable<ClusterYaml['engine']>): EngineSettings {
     enableChunkedPrefill: given.enable_chunked_prefill,
     reserveFullPrompt: given.scheduler_reserve_full_isl,
     asyncScheduling: given.async_scheduling,
+    disableHybridKvCacheManager: given.disable_hybrid_kv_cache_manager,
     enforceEager: given.enforce_eager,
     dtype: given.dtype,
     kvCacheDtype: given.kv_cache_dtype,

@@ -34,6 +34,8 @@ export interface EngineSettings {
   readonly enableChunkedPrefill?: boolean | undefined
   readonly reserveFullPrompt?: boolean | undefined
   readonly asyncScheduling?: boolean | undefined
+  /** Sliding-window layers keep KV of the whole context. */
+  readonly disableHybridKvCacheManager?: boolean | undefined
   /** No CUDA graphs. */
   readonly enforceEager?: boolean | undefined
   readonly dtype?: WeightFormat | undefined

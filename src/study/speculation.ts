@@ -16,6 +16,7 @@ import {
 } from '../latency/step-time.js'
 import type {SettledEngine} from './engine-settings.js'
 import type {Instance} from './instance.js'
+import {roomFor} from './kv-windows.js'
 import type {RunRequest} from './run-request.js'
 
 export interface SpeculationRequest {
@@ -68,13 +69,12 @@ export function settleSpeculation(
     )
   }
   const numGpuBlocks = draft ? blocksBeside(draft, settled, instance) : settled.config.numGpuBlocks
-  const room = numGpuBlocks * settled.config.blockSize
   return {
     ...settled,
     config: {
       ...settled.config,
       numGpuBlocks,
-      maxModelLen: Math.min(settled.config.maxModelLen, room),
+      maxModelLen: roomFor(numGpuBlocks, settled.config.maxModelLen, settled.config),
       depth: 1,
       speculation: speculationOf({tokens, rates, seed}),
     },

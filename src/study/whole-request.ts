@@ -32,7 +32,7 @@ const engineNames: Names<EngineSettings> = {
   ...{blockSize: true, maxModelLen: true, numGpuBlocksOverride: true, gpuMemoryUtilization: true},
   ...{enablePrefixCaching: true, enableChunkedPrefill: true, reserveFullPrompt: true},
   ...{asyncScheduling: true, enforceEager: true, dtype: true, kvCacheDtype: true},
-  ...{all2allBackend: true},
+  ...{all2allBackend: true, disableHybridKvCacheManager: true},
 }
 const layoutNames: Names<LayoutRequest> = {
   ...{npu: true, tp: true, pp: true, dp: true, ep: true, instances: true},

@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {speculatingSpecs} from '../reference/arbitraries.js'
+import {groupedSpecs, speculatingSpecs} from '../reference/arbitraries.js'
 import {firstDisagreement} from './against-reference.js'
 import {runFast} from './fast-engine.js'
 
@@ -19,4 +19,14 @@ describe('the fast engine is the reference engine', function () {
     it(`with speculative decoding, ${detail}`, () => {
       expect(firstDisagreement(runFast(detail), {specs: speculatingSpecs})).to.equal(undefined)
     })
+
+  it('with layers that see a window, in every step', () => {
+    const search = {specs: groupedSpecs, runs: process.env.LLMSIM_SOAK === '1' ? 40_000 : 1000}
+    expect(firstDisagreement(runFast('every step'), search)).to.equal(undefined)
+  })
+
+  it('with layers that see a window, in every request, gap and total', () => {
+    const search = {specs: groupedSpecs, runs: process.env.LLMSIM_SOAK === '1' ? 40_000 : 1000}
+    expect(firstDisagreement(runFast('skipping'), search)).to.equal(undefined)
+  })
 })

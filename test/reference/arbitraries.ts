@@ -164,12 +164,51 @@ export const plainSpecs = everySize(fc.constant(noPipeline))
 export const pipelineSpecs = everySize(pipelines)
 export const caseSpecs: fc.Arbitrary<CaseSpec> = mostly(2, plainSpecs, pipelineSpecs)
 
+type Drafts = NonNullable<CaseSpec['speculation']>
+
+function withDrafts([spec, speculation]: [CaseSpec, Drafts]): CaseSpec {
+  return {...spec, speculation}
+}
+
 export const speculations = fc.record({
   tokens: fc.integer({min: 1, max: 6}),
   percent: fc.array(fc.constantFrom(0, 30, 60, 90, 100), {minLength: 1, maxLength: 3}),
 })
 
+/** Layers of which some see a window, or a chunk, and all, some or none everything. */
+export const kvGroups: fc.Arbitrary<NonNullable<CaseSpec['config']['kvGroups']>> = fc
+  .record({
+    local: fc.array(
+      fc.record({
+        sees: fc.constantFrom('window' as const, 'window' as const, 'chunk' as const),
+        window: mostly(3, fc.integer({min: 2, max: 24}), fc.constantFrom(2, 4, 8, 16, 32, 60)),
+        pages: fc.integer({min: 1, max: 3}),
+      }),
+      {minLength: 1, maxLength: 2},
+    ),
+    everything: mostly(3, fc.constant(1), fc.constantFrom(0, 2)),
+  })
+  .map(({local, everything}) =>
+    // Nothing is needed to go on where a chunk begins, so chunks alone would find what nobody computed.
+    everything === 0 && local.every(({sees}) => sees === 'window')
+      ? local
+      : [...local, {sees: 'everything' as const, window: 0, pages: Math.max(1, everything)}],
+  )
+
+/** Engines, some with drafts, whose layers lie in groups. A pool has as many pages as blocks, and some more. */
+export const groupedSpecs: fc.Arbitrary<CaseSpec> = fc
+  .record({
+    spec: fc.oneof(caseSpecs, fc.tuple(plainSpecs, speculations).map(withDrafts)),
+    groups: kvGroups,
+    share: fc.constantFrom(0.5, 0.7, 1),
+  })
+  .map(({spec, groups, share}) => {
+    const pages = groups.reduce((sum, group) => sum + group.pages, 0)
+    const blocks = Math.ceil(spec.config.blocks * pages * share)
+    return {...spec, config: {...spec.config, blocks, kvGroups: groups}}
+  })
+
 /** Engines of one stage with drafts; on their own, so that the others stay what they are. */
 export const speculatingSpecs: fc.Arbitrary<CaseSpec> = fc
   .tuple(plainSpecs, speculations)
-  .map(([spec, speculation]) => ({...spec, speculation}))
+  .map(withDrafts)

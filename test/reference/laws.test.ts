@@ -3,15 +3,16 @@
 import {expect} from 'chai'
 import fc from 'fast-check'
 import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
-import {caseSpecs, speculatingSpecs, stepTimeSpecs} from './arbitraries.js'
+import {caseSpecs, groupedSpecs, speculatingSpecs, stepTimeSpecs} from './arbitraries.js'
 import {buildCase, stepTimeOf} from './case-spec.js'
+import {mostBlocks, pagesOf} from './kv-groups.js'
 import type {ReferenceEngine} from './reference-engine.js'
 import {type ReferenceCase, type ReferenceResult, runReference} from './run-reference.js'
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 
 const forEveryRun = (law: (run: ReferenceResult, given: ReferenceCase) => void, runs = 300) =>
-  [caseSpecs, speculatingSpecs].forEach((specs, i) => {
+  [caseSpecs, speculatingSpecs, groupedSpecs].forEach((specs, i) => {
     fc.assert(
       fc.property(specs, (spec) => {
         const given = buildCase(spec)
@@ -95,10 +96,25 @@ describe('reference engine: laws', () => {
 
   it('the pool counts its holders at every instant', () =>
     fc.assert(
-      fc.property(caseSpecs, (spec) => {
+      fc.property(fc.oneof(caseSpecs, groupedSpecs), (spec) => {
         runReference(buildCase(spec), expectSoundPool)
       }),
-      {numRuns: 150, seed: 1},
+      {numRuns: 200, seed: 1},
+    ))
+
+  it('nobody holds more of a window than it was admitted for', () =>
+    fc.assert(
+      fc.property(groupedSpecs, (spec) => {
+        const given = buildCase(spec)
+        runReference(given, ({running}) => {
+          for (const [at, group] of given.config.kvGroups!.entries())
+            for (const {tables} of running) {
+              const held = tables[at]!.filter((block) => block !== undefined).length
+              expect(held).to.be.at.most(mostBlocks(group, 1e6, given.config))
+            }
+        })
+      }),
+      {numRuns: 100, seed: 1},
     ))
 
   it('is the same twice', () =>
@@ -106,7 +122,7 @@ describe('reference engine: laws', () => {
 })
 
 const expectSoundPool = ({pool, running, waiting}: ReferenceEngine) => {
-  const held = running.flatMap((request) => request.blocks)
+  const held = running.flatMap(({tables}) => pagesOf(tables))
   for (const block of pool.blocks) {
     const holders = held.filter((other) => other === block).length
     if (block.holders !== holders) throw new Error(`block ${block.id}: ${block.holders} holders`)
@@ -115,7 +131,7 @@ const expectSoundPool = ({pool, running, waiting}: ReferenceEngine) => {
   }
   for (const [identity, block] of pool.index)
     if (block.identity !== identity) throw new Error(`${identity} points to ${block.identity}`)
-  if (waiting.some((request) => request.blocks.length > 0 || request.computed > 0))
+  if (waiting.some(({tables, computed}) => pagesOf(tables).length > 0 || computed > 0))
     throw new Error('a waiting request holds something')
 }
 
@@ -196,6 +212,16 @@ describe('random cases', () => {
     for (const corner of ['accepted all', 'accepted none', 'accepted some', 'token lost'])
       expect(visits.get(corner), corner).to.be.at.least(50)
     for (const corner of ['resumed', 'pick undone', 'hit: own block'])
+      expect(visits.get(corner), corner).to.be.at.least(10)
+  })
+
+  it('with windows leave blocks, find what lies behind them, preempt, and turn away', () => {
+    const visits = new Map<string, number>()
+    for (const spec of fc.sample(groupedSpecs, {numRuns: 500, seed: 1}))
+      for (const corner of runReference(buildCase(spec)).corners.keys())
+        visits.set(corner, (visits.get(corner) ?? 0) + 1)
+    const wanted = ['blocks left by a window', 'hit: behind a window', 'hit: own block', 'resumed']
+    for (const corner of [...wanted, 'evicted', 'pick undone', 'rejected: blocks'])
       expect(visits.get(corner), corner).to.be.at.least(10)
   })
 })

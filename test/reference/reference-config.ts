@@ -1,4 +1,5 @@
 /** How a reference engine is set up. */
+import type {ReferenceGroup} from './kv-groups.js'
 
 /** What a policy may see of a request. */
 export interface KeyView {
@@ -27,6 +28,8 @@ export interface ReferenceConfig {
   readonly depth: number
   /** Pipeline stages: with several, `depth` is as many, and a token in flight must be waited for. */
   readonly stages?: number
+  /** Groups of layers; one that sees everything unless given. */
+  readonly kvGroups?: readonly ReferenceGroup[]
   readonly policy: 'fcfs' | 'priority' | 'sjf' | ReferencePolicy
   /** Drafts of a decode, and which of them the model accepts. Needs depth 1. */
   readonly speculation?: {

@@ -7,6 +7,15 @@ import type {Trace} from '#llmsim/trace/trace.js'
 import {type Block, BlockPool} from './block-pool.js'
 import {blockIdentity} from './identity.js'
 import {
+  type Hits,
+  isSeen,
+  mostBlocks,
+  pagesOf,
+  type ReferenceGroup,
+  type Tables,
+  wholeContext,
+} from './kv-groups.js'
+import {
   type KeyView,
   policies,
   type ReferenceConfig,
@@ -41,6 +50,7 @@ export class ReferenceEngine {
   readonly #trace: Trace
   readonly #config: ReferenceConfig
   readonly #policy: ReferencePolicy
+  readonly #groups: readonly ReferenceGroup[]
   readonly #tiers: EngineTiers | undefined
   #preemptions = 0
   #entered: Entered[] = []
@@ -53,6 +63,7 @@ export class ReferenceEngine {
     this.#trace = trace
     this.#config = config
     this.#policy = typeof config.policy === 'string' ? policies[config.policy] : config.policy
+    this.#groups = config.kvGroups ?? wholeContext
     this.pool = new BlockPool(config.blocks)
     this.results = Array.from({length: trace.length}, freshResult)
   }
@@ -83,7 +94,7 @@ export class ReferenceEngine {
       preempted: 0,
       computed: 0,
       reached: input,
-      blocks: [],
+      tables: this.#noTables(),
       entered: 0,
       found: {device: 0, tiers: []},
     }
@@ -195,7 +206,7 @@ export class ReferenceEngine {
     if (total > config.maxModelLen) return 'model-length'
     const drafts = config.speculation?.tokens ?? 0
     const most = drafts === 0 ? total - 1 : Math.min(total - 1 + drafts, config.maxModelLen - 1)
-    if (Math.ceil(most / config.blockSize) > config.blocks) return 'blocks'
+    if (this.#mostPages(most, 0) > config.blocks) return 'blocks'
     if (!config.enableChunkedPrefill && total - 1 > config.maxNumBatchedTokens) return 'batch'
     return undefined
   }
@@ -214,7 +225,8 @@ export class ReferenceEngine {
         continue
       }
       const tokens = Math.min(this.#cutLong(wanted), this.#budget(picks))
-      while (this.#blocksFor(request, request.computed + tokens, []) > this.pool.free.length) {
+      this.#giveUnseen(request)
+      while (this.#pagesFor(request, request.computed + tokens) > this.pool.free.length) {
         const victim = this.#victim()
         this.#preempt(victim, picks)
         preempted += 1
@@ -271,7 +283,7 @@ export class ReferenceEngine {
   #pull(request: Request): boolean {
     if (this.running.length >= this.#config.maxNumSeqs) return false
     const hits = this.#hits(request)
-    if (this.#blocksFor(request, request.reached, hits) > this.pool.free.length) return false
+    if (this.#pagesFor(request, request.reached, hits) > this.pool.free.length) return false
     this.waiting.shift()
     this.#takeAll(request, hits)
     this.pulls.push({request, cached: hits.length * this.#config.blockSize})
@@ -289,16 +301,44 @@ export class ReferenceEngine {
   }
 
   /** Hits, and blocks for all tokens that exist. */
-  #takeAll(request: Request, hits: readonly Block[]): void {
-    for (const block of hits) this.pool.hold(block)
-    request.blocks = [...hits]
+  #takeAll(request: Request, hits: Hits): void {
+    this.#holdHits(request, hits)
+    while (topOf(request) * this.#config.blockSize < request.reached) this.#takeBlock(request)
+  }
+
+  #holdHits(request: Request, hits: Hits): void {
+    for (const page of pagesOf(hits.tables)) this.pool.hold(page)
+    request.tables = hits.tables
     request.entered = hits.length
-    while (request.blocks.length * this.#config.blockSize < request.reached)
-      request.blocks.push(this.#take())
+  }
+
+  /** One block more for a request, in each of its tables. */
+  #takeBlock(request: Request): void {
+    for (const [at, {pages}] of this.#groups.entries())
+      request.tables[at]!.push(Array.from({length: pages}, () => this.#take()))
+  }
+
+  /** Blocks that no token to come looks at go back, the last of them first. */
+  #giveUnseen(request: Request): void {
+    const {blockSize} = this.#config
+    for (const [at, group] of this.#groups.entries()) {
+      const table = request.tables[at]!
+      const unseen = table
+        .map((_, k) => k)
+        .filter((k) => !isSeen(group, {k, blockSize}, request.computed))
+      const pages = unseen.flatMap((k) => table[k] ?? [])
+      if (pages.length > 0) this.visit('blocks left by a window')
+      this.pool.giveBack(pages)
+      for (const k of unseen) table[k] = undefined
+    }
+  }
+
+  #noTables(): Tables {
+    return this.#groups.map(() => [])
   }
 
   /** Its blocks behind those that the device has, each in the nearest tier that has it. */
-  #foundBelow(request: Request, hits: readonly Block[]): Found[] {
+  #foundBelow(request: Request, hits: Hits): Found[] {
     const found: Found[] = []
     const full = Math.floor((request.reached - 1) / this.#config.blockSize)
     for (let k = hits.length; k < full; k += 1) {
@@ -311,9 +351,9 @@ export class ReferenceEngine {
   }
 
   /** Takes the blocks for what comes from the tiers and for the rest. False: it cannot be now. */
-  #load(request: Request, hits: readonly Block[], found: readonly Found[]): boolean {
+  #load(request: Request, hits: Hits, found: readonly Found[]): boolean {
     if (this.running.length >= this.#config.maxNumSeqs || this.#mustWait(request)) return false
-    if (this.#blocksFor(request, request.reached, hits) > this.pool.free.length) {
+    if (this.#pagesFor(request, request.reached, hits) > this.pool.free.length) {
       this.visit('load blocked by blocks')
       return false
     }
@@ -418,13 +458,13 @@ export class ReferenceEngine {
     const full = Math.floor((this.#trace.inputTokens[row]! - 1) / blockSize)
     const names = Array.from({length: full}, (_, k) => this.#identity({row} as Request, k))
     const shared = names.map((name) => (name?.startsWith('own') ? undefined : name))
-    return this.pool.lookUp(shared).length * blockSize
+    return this.#find(shared).length * blockSize
   }
 
   /** What keeps the head of the queue out. */
   #barrier(
     request: Request,
-    hits: readonly Block[],
+    hits: Hits,
     chunk: {readonly wanted: number; readonly tokens: number; readonly end: number},
   ): string | undefined {
     const {maxNumSeqs, enableChunkedPrefill, reserveFullPrompt} = this.#config
@@ -432,23 +472,22 @@ export class ReferenceEngine {
     if (this.running.length >= maxNumSeqs) return 'seats full'
     if (this.#mustWait(request)) return 'token in flight'
     if (!enableChunkedPrefill && chunk.tokens < chunk.wanted) return 'no room for the whole prompt'
-    if (reserveFullPrompt && this.#blocksFor(request, request.reached, hits) > free)
-      return 'blocked by reservation'
-    if (this.#blocksFor(request, chunk.end, hits) > free) return 'blocked by blocks'
+    const reserved = this.#mostPages(request.reached, hits.length) + this.#unheld(hits)
+    if (reserveFullPrompt && reserved > free) return 'blocked by reservation'
+    if (this.#pagesFor(request, chunk.end, hits) > free) return 'blocked by blocks'
     return undefined
   }
 
-  #admit(request: Request, hits: readonly Block[], now: number): void {
+  #admit(request: Request, hits: Hits, now: number): void {
     this.waiting.shift()
     this.running.push(request)
     this.#use(request, hits.length)
-    for (const block of hits) {
+    if (hits.tables.some((table) => table.includes(undefined))) this.visit('hit: behind a window')
+    for (const block of pagesOf(hits.tables)) {
       this.visit(block.holders === 0 ? 'hit: free block' : 'hit: held block')
       if (block.identity?.startsWith('own')) this.visit('hit: own block')
-      this.pool.hold(block)
     }
-    request.blocks = [...hits]
-    request.entered = hits.length
+    this.#holdHits(request, hits)
     request.computed = hits.length * this.#config.blockSize
     if (request.preempted > 0) this.visit('resumed')
     this.#count(request, {device: hits.length, tiers: []})
@@ -469,9 +508,9 @@ export class ReferenceEngine {
   #pick(request: Request, tokens: number, picks: Pick[]): void {
     const context = request.computed
     request.computed += tokens
-    while (request.blocks.length * this.#config.blockSize < request.computed) {
+    while (topOf(request) * this.#config.blockSize < request.computed) {
       if (this.pool.free[0]?.identity !== undefined) this.visit('evicted')
-      request.blocks.push(this.#take())
+      this.#takeBlock(request)
     }
     this.#entered.push(...this.#enterFull(request))
     const produces = request.computed >= request.reached
@@ -490,13 +529,27 @@ export class ReferenceEngine {
     while ((request.entered + 1) * this.#config.blockSize <= known) {
       const identity = this.#identity(request, request.entered)
       if (identity !== undefined) {
-        if (this.pool.index.has(identity)) this.visit('identity replaced')
-        this.pool.enter(request.blocks[request.entered]!, identity)
+        this.#enter(request, request.entered, identity)
         entered.push({request, k: request.entered, identity})
       }
       request.entered += 1
     }
     return entered
+  }
+
+  /** Each page of block k is entered under a name of its own. */
+  #enter(request: Request, k: number, identity: string): void {
+    for (const [at, table] of request.tables.entries())
+      for (const [page, block] of (table[k] ?? []).entries()) {
+        const name = this.#pageName(identity, at, page)
+        if (this.pool.index.has(name)) this.visit('identity replaced')
+        this.pool.enter(block, name)
+      }
+  }
+
+  /** Where all layers see alike a block is one page, and has its name. */
+  #pageName(identity: string, group: number, page: number): string {
+    return this.#config.kvGroups === undefined ? identity : `${identity} @${group}.${page}`
   }
 
   #preempt(victim: Request, picks: Pick[]): void {
@@ -527,8 +580,8 @@ export class ReferenceEngine {
   /** Takes away seat and blocks; both may be gone already. */
   #remove(request: Request): void {
     this.running = this.running.filter((other) => other !== request)
-    this.pool.giveBack(request.blocks)
-    request.blocks = []
+    for (const table of request.tables) this.pool.giveBack(pagesOf([table]))
+    request.tables = this.#noTables()
     request.entered = 0
   }
 
@@ -542,10 +595,41 @@ export class ReferenceEngine {
     return [...this.running].sort((a, b) => a.key - b.key || a.arrival - b.arrival).at(-1)!
   }
 
-  #hits(request: Request): Block[] {
-    if (!this.#config.enablePrefixCaching) return []
+  #hits(request: Request): Hits {
+    if (!this.#config.enablePrefixCaching) return {length: 0, tables: this.#noTables()}
     const full = Math.floor((request.reached - 1) / this.#config.blockSize)
-    return this.pool.lookUp(Array.from({length: full}, (_, k) => this.#identity(request, k)))
+    return this.#find(Array.from({length: full}, (_, k) => this.#identity(request, k)))
+  }
+
+  /** The most blocks of these of which every group has all that the next token sees. */
+  #find(identities: readonly (string | undefined)[]): Hits {
+    for (let length = identities.length; length > 0; length -= 1) {
+      const tables = this.#seenOf(identities.slice(0, length))
+      if (tables !== undefined) return {length, tables}
+    }
+    return {length: 0, tables: this.#noTables()}
+  }
+
+  /** What the next token behind these blocks sees of them; undefined: not all of that is there. */
+  #seenOf(identities: readonly (string | undefined)[]): Tables | undefined {
+    const {blockSize} = this.#config
+    const tables = this.#noTables()
+    for (const [at, group] of this.#groups.entries())
+      for (const [k, identity] of identities.entries()) {
+        if (!isSeen(group, {k, blockSize}, identities.length * blockSize)) {
+          tables[at]!.push(undefined)
+          continue
+        }
+        if (identity === undefined) return undefined
+        const block: Block[] = []
+        for (let page = 0; page < group.pages; page += 1) {
+          const found = this.pool.index.get(this.#pageName(identity, at, page))
+          if (found === undefined) return undefined
+          block.push(found)
+        }
+        tables[at]!.push(block)
+      }
+    return tables
   }
 
   #identity(request: Request, k: number): string | undefined {
@@ -553,10 +637,24 @@ export class ReferenceEngine {
     return blockIdentity({prefix: this.#trace.prefix, blockSize, ownBlocks}, request.row, k)
   }
 
-  /** How many of the free blocks it takes to have room for `tokens`. */
-  #blocksFor(request: Request, tokens: number, hits: readonly Block[]): number {
-    const missing = Math.ceil(tokens / this.#config.blockSize) - request.blocks.length - hits.length
-    return Math.max(0, missing) + hits.filter((block) => block.holders === 0).length
+  /** How many of the free pages it takes to have room for `tokens`, behind what it has or found. */
+  #pagesFor(request: Request, tokens: number, hits?: Hits): number {
+    const had = hits?.length ?? topOf(request)
+    const missing = Math.max(0, Math.ceil(tokens / this.#config.blockSize) - had)
+    const each = this.#groups.reduce((sum, {pages}) => sum + pages, 0)
+    return missing * each + (hits === undefined ? 0 : this.#unheld(hits))
+  }
+
+  /** Pages that a request of so many tokens holds at most, beside `hits` blocks of each group. */
+  #mostPages(tokens: number, hits: number): number {
+    return this.#groups.reduce((sum, group) => {
+      const blocks = mostBlocks(group, tokens, this.#config)
+      return sum + group.pages * Math.max(0, blocks - hits)
+    }, 0)
+  }
+
+  #unheld({tables}: Hits): number {
+    return pagesOf(tables).filter((page) => page.holders === 0).length
   }
 
   #cutLong(tokens: number): number {
@@ -572,6 +670,9 @@ export class ReferenceEngine {
     this.corners.set(corner, (this.corners.get(corner) ?? 0) + 1)
   }
 }
+
+/** First block that it never had. */
+const topOf = ({tables}: Request): number => tables[0]!.length
 
 /** Its last token is in flight. */
 const isDraining = (request: Request): boolean => request.reached === request.total

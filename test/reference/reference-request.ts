@@ -1,6 +1,6 @@
 /** A request of the reference engine, its turn among those that wait, and the picks of it that make a batch. */
 import {type BatchShape, emptyShape} from '#llmsim/latency/step-time.js'
-import type {Block} from './block-pool.js'
+import type {Tables} from './kv-groups.js'
 import type {RequestResult} from './result.js'
 
 export interface Request {
@@ -14,7 +14,7 @@ export interface Request {
   preempted: number
   computed: number
   reached: number
-  blocks: Block[]
+  tables: Tables
   /** Its first blocks that have been offered to the index, or come from it. */
   entered: number
   lastTokenAt: number
