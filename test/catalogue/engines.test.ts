@@ -26,7 +26,8 @@ describe('engine profiles', () => {
   it('inherit map by map', async () => {
     const old = (await loadEngine('vllm-0.11')).profile
     const base = (await loadEngine('vllm-0.15')).profile
-    expect(old.defaults).deep.equal({...base.defaults, asyncScheduling: false})
+    const hybridKvCache = {window: true, chunk: false}
+    expect(old.defaults).deep.equal({...base.defaults, asyncScheduling: false, hybridKvCache})
     expect(old.host).deep.equal({...base.host, eagerLayerNs: old.host.eagerLayerNs})
     expect([old.host.eagerLayerNs, base.host.eagerLayerNs]).deep.equal([360_000, undefined])
     expect(old.releases).deep.equal(['0.11', '0.12', '0.13'])
