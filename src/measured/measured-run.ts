@@ -29,6 +29,8 @@ export interface MeasuredSettings {
   readonly maxNumBatchedTokens?: number | undefined
   readonly maxModelLen?: number | undefined
   readonly numGpuBlocks?: number | undefined
+  /** `numGpuBlocks` are blocks of the whole context in every layer. */
+  readonly disableHybridKvCacheManager?: boolean | undefined
   readonly gpuMemoryUtilization?: number | undefined
   readonly enablePrefixCaching?: boolean | undefined
   readonly enableChunkedPrefill?: boolean | undefined

@@ -67,6 +67,8 @@ function trainingRun(spec: Fields, rows: readonly Readonly<Record<string, string
       maxNumBatchedTokens: spec.number('max_num_batched_tokens'),
       maxModelLen: 4096,
       numGpuBlocks: spec.number('total_kv_blocks'),
+      // Tokens that the start-up line says fit, by 16; no context is as long as a chunk of Llama 4.
+      disableHybridKvCacheManager: true,
       frontEnd: 'http',
     },
     trace,

@@ -40,6 +40,8 @@ export async function requestFor(run: MeasuredRun, flags: ValidationFlags): Prom
       enablePrefixCaching: engine.enablePrefixCaching ?? settings.enablePrefixCaching,
       enableChunkedPrefill: engine.enableChunkedPrefill ?? settings.enableChunkedPrefill,
       asyncScheduling: engine.asyncScheduling ?? settings.asyncScheduling,
+      disableHybridKvCacheManager:
+        engine.disableHybridKvCacheManager ?? settings.disableHybridKvCacheManager,
       enforceEager: engine.enforceEager ?? settings.enforceEager,
       kvCacheDtype: engine.kvCacheDtype ?? settings.kvCacheDtype,
     },
