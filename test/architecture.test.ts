@@ -155,6 +155,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'run-store.ts',
     'series-file.ts',
     'slo.ts',
+    'steady-state.ts',
     'style.ts',
     'summary.ts',
     'tables.ts',

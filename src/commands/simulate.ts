@@ -66,7 +66,7 @@ export default class Simulate extends BaseCommand {
     }),
     'find-rate': Flags.boolean({
       helpGroup: 'OUTPUT',
-      summary: 'Search the largest request rate at which 99 % meet --slo.',
+      summary: 'Search the largest request rate that lasts, with 99 % within --slo.',
     }),
     out: Flags.string({
       helpGroup: 'OUTPUT',

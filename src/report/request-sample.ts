@@ -2,7 +2,7 @@
  * Requests of a run by which its course is judged: all of a short run, every second, fourth, … of a long one, so that
  * memory stays bounded.
  */
-import type {OpenRequests} from './diagnosis.js'
+import type {OpenRequests} from './steady-state.js'
 
 /** Most requests that are kept; at least half as many of a run that has more. */
 export const mostSampled = 2 ** 16

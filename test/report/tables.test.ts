@@ -61,6 +61,7 @@ const extreme = (): Summary => {
     cause: 'KV-bound: 1,234 of 2,048 seats, 96 % of blocks; 1,234,567 preemptions; '.repeat(3),
     steady_state: {
       growing: true,
+      tells_from: 0.05,
       asked_tokens_per_s: 12e3,
       served_tokens_per_s: 7.7e3,
       warning: `queue still growing: ${'x'.repeat(200)}`,
@@ -155,6 +156,7 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
       ...summarise(buildRun(sixRequests)),
       steady_state: {
         growing: true,
+        tells_from: 0.05,
         asked_tokens_per_s: 12e3,
         served_tokens_per_s: 7.7e3,
         warning: 'queue still growing: no steady state',

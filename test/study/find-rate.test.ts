@@ -6,6 +6,7 @@ import {findRate} from '#llmsim/study/find-rate.js'
 import {simulate} from '#llmsim/study/simulate.js'
 import {parseArrivals} from '#llmsim/trace/arrivals.js'
 import {generateTrace} from '#llmsim/trace/generate.js'
+import {readTrace} from '#llmsim/trace/read.js'
 import {parseDistribution} from '#llmsim/trace/samplers.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {toRate} from '#llmsim/trace/transform.js'
@@ -77,13 +78,56 @@ describe('find-rate', () => {
     const endless = findRate({trace: few, deployment, slo: loose, share})
     expect(endless.bound).equal('at least')
     expect(endless.caveat).match(
-      /^at least [\d,]+ requests\/s: .*the trace is too short to show the limit/,
+      /^at least [\d.]+ requests\/s: so many are served when all requests come nearly at once, .*the trace is too short to show the limit/,
     )
+    expect(endless.rate).within(endless.summary.throughput.requests_per_s!, 60)
     const burst = findRate({trace: few, deployment, slo: parseSlo('ttft=300ms'), share})
-    expect(burst.bound).equal('found')
+    expect(burst.bound).equal('at least')
     expect(burst.caveat).match(
-      /^requests come within [\d.]+ s and the last leaves after [\d.]+ s, so [\d.]+ req\/s are served: a longer trace/,
+      /^at least [\d.]+ requests\/s: the SLOs hold up to [\d.]+ requests\/s, but no more than these are served; the trace is too short/,
     )
+  })
+
+  describe('of a trace that the device serves at 1.8 requests/s', () => {
+    const loose = parseSlo('tpot=2s')
+    let code: Trace
+    before(async () => {
+      code = await readTrace(['traces/code.csv'], {})
+    })
+
+    // Forever again, 1.83/s are served: the queue stays where it was from round to round; at 1.9/s it grows.
+    for (const policy of ['fcfs', 'sjf', 'priority'])
+      it(`is that, under ${policy}, where no SLO binds`, async () => {
+        const deployment = await deploy(runRequest({hardware: 'RTX3090', policy}))
+        const found = findRate({trace: code, deployment, slo: loose, share})
+        expect(found.bound).equal('found')
+        expect(found.rate).within(1.75, 1.86)
+        expect(found.caveat).match(/^1\.8\d req\/s are served however many come; so short a trace/)
+        expect(found.limit).match(/^queue still growing/)
+      })
+
+    it('is no more of a few of its requests, and only a bound', async () => {
+      const deployment = await deploy(runRequest({hardware: 'RTX3090', policy: 'sjf'}))
+      for (const limit of [2, 10, 29]) {
+        const trace = await readTrace(['traces/code.csv'], {limit})
+        const {rate, bound, caveat} = findRate({trace, deployment, slo: loose, share})
+        expect(bound).equal('at least')
+        expect(rate).below(2.5)
+        expect(caveat).match(/^at least .*the trace is too short to show the limit$/)
+      }
+    })
+  })
+
+  it('of sessions that go on for long is what was served, and a bound', async () => {
+    const chat = await readTrace(['traces/chat.csv'], {limit: 120})
+    const found = findRate({
+      trace: chat,
+      deployment: await on('H100'),
+      slo: parseSlo('tpot=9s'),
+      share,
+    })
+    expect(found.bound).equal('at least')
+    expect(found.rate).below(10)
   })
 
   it('tells every probe, and makes the same ones each time', async () => {
@@ -141,7 +185,7 @@ describe('simulate --find-rate', () => {
     const text = (await llmsim(...few, ...flags)).stdout.replaceAll(/\s+/g, ' ')
     expect(text)
       .match(/H100 ≥ [\d,.]+ 100 %/)
-      .match(/H100: at least [\d,.]+ requests\/s: the SLOs hold even/)
+      .match(/H100: at least [\d,.]+ requests\/s: so many are served when all requests come/)
     const {stdout, stderr} = await llmsim(...few, ...flags, '--json')
     expect(JSON.parse(stdout).find_rate).include({bound: 'at least'})
     expect(stderr).not.include('e+')
