@@ -1,4 +1,5 @@
 /** What an engine profile says of one release of a serving engine: its defaults, and what its host costs. */
+import type {ArchitectureClass} from './hardware-shape.js'
 import type {ReserveLaw} from './memory.js'
 
 /** How tokens are chosen: every logit kept, top-p or top-k, or those with a repetition penalty as well. */
@@ -62,5 +63,7 @@ export interface EngineProfile {
   /** What a repetition penalty adds to the sampler. */
   readonly penalty: SamplerTerms
   readonly memory: ReserveLaw
+  /** Where it runs experts in MXFP4 (gpt-oss) with Marlin, though newer releases have a faster kernel. */
+  readonly marlinMxfp4: readonly ArchitectureClass[]
   readonly source: string
 }

@@ -6,6 +6,7 @@ import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 import {isObject, type JsonObject} from './config-fields.js'
 import type {EngineDefaults, EngineProfile, SamplerTerms, SizeDefaults} from './engine-profile.js'
+import {type ArchitectureClass, architectureClasses} from './hardware-shape.js'
 import {SchemaFault, Section} from './schema-section.js'
 import {readYamlFile, type YamlFile} from './yaml-file.js'
 
@@ -110,7 +111,7 @@ const merged = (under: JsonObject, over: JsonObject): JsonObject => {
 
 const topKeys = [
   ...['id', 'name', 'releases', 'extends', 'defaults', 'front_end', 'host', 'sampler', 'memory'],
-  'source',
+  ...['experts', 'source'],
 ]
 
 const profileOf = (file: Section, fileName: string): EngineProfile => {
@@ -159,8 +160,20 @@ const profileOf = (file: Section, fileName: string): EngineProfile => {
       },
       source: memory.text('source'),
     },
+    marlinMxfp4: marlinOf(file),
     source: file.text('source'),
   }
+}
+
+const marlinOf = (file: Section): readonly ArchitectureClass[] => {
+  if (!file.has('experts')) return []
+  const section = file.section('experts', ['marlin_mxfp4'])
+  return section.texts('marlin_mxfp4').map((name) => {
+    const known = architectureClasses.find((each) => each === name)
+    if (known === undefined)
+      throw section.fault('marlin_mxfp4', `must be a list of ${architectureClasses.join(', ')}`)
+    return known
+  })
 }
 
 /** A whole profile says which releases it stands for, be it none. */

@@ -13,6 +13,9 @@ export interface Precision {
   readonly activationBytes: number
 }
 
+/** What runs experts in MXFP4: kernels of their own, or Marlin, which decodes 4-bit weights of any kind. */
+export type Mxfp4Kernel = 'own' | 'marlin'
+
 interface Format {
   readonly dtype: Dtype
   /** Scales included; the usual size of the format when the checkpoint does not say. */
@@ -41,10 +44,16 @@ export const peak16FlopsPerNs = (hardware: Hardware): number =>
  */
 export const precisionOf = (
   part: ModelPart,
-  request: {model: ModelShape; hardware: Hardware; dtype?: Dtype | undefined},
+  request: {
+    model: ModelShape
+    hardware: Hardware
+    dtype?: Dtype | undefined
+    mxfp4Experts?: Mxfp4Kernel | undefined
+  },
 ): Precision => {
   const {dtype, bytesPerWeight} = formatOf(part, request.model, request.dtype)
-  const isMxfp4 = request.model.quantization?.method === 'mxfp4'
+  const hasOwnKernel =
+    request.model.quantization?.method === 'mxfp4' && request.mxfp4Experts !== 'marlin'
   const {peakTflops} = request.hardware
   const peak16 = peak16FlopsPerNs(request.hardware)
   const native = (gemmClass: 'fp8' | 'int8' | 'fp4', activationBytes: number): Precision => {
@@ -57,7 +66,7 @@ export const precisionOf = (
   if (dtype === 'fp8' || dtype === 'int8') return native(dtype, 1)
   if (dtype === 'fp4') return native(dtype, 0.5625)
   if (dtype === 'w4a16')
-    return sixteenBit(isMxfp4 && part === 'experts' ? 'mxfp4' : 'w4a16', peak16, bytesPerWeight)
+    return sixteenBit(hasOwnKernel && part === 'experts' ? 'mxfp4' : 'w4a16', peak16, bytesPerWeight)
   // Tensor units take fp32 operands as tf32, at half the 16-bit rate.
   if (dtype === 'fp32')
     return {

@@ -28,7 +28,7 @@ import {busiestExperts, type ExpertLoad} from './expert-load.js'
 import {type CoefficientSource, gemmNs, layerMatrices} from './gemm.js'
 import {type HostTerms, launchedNs, samplerNs} from './host.js'
 import {type ExpertShare, expertsNs} from './moe.js'
-import {type ModelPart, peak16FlopsPerNs, precisionOf} from './precision.js'
+import {type ModelPart, type Mxfp4Kernel, peak16FlopsPerNs, precisionOf} from './precision.js'
 import {rooflineNotes, rooflineProvenance} from './roofline-account.js'
 import type {BatchShape, Ns, StepTime, StepTimeModel} from './step-time.js'
 
@@ -44,6 +44,8 @@ export interface RooflineRequest {
   readonly exchange?: Exchange | undefined
   /** Number format of the linear layers; absent: as the checkpoint has it. */
   readonly dtype?: Dtype | undefined
+  /** `own` when absent. */
+  readonly mxfp4Experts?: Mxfp4Kernel | undefined
   readonly kvDtype: KvDtype
   readonly host: HostTerms
   /** How unevenly experts are used; even when absent. */

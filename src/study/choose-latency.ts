@@ -56,6 +56,7 @@ function rooflineLatency(instance: Instance, request: RunRequest): ChosenLatency
       hardware,
       link,
       parallelism: {tp, ep},
+      mxfp4Experts: profile.marlinMxfp4.includes(hardware.architecture) ? 'marlin' : 'own',
       kvDtype: settings.kvCacheDtype ?? 'auto',
       host: request.compat === undefined ? host : silent(host),
       expertLoad: request.expertLoad,

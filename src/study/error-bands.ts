@@ -34,6 +34,8 @@ export function errorBand({request, engines}: Deployment): ErrorBand | undefined
   )
 }
 
+const older: readonly string[] = ['vllm-0.11', 'vllm-0.12']
+
 /** What is known of an engine, as far as its errors differ by it: device, kind of model, release. */
 export function bandKind({instance, latency}: DeployedEngine): string {
   if (latency.source === 'profile') return 'profile'
@@ -43,7 +45,7 @@ export function bandKind({instance, latency}: DeployedEngine): string {
   const isPlain = model.quantization === null && model.groups.every(({mlp}) => !mlp.experts)
   if (!isPlain) return `${isFitted ? 'calibrated' : 'class defaults'}, experts or quantised`
   if (!isFitted) return 'class defaults'
-  return profile.id === 'vllm-0.11' ? 'calibrated, vLLM 0.11 to 0.13' : 'calibrated'
+  return older.includes(profile.id) ? 'calibrated, vLLM 0.11 to 0.13' : 'calibrated'
 }
 
 /** For the head of the tables. */

@@ -122,6 +122,7 @@ export function draftedLatency(
     hardware,
     link,
     parallelism: {tp, ep: 1},
+    mxfp4Experts: profile.marlinMxfp4.includes(hardware.architecture) ? 'marlin' : 'own',
     kvDtype: settings.kvCacheDtype ?? 'auto',
     host: hostTermsOf(profile, sampling, {...plainUse, isEager: settings.enforceEager === true}),
   })

@@ -17,7 +17,7 @@ const fileOf = async (text: string): Promise<string> => {
 describe('engine profiles', () => {
   it('come with the catalogue, each release in one of them', async () => {
     const all = await listEngines()
-    expect(all.map(({id}) => id)).deep.equal(['vllm-0.11', 'vllm-0.15', 'vllm-0.19'])
+    expect(all.map(({id}) => id)).deep.equal(['vllm-0.11', 'vllm-0.12', 'vllm-0.15', 'vllm-0.19'])
     const releases = all.flatMap((engine) => engine.releases)
     expect(new Set(releases).size).equal(releases.length)
     for (const {source} of all) expect(source).not.equal('')
@@ -30,7 +30,11 @@ describe('engine profiles', () => {
     expect(old.defaults).deep.equal({...base.defaults, asyncScheduling: false, hybridKvCache})
     expect(old.host).deep.equal({...base.host, eagerLayerNs: old.host.eagerLayerNs})
     expect([old.host.eagerLayerNs, base.host.eagerLayerNs]).deep.equal([360_000, undefined])
-    expect(old.releases).deep.equal(['0.11', '0.12', '0.13'])
+    expect(old.releases).deep.equal(['0.11'])
+    const between = (await loadEngine('0.12')).profile
+    const own = ['id', 'name', 'releases', 'marlinMxfp4', 'source'] as const
+    expect(between).deep.equal({...old, ...Object.fromEntries(own.map((key) => [key, between[key]]))})
+    expect([old.marlinMxfp4, between.marlinMxfp4, base.marlinMxfp4]).deep.equal([['hopper'], [], []])
   })
 
   it('stand for the releases around them, and say so', async () => {
@@ -40,8 +44,9 @@ describe('engine profiles', () => {
       expect(notes.join(), name).match(/taken as vllm-0\.15/)
     }
     // What a server between releases calls itself.
-    for (const name of ['0.13.0rc2.dev79+g8f8fda261', '0.11.1+cu129', '0.12.0.post1'])
-      expect((await loadEngine(name)).profile.id, name).equal('vllm-0.11')
+    expect((await loadEngine('0.11.1+cu129')).profile.id).equal('vllm-0.11')
+    for (const name of ['0.13.0rc2.dev79+g8f8fda261', '0.12.0.post1'])
+      expect((await loadEngine(name)).profile.id, name).equal('vllm-0.12')
     expect((await loadEngine('VLLM_0.19')).notes).deep.equal([])
   })
 
@@ -78,6 +83,11 @@ describe('engine profiles', () => {
       'a share above one',
       'extends: vllm-0.19\ndefaults: {gpu_memory_utilization: 90}',
       /gpu_memory_utilization must be a number above 0 and at most 1, but is 90/,
+    ],
+    [
+      'an unknown architecture',
+      'extends: vllm-0.19\nexperts: {marlin_mxfp4: [hooper]}',
+      /mine\.yaml:2:25: experts\.marlin_mxfp4 must be a list of turing, /,
     ],
     ['no map', '- 1\n', /must be a map/],
     ['no YAML', 'a: [1\n', /mine\.yaml:\d+:\d+: not valid YAML/],
