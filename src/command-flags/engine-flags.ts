@@ -104,7 +104,8 @@ export const engineFlags = {
     helpGroup: 'ENGINE',
     default: 'vllm-0.19',
     helpValue: 'NAME|FILE',
-    summary: 'Profile of defaults and overheads: vllm-0.11, vllm-0.12, vllm-0.15, vllm-0.19, or a file.',
+    summary:
+      'Profile of defaults and overheads: vllm-0.11, vllm-0.12, vllm-0.15, vllm-0.19, or a file.',
   }),
   sampling: Flags.option({
     helpGroup: 'ENGINE',

@@ -66,7 +66,11 @@ export const precisionOf = (
   if (dtype === 'fp8' || dtype === 'int8') return native(dtype, 1)
   if (dtype === 'fp4') return native(dtype, 0.5625)
   if (dtype === 'w4a16')
-    return sixteenBit(hasOwnKernel && part === 'experts' ? 'mxfp4' : 'w4a16', peak16, bytesPerWeight)
+    return sixteenBit(
+      hasOwnKernel && part === 'experts' ? 'mxfp4' : 'w4a16',
+      peak16,
+      bytesPerWeight,
+    )
   // Tensor units take fp32 operands as tf32, at half the 16-bit rate.
   if (dtype === 'fp32')
     return {

@@ -33,8 +33,15 @@ describe('engine profiles', () => {
     expect(old.releases).deep.equal(['0.11'])
     const between = (await loadEngine('0.12')).profile
     const own = ['id', 'name', 'releases', 'marlinMxfp4', 'source'] as const
-    expect(between).deep.equal({...old, ...Object.fromEntries(own.map((key) => [key, between[key]]))})
-    expect([old.marlinMxfp4, between.marlinMxfp4, base.marlinMxfp4]).deep.equal([['hopper'], [], []])
+    expect(between).deep.equal({
+      ...old,
+      ...Object.fromEntries(own.map((key) => [key, between[key]])),
+    })
+    expect([old.marlinMxfp4, between.marlinMxfp4, base.marlinMxfp4]).deep.equal([
+      ['hopper'],
+      [],
+      [],
+    ])
   })
 
   it('stand for the releases around them, and say so', async () => {
