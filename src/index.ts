@@ -1,25 +1,40 @@
 /** The library face: everything that the command line can do, callable. */
-export {listHardware, loadHardware} from './catalogue/hardware.js'
-export {listModels, loadModel} from './catalogue/models.js'
-export {buildSimulation} from './cluster/cluster.js'
-export {replay} from './cluster/replay.js'
 export type {SchedulingPolicy, WaitingView} from './engine/policy.js'
 export {Problem, problemCodes} from './errors.js'
-export {makeReport} from './report/report.js'
-export {parseSlo} from './report/slo.js'
+export type {GivenSlo, GivenWarmup} from './library/bounds.js'
+export {
+  buildSimulation,
+  deploy,
+  findRate,
+  generateTrace,
+  listen,
+  listHardware,
+  listModels,
+  loadHardware,
+  loadModel,
+  makeReport,
+  parseGenerateSpec,
+  parseSlo,
+  readTrace,
+  replay,
+  replayServed,
+  runJob,
+  runMany,
+  simulate,
+  traceInfo,
+  writeTrace,
+} from './library/functions.js'
+export type {
+  GivenJob,
+  GivenListen,
+  GivenRateRequest,
+  GivenReport,
+  GivenRun,
+  GivenTask as RunTask,
+} from './library/runs.js'
+export type {GivenSpec} from './library/trace.js'
 export type {Summary} from './report/summary.js'
 export type {Deployment, GivenRequest} from './study/deployment.js'
-export {deploy} from './study/deployment.js'
-export {findRate} from './study/find-rate.js'
-export {runJob} from './study/job.js'
-export {listen, replayServed} from './study/listen.js'
-export type {RunTask} from './study/run-many.js'
-export {runMany} from './study/run-many.js'
 export type {RunRequest} from './study/run-request.js'
 export type {Simulation} from './study/simulate.js'
-export {simulate} from './study/simulate.js'
-export {generateTrace, parseGenerateSpec} from './trace/generate.js'
-export {traceInfo} from './trace/info.js'
-export {readTrace} from './trace/read.js'
 export type {Trace} from './trace/trace.js'
-export {writeTrace} from './trace/write.js'

@@ -10,6 +10,7 @@ const layers: readonly (readonly string[])[] = [
   ['commands', 'hooks', 'base-command', 'start', 'fault', 'parse-fault', 'unknown-command'],
   ['command-flags'],
   ['index'],
+  ['library'],
   ['study'],
   ['measured'],
   ['report'],
@@ -131,6 +132,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'sub-batches.ts',
     'weight-stream.ts',
   ],
+  library: ['bounds.ts', 'functions.ts', 'runs.ts', 'trace.ts'],
   measured: ['measured-run.ts', 'prefixes.ts', 'read.ts'],
   report: [
     'calibration-page.ts',
@@ -192,6 +194,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'speculation.ts',
     'validate.ts',
     'weights/rules.ts',
+    'whole-request.ts',
   ],
   tiers: ['engine-tiers.ts', 'tier-groups.ts', 'tier-links.ts', 'tier-pool.ts', 'tier-writer.ts'],
   trace: [

@@ -57,6 +57,7 @@ export function settleEngine(
   const windows = windowsOf(instance, request)
   const sizes = {maxNumSeqs, maxNumBatchedTokens, blockSize, gpuMemoryUtilization, outside, windows}
   const blocks = countBlocks(instance, request, sizes)
+  checkBlocks(blocks, blockSize)
   const notes = [...windows.notes]
   const kvGroups = windows.groups
   // Without chunked prefill a step takes a whole prompt, and a window holds all of it at once.
@@ -165,6 +166,26 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
   // KV lies there instead, and what the device has left of its memory stays empty.
   const count = Math.floor(pimBytes(pim) / memory.blockBytes)
   return {count, memory: undefined, from: `${pim.channels} channels of ${pim.spec.name} a device`}
+}
+
+/** Blocks are numbered in 32 bits, and an engine keeps a counter for each token of one. */
+const mostBlocks = 2 ** 31 - 1
+const longestBlock = 2 ** 20
+
+function checkBlocks({count, from}: ReturnType<typeof countBlocks>, blockSize: number): void {
+  if (blockSize > longestBlock) {
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--block-size ${blockSize}: a block has at most ${longestBlock} tokens.`,
+      {suggestions: ['--block-size 16']},
+    )
+  }
+  if (count <= mostBlocks) return
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `${from}: ${count} KV blocks, and an engine has at most ${mostBlocks}.`,
+    {suggestions: [`--num-gpu-blocks-override ${mostBlocks}`, 'a larger --block-size']},
+  )
 }
 
 /** Bytes of a weight in LLMServingSim's arithmetic: by the format's name alone. */

@@ -216,9 +216,6 @@ export class Simulator {
 /** A trace that is there as a whole. @throws as Simulator does */
 export function simulate(request: SimulateRequest): Simulation {
   const {trace} = request
-  for (const name of ['trace', 'deployment'] as const)
-    if (request[name] instanceof Promise)
-      throw new TypeError(`simulate: ${name} is a promise; await it first.`)
   let results: PartResults | undefined
   const simulator = new Simulator({
     ...request,

@@ -49,6 +49,16 @@ export interface GenerateSpec {
   readonly thinkTime?: string
 }
 
+/** What is generated where nothing else is asked for. */
+export const generateDefaults = {
+  requests: 1000,
+  seed: 0,
+  rate: 1,
+  arrivals: 'poisson',
+  input: 'lognormal:mean=500,p99=3000',
+  output: 'lognormal:mean=200,p99=1000',
+} as const satisfies GenerateSpec
+
 /** Texts → options, reading the traces that lengths are taken from; FLAG_BAD_VALUE names the flag. */
 export async function parseGenerateSpec(spec: GenerateSpec): Promise<GenerateOptions> {
   const {requests, seed, rate, prefixes, turns, thinkTime} = spec

@@ -469,6 +469,18 @@ const ofModel: readonly Wrong[] = [
 
 const ofEngine: readonly Wrong[] = [
   {
+    with: '--hardware H100 --num-gpu-blocks-override 2147483648',
+    code: 'FLAG_BAD_VALUE',
+    says: /--num-gpu-blocks-override: 2147483648 KV blocks, and an engine has at most 2147483647/,
+    tries: /--num-gpu-blocks-override 2147483647/,
+  },
+  {
+    with: '--hardware H100 --num-gpu-blocks-override 9 --block-size 1099511627776',
+    code: 'FLAG_BAD_VALUE',
+    says: /--block-size 1099511627776: a block has at most 1048576 tokens/,
+    tries: /--block-size 16/,
+  },
+  {
     with: '--hardware H100 --max-num-batched-tokens 0',
     code: 'FLAG_BAD_VALUE',
     says: /--max-num-batched-tokens: .*at least|equal to 1/,

@@ -2,7 +2,12 @@ import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {checkOutputs} from '../../command-flags/outputs.js'
 import {Problem} from '../../errors.js'
-import {type GenerateSpec, generateTrace, parseGenerateSpec} from '../../trace/generate.js'
+import {
+  type GenerateSpec,
+  generateDefaults,
+  generateTrace,
+  parseGenerateSpec,
+} from '../../trace/generate.js'
 import {type TraceInfo, traceInfo} from '../../trace/info.js'
 import {infoLines} from '../../trace/info-text.js'
 import {writeTrace} from '../../trace/write.js'
@@ -28,26 +33,35 @@ export default class Generate extends BaseCommand {
   ]
   static override flags = {
     out: Flags.string({char: 'o', helpValue: 'FILE', required: true, summary: 'File to write.'}),
-    requests: count('requests')({default: 1000, helpValue: 'N', summary: 'How many requests.'}),
-    seed: Flags.integer({default: 0, min: 0, max: 2 ** 32 - 1, summary: 'Same seed, same trace.'}),
+    requests: count('requests')({
+      default: generateDefaults.requests,
+      helpValue: 'N',
+      summary: 'How many requests.',
+    }),
+    seed: Flags.integer({
+      default: generateDefaults.seed,
+      min: 0,
+      max: 2 ** 32 - 1,
+      summary: 'Same seed, same trace.',
+    }),
     rate: count('rate')({
-      default: 1,
+      default: generateDefaults.rate,
       helpValue: 'R',
       summary: 'Mean requests per second; turns of sessions count.',
     }),
     arrivals: Flags.string({
-      default: 'poisson',
+      default: generateDefaults.arrivals,
       helpValue: 'PROCESS',
       summary: 'poisson, constant, gamma:cv=2 or bursty:on=10,off=30 (seconds).',
     }),
     input: Flags.string({
-      default: 'lognormal:mean=500,p99=3000',
+      default: generateDefaults.input,
       helpValue: 'LENGTHS',
       summary: 'New tokens of each prompt.',
       description: lengths,
     }),
     output: Flags.string({
-      default: 'lognormal:mean=200,p99=1000',
+      default: generateDefaults.output,
       helpValue: 'LENGTHS',
       summary: 'Tokens of each answer.',
       description: lengths,

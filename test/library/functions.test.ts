@@ -55,17 +55,22 @@ describe('a request from code', () => {
   })
 
   const wrong: readonly (readonly [given: object, code: string, says: RegExp, tries: RegExp])[] = [
-    [{hardwre: 'H100'}, 'FLAG_UNKNOWN', /^the request has no field hardwre\.$/, /^hardware$/],
+    [
+      {hardwre: 'H100'},
+      'FLAG_UNKNOWN',
+      /^deploy: the request has no field hardwre\.$/,
+      /^hardware$/,
+    ],
     [
       {hardware: 'H100', layout: {tensor: 2}},
       'FLAG_UNKNOWN',
-      /^layout has no field tensor\.$/,
+      /^deploy: layout has no field tensor\.$/,
       /known: npu, tp/,
     ],
     [
       {hardware: 'H100', engine: {max_num_seqs: 2}},
       'FLAG_UNKNOWN',
-      /^engine has no field max_num_seqs\.$/,
+      /^deploy: engine has no field max_num_seqs\.$/,
       /^maxNumSeqs$/,
     ],
     [
@@ -76,9 +81,9 @@ describe('a request from code', () => {
     ],
     [
       {hardware: 'H100', policy: {name: 'mine', key: () => 0, victim: 'first'}},
-      'POLICY_BAD_MODULE',
-      /^policy mine: victim must be last-admitted or largest-key, not first\.$/,
-      /./,
+      'FLAG_BAD_VALUE',
+      /^deploy: policy\.victim must be one of last-admitted, largest-key, not "first"\.$/,
+      /victim: 'last-admitted'/,
     ],
     [{}, 'FLAG_MISSING', /Missing --hardware/, /--hardware/],
   ]
@@ -94,10 +99,8 @@ describe('a request from code', () => {
     const trace = await library.readTrace(join(root, 'traces/code.csv'), {limit: 9})
     expect(trace.length).equal(9)
     const deployment = deploy({hardware: 'H100'})
-    expect(() => simulate({trace, deployment} as never)).throws(
-      TypeError,
-      'simulate: deployment is a promise; await it first.',
-    )
+    const problem = await problemOf(async () => simulate({trace, deployment} as never))
+    expect(problem.message).equal('simulate: deployment is a promise; await it first.')
     await deployment
   })
 
