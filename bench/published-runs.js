@@ -89,6 +89,7 @@ const requestOf = (row) => ({
     dtype: row.dtype,
     kvCacheDtype: row.kvCacheDtype,
     maxModelLen: row.maxModelLen,
+    maxNumSeqs: row.maxNumSeqs,
     maxNumBatchedTokens: row.maxNumBatchedTokens,
     gpuMemoryUtilization: row.gpuMemoryUtilization,
     asyncScheduling: row.asyncScheduling,

@@ -34,6 +34,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
   catalogue: [
     'engine-profile.ts',
     'engines.ts',
+    'expert-padding.ts',
     'hardware-shape.ts',
     'hardware.ts',
     'json-text.ts',

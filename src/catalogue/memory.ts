@@ -4,12 +4,18 @@
  */
 
 import {Problem} from '../errors.js'
+import {expertPaddingBytes, type Tiles} from './expert-padding.js'
 import type {KvGroup} from './kv-groups.js'
 import {kvLayoutOf} from './kv-layout.js'
 import {layerLinears} from './linear-layers.js'
 import {stageKvBytesPerToken, stageWeightBytes, type WeightBytes} from './model-arithmetic.js'
-import type {KvDtype, ModelShape} from './model-shape.js'
-import {allowedTensorDegrees, checkParallelism, type Parallelism} from './parallelism.js'
+import {type KvDtype, layerCount, type ModelShape} from './model-shape.js'
+import {
+  allowedTensorDegrees,
+  checkParallelism,
+  type Parallelism,
+  stageLayers,
+} from './parallelism.js'
 import {bytesOf} from './weight-format.js'
 
 /** What one release of vLLM keeps besides weights and KV. Found by fitting; see each law. */
@@ -25,6 +31,8 @@ export interface MemoryRequest {
   readonly model: ModelShape
   /** Memory of one accelerator as its driver reports it. */
   readonly memoryBytes: number
+  /** To which kernels pad MXFP4 experts; absent: they are as large as they are. */
+  readonly mxfp4Tiles?: Tiles | undefined
   readonly parallelism: Parallelism
   readonly maxNumSeqs: number
   readonly maxNumBatchedTokens: number
@@ -138,7 +146,7 @@ const tightestStage = (request: MemoryRequest): MemoryPlan => {
   const layout =
     request.windows === 'kept as far as seen' ? kvLayoutOf(model, {tp, pp, kvDtype}) : undefined
   const perToken = layout?.pageBytesPerToken ?? stageKvBytesPerToken(model, {tp, pp, kvDtype})
-  const plans = stageWeightBytes(model, parallelism).map((weights, stage) => {
+  const plans = paddedWeights(request).map((weights, stage) => {
     const blockBytes = perToken[stage]! * blockSize
     const {offloadedBytes = 0, bufferBytes = 0} = request.outside?.[stage] ?? {}
     const here = Math.max(0, weights.total - offloadedBytes) + bufferBytes
@@ -160,6 +168,17 @@ const tightestStage = (request: MemoryRequest): MemoryPlan => {
     }
   })
   return plans.reduce((least, each) => (each.blocks < least.blocks ? each : least))
+}
+
+/** Weights by stage, and what kernels add to those of experts. */
+const paddedWeights = ({model, parallelism, mxfp4Tiles}: MemoryRequest): WeightBytes[] => {
+  const padding = expertPaddingBytes(model, parallelism, mxfp4Tiles)
+  const layers = layerCount(model)
+  const stages = stageLayers(layers, parallelism.pp ?? 1)
+  return stageWeightBytes(model, parallelism).map((weights, stage) => {
+    const own = (padding * stages[stage]!) / layers
+    return {...weights, experts: weights.experts + own, total: weights.total + own}
+  })
 }
 
 /**

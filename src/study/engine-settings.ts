@@ -1,4 +1,5 @@
 /** Engine settings made whole: instance field, flag or default, and the checks of vLLM's own configuration. */
+import {mxfp4Tiles} from '../catalogue/expert-padding.js'
 import {type MemoryPlan, type OutsideBytes, planMemory} from '../catalogue/memory.js'
 import {defaults as compatDefaults} from '../compat/llmservingsim.js'
 import {compatMemory} from '../compat/memory.js'
@@ -150,6 +151,7 @@ function countBlocks(instance: Instance, request: RunRequest, sizes: Sizes) {
   const memory = planMemory({
     model,
     memoryBytes: hardware!.usableBytes,
+    mxfp4Tiles: mxfp4Tiles(hardware!.architecture, instance.profile.marlinMxfp4),
     parallelism: {tp, pp, ep},
     maxNumSeqs: sizes.maxNumSeqs,
     maxNumBatchedTokens: sizes.maxNumBatchedTokens,
