@@ -24,6 +24,19 @@ export const usableOf = (inherited: Fields, own: Fields): unknown => {
   return Math.floor(usable * (changed / sold))
 }
 
+/** Kernels were measured on the card that is extended: their `source` says so, at any depth. */
+export const measuredOn = (card: string, kernels: unknown): unknown => {
+  const fields = fieldsOf(kernels)
+  if (!fields) return kernels
+  const told = Object.entries(fields).map(([key, value]) => {
+    const isOwn = key === 'source' && typeof value === 'string' && !value.startsWith(foreign)
+    return [key, isOwn ? `${foreign}${card}: ${value}` : measuredOn(card, value)]
+  })
+  return Object.fromEntries(told)
+}
+
+const foreign = 'measured on '
+
 /** Kernels have parts, `gemm` and `moe` those of each format, and these their coefficients. */
 export const mergedKernels = (inherited: Fields, own: Fields): unknown => {
   const from = `changed from ${String(inherited.id)}`
@@ -50,5 +63,9 @@ const changedFit = (inherited: unknown, own: unknown, from: string): unknown => 
   const [under, over] = [fieldsOf(inherited), fieldsOf(own)]
   if (!under || !over) return merged(inherited, own)
   const kept = Object.entries(under).filter(([key]) => !fitKeys.includes(key))
-  return {...Object.fromEntries(kept), source: `${from}: ${String(under.source)}`, ...over}
+  return {
+    ...Object.fromEntries(kept),
+    source: `${from}: ${String(under.source).replace(/^measured on [^:]*: /, '')}`,
+    ...over,
+  }
 }

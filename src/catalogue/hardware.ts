@@ -7,7 +7,7 @@ import {basename, dirname, extname, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
-import {fieldsOf, merged, mergedKernels, usableOf} from './extended-card.js'
+import {fieldsOf, measuredOn, merged, mergedKernels, usableOf} from './extended-card.js'
 import {hardwareFrom} from './hardware-schema.js'
 import type {Hardware, Link} from './hardware-shape.js'
 import {SchemaFault} from './schema-section.js'
@@ -135,7 +135,12 @@ const extended = async (source: Source, behind: readonly string[]): Promise<unkn
   if (path === source.path || behind.includes(path))
     throw await source.file.problem(new SchemaFault(['extends'], 'leads back to this file'))
   const baseSource = await readSource(path)
-  const inherited = fieldsOf(await extended(baseSource, [...behind, source.path])) ?? {}
+  const document: Readonly<Record<string, unknown>> =
+    fieldsOf(await extended(baseSource, [...behind, source.path])) ?? {}
+  const inherited: Readonly<Record<string, unknown>> = {
+    ...document,
+    kernels: measuredOn(String(document.id), document.kernels),
+  }
   const id = own.id ?? stem(source.path)
   return {
     ...inherited,

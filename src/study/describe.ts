@@ -6,7 +6,7 @@ import type {TieredKv} from '../tiers/tier-groups.js'
 import type {Guide, TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
-import {bandText, errorBand} from './error-bands.js'
+import {bandLine, errorBand} from './error-bands.js'
 import {hostLinkOf, isBehindHostLink} from './kv-links.js'
 import {describeTiers, tiersConfig} from './kv-tiers.js'
 import {describeLora, loraConfig} from './lora.js'
@@ -22,7 +22,7 @@ export function describeRun(
   traceName: string,
 ): string[] {
   const {compat} = deployment.request
-  const band = errorBand(deployment)
+  const band = bandLine(deployment)
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
@@ -36,7 +36,7 @@ export function describeRun(
       ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
       : []),
     ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
-    ...(band ? [bandText(band)] : []),
+    ...(band === undefined ? [] : [band]),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
     ...notesOf(trace, deployment).map((note) => `note: ${note}`),
   ]

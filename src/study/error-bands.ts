@@ -20,19 +20,29 @@ function bands(): readonly ErrorBand[] {
   return read
 }
 
+interface BandOfEngine {
+  readonly engine: DeployedEngine
+  readonly band: ErrorBand
+}
+
+/** The widest band of the run's engines, and whose it is. */
+function widest({request, engines}: Deployment): BandOfEngine | undefined {
+  if (request.compat !== undefined) return undefined
+  if (engines.some(({instance, weights}) => instance.pim ?? weights)) return undefined
+  if (engines.some(({instance}) => instance.settings.enforceEager)) return undefined
+  let found: BandOfEngine | undefined
+  for (const engine of engines) {
+    const band = bands().find(({kind}) => kind === bandKind(engine))
+    if (band && (found === undefined || band.tpot > found.band.tpot)) found = {engine, band}
+  }
+  return found
+}
+
 /**
  * The widest band of the run's engines; undefined where another simulator is repeated, which is exact or wrong, and with
  * memory that computes, weights on their way or no CUDA graphs, which none of the measured runs had.
  */
-export function errorBand({request, engines}: Deployment): ErrorBand | undefined {
-  if (request.compat !== undefined) return undefined
-  if (engines.some(({instance, weights}) => instance.pim ?? weights)) return undefined
-  if (engines.some(({instance}) => instance.settings.enforceEager)) return undefined
-  const own = engines.map((engine) => bands().find(({kind}) => kind === bandKind(engine)))
-  return own.reduce((widest, band) =>
-    band && (widest === undefined || band.tpot > widest.tpot) ? band : widest,
-  )
-}
+export const errorBand = (deployment: Deployment): ErrorBand | undefined => widest(deployment)?.band
 
 const older: readonly string[] = ['vllm-0.11', 'vllm-0.12']
 
@@ -48,6 +58,28 @@ export function bandKind({instance, latency}: DeployedEngine): string {
   return older.includes(profile.id) ? 'calibrated, vLLM 0.11 to 0.13' : 'calibrated'
 }
 
-/** For the head of the tables. */
-export const bandText = ({kind, ttft, tpot, e2e, stages}: ErrorBand): string =>
-  `expect: TTFT ±${ttft} %, TPOT ±${tpot} %, E2E ±${e2e} % in the mean (${kind}; nine in ten of ${stages} measured stages)`
+/**
+ * For the head of the tables: what the band was chosen by, which is a matter of the device, and which terms of this very
+ * step are class defaults all the same. docs/results.md has the rule.
+ */
+export function bandLine(deployment: Deployment): string | undefined {
+  const found = widest(deployment)
+  if (found === undefined) return undefined
+  const {ttft, tpot, e2e, stages} = found.band
+  return `expect: TTFT ±${ttft} %, TPOT ±${tpot} %, E2E ±${e2e} % in the mean (${basisOf(found)}; nine in ten of ${stages} measured stages)`
+}
+
+function basisOf({engine, band}: BandOfEngine): string {
+  const {source, provenance} = engine.latency
+  const unfitted = source === 'datasheet' ? 'datasheet' : 'device not calibrated'
+  const basis = band.kind
+    .replace('class defaults', unfitted)
+    .replace('calibrated,', 'calibrated device,')
+    .replace(/^calibrated$/, 'calibrated device')
+    .replace('quantised', 'quantised weights')
+  const terms = provenance.filter(({from}) => from === 'class default').map(({term}) => term)
+  if (terms.length === 0 || source === 'datasheet') return basis
+  const last = terms.pop()!
+  const listed = terms.length === 0 ? last : `${terms.join(', ')} and ${last}`
+  return `${basis}, class defaults for ${listed}`
+}
