@@ -377,12 +377,13 @@ export class Cluster {
   /** Requests that finished with the batch that ended at `now`. */
   readonly #leave = (replica: Replica, now: Ns): void => {
     for (const slot of replica.engine.finished) {
-      if (this.#handOffs?.isPrompt(slot)) {
+      const client = this.#handOffs === undefined ? slot : this.#handOffs.leaving(slot, now)
+      if (client === undefined) {
         this.#prefilled.push(slot)
         continue
       }
-      this.#sink.finished(slot, now)
-      this.requests.give(slot)
+      this.#sink.finished(client, now)
+      this.requests.give(client)
     }
   }
 

@@ -155,6 +155,27 @@ export class HandOffs {
     return handOff.client
   }
 
+  /**
+   * The slot that a client knows, of one that is done: itself, or the one that a prompt ran for, if its only token
+   * counts for the client. Undefined: a prompt after which the request goes on elsewhere.
+   */
+  leaving(slot: number, now: Ns): number | undefined {
+    const handOff = this.#byPrompt[slot]
+    if (handOff === undefined) return slot
+    const {requests, replicas, rules} = this.#parts
+    const {client, prefill, decode} = handOff
+    if (rules.firstToken === 'decode' || requests.total[client] !== requests.total[slot])
+      return undefined
+    replicas[decode]!.expected--
+    this.#tell(handOff)
+    requests.firstTokenAt[client] = now
+    requests.instance[client] = prefill
+    // Preempted with its token in flight, it has no KV to give back.
+    if (requests.keeps[slot] === 1) this.#letGo(handOff, now)
+    else this.#end(handOff)
+    return client
+  }
+
   /** The prompt is done: the request goes to its decode engine. Returns that engine's number. */
   prefilled(prompt: number, now: Ns, onRejected: OnRejected): number {
     const {requests, replicas, rules} = this.#parts

@@ -477,6 +477,15 @@ describe('what holds requests back is named', () => {
       '40',
     ],
   ]
+  it('overload, under every policy (README: compare two schedulers)', async () => {
+    for (const policy of ['fcfs', 'sjf', 'priority']) {
+      const argv = ['simulate', code, '--hardware', 'RTX3090', '--policy', policy, '--no-save']
+      const {stdout} = await llmsim(...argv)
+      expect(stdout.replaceAll(/\s+/g, ' '), policy).match(
+        /queue still growing: no steady state, the engine sustains 3\.\dk tok\/s, this trace asks 6\.6k/,
+      )
+    }
+  })
   for (const [what, says, ...argv] of cases)
     it(what, async () => {
       const {stdout, error} = await llmsim('simulate', ...argv, '--hardware', 'H100', '--no-save')
