@@ -23,6 +23,8 @@ export const unknownCommand = (
     .filter((command) => !command.hidden)
     .map((command) => command.id.split(':'))
     .sort()
+  const whole = known.find((command) => command.every((word, i) => word === words[i]))
+  if (whole !== undefined) return noArguments(whole, words.slice(whole.length), config)
   const topic = config.topics.some(({name}) => name === words[0]) ? words[0] : undefined
   const call = (...parts: readonly string[]): string => [config.bin, ...parts].join(' ')
   const typed = words.slice(0, topic === undefined ? 1 : 2).join(' ')
@@ -43,6 +45,26 @@ export const unknownCommand = (
   }
   const help = topic === undefined ? call('--help') : call(topic, '--help')
   return new Problem('COMMAND_UNKNOWN', message, {suggestions: [help]})
+}
+
+/** A command that takes no arguments was given some: oclif takes all words for the name of another. */
+function noArguments(
+  command: readonly string[],
+  args: readonly string[],
+  config: Interfaces.Config,
+): Problem {
+  const call = [config.bin, ...command].join(' ')
+  const noun = args.length === 1 ? 'argument' : 'arguments'
+  const topic = command.slice(0, -1)
+  // What lists all of a kind has a neighbour that shows one.
+  const show = [...topic, 'show']
+  const hasShow = config.commands.some(({id}) => id === show.join(':'))
+  return new Problem('ARGUMENT_UNEXPECTED', `${call} takes no ${noun} ${args.join(', ')}.`, {
+    suggestions: [
+      ...(hasShow ? [[config.bin, ...show, ...args.slice(0, 1).map(quote)].join(' ')] : []),
+      call,
+    ],
+  })
 }
 
 /** So that the suggestion can be pasted into a shell. */

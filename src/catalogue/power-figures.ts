@@ -79,6 +79,15 @@ const defaultHost: HostPower = {
 
 const defaultLink: LinkPower = {idleW: 5, pjPerBit: 4}
 
+const numbers = (part: object): number =>
+  Object.values(part).filter((value) => value !== undefined).length
+
+/** Whether a section gives all figures but the active one, which has a default of its own. */
+const isWhole = ({device, host, link}: PowerSection): boolean =>
+  numbers({...device, activeW: undefined}) === 3 &&
+  numbers(host) === numbers(defaultHost) &&
+  numbers(link) === numbers(defaultLink)
+
 /** The figures of a device: those of its file, and defaults for the others. */
 export function powerFiguresOf(hardware: Pick<Hardware, 'powerW' | 'power'>): PowerFigures {
   const {powerW, power} = hardware
@@ -88,12 +97,23 @@ export function powerFiguresOf(hardware: Pick<Hardware, 'powerW' | 'power'>): Po
     activeW: powerW,
     standbySeconds: ofBoardPower.standbySeconds,
   }
-  const rest = `active is board power; other figures from ${published}`
-  if (power === null) return {device, host: defaultHost, link: defaultLink, source: rest}
+  const active = 'active is board power'
+  const rest = `other figures from ${published}`
+  if (power === null) {
+    const source = `${active}; ${rest}`
+    return {device, host: defaultHost, link: defaultLink, source}
+  }
+  const left = [
+    ...(power.device.activeW === undefined ? [active] : []),
+    ...(isWhole(power) ? [] : [rest]),
+  ]
   return {
     device: {...device, ...power.device},
     host: {...defaultHost, ...power.host},
     link: {...defaultLink, ...power.link},
-    source: `${power.source}; what it leaves out: ${rest}`,
+    source: [
+      power.source,
+      ...(left.length > 0 ? [`what it leaves out: ${left.join('; ')}`] : []),
+    ].join('; '),
   }
 }

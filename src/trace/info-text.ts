@@ -17,18 +17,29 @@ function tokens(label: string, {total, mean, p50, p90, p99, max}: LengthInfo): s
   return label.padEnd(8) + cells([mean, p50, p90, p99, max].map(short)) + last(whole.format(total))
 }
 
+/** With turns, the peaks are those of the requests that begin a session, and have a line of their own. */
+function rateRows({rate, sessions}: TraceInfo): string[] {
+  if (rate.mean === null) return [row('rate', 'all at once')]
+  const peaks = [
+    ...(rate.peak_1s === null ? [] : [`second ${short(rate.peak_1s)}/s`]),
+    ...(rate.peak_60s === null ? [] : [`minute ${short(rate.peak_60s)}/s`]),
+  ].join(', ')
+  const mean = `${short(rate.mean)}/s`
+  if (sessions === null || rate.timed_mean === rate.mean)
+    return [row('rate', peaks === '' ? mean : `${mean}; busiest ${peaks}`)]
+  return [
+    row('rate', `${mean} with turns`),
+    row('first turns', `${short(rate.timed_mean!)}/s${peaks === '' ? '' : `; busiest ${peaks}`}`),
+  ]
+}
+
 /** The lines of an info, for people. */
 export function infoLines(info: TraceInfo): string[] {
   const {rate, sessions, models, reuse} = info
   const lines = [
     row('requests', `${whole.format(info.requests)} (${info.format})`),
     row('span', `${short(info.span_s)} s`),
-    row(
-      'rate',
-      rate.mean === null
-        ? 'all at once'
-        : `${short(rate.mean)}/s${sessions ? ' with turns' : ''}; busiest second ${short(rate.peak_1s)}/s, minute ${short(rate.peak_60s)}/s`,
-    ),
+    ...rateRows(info),
   ]
   if (rate.burstiness_cv !== null)
     lines.push(row('burstiness', `cv ${rate.burstiness_cv.toFixed(2)} (Poisson: 1)`))

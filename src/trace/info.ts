@@ -12,8 +12,11 @@ export interface TraceInfo {
   readonly rate: {
     /** Requests per second; null when all arrive at once. */
     readonly mean: number | null
-    readonly peak_1s: number
-    readonly peak_60s: number
+    /** The same of the requests with a time of their own, of which the peaks are: not of turns that wait for others. */
+    readonly timed_mean: number | null
+    /** In the busiest second, and in the busiest minute; null: the trace is shorter. */
+    readonly peak_1s: number | null
+    readonly peak_60s: number | null
     /** Coefficient of variation of the gaps between arrivals: 1 for Poisson. */
     readonly burstiness_cv: number | null
   }
@@ -40,6 +43,7 @@ export function traceInfo(trace: Trace): TraceInfo {
     span_s: arrivals.length === 0 ? 0 : (arrivals.at(-1)! - arrivals[0]!) / 1e9,
     rate: {
       mean: meanRate(trace) ?? null,
+      timed_mean: meanRate({...trace, arrivedAt: arrivals, length: arrivals.length}) ?? null,
       peak_1s: peakRate(arrivals, 1),
       peak_60s: peakRate(arrivals, 60),
       burstiness_cv: gapVariation(arrivals),
@@ -54,9 +58,10 @@ export function traceInfo(trace: Trace): TraceInfo {
   }
 }
 
-/** Most arrivals per second within a sliding window of `seconds`. */
-function peakRate(arrivals: Float64Array, seconds: number): number {
+/** Most arrivals per second within a sliding window of `seconds`; null where it would reach beyond the trace. */
+function peakRate(arrivals: Float64Array, seconds: number): number | null {
   const width = seconds * 1e9
+  if (!(arrivals.at(-1)! - arrivals[0]! >= width)) return null
   let most = 0
   for (let first = 0, last = 0; last < arrivals.length; last++) {
     while (arrivals[last]! - arrivals[first]! >= width) first++

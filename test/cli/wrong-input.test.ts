@@ -834,6 +834,18 @@ const ofTyping: readonly Wrong[] = [
     says: /no command "trace ifno"/,
     tries: /llmsim trace info/,
   },
+  {
+    argv: 'hardware list H100',
+    code: 'ARGUMENT_UNEXPECTED',
+    says: /^llmsim hardware list takes no argument H100\.$/,
+    tries: /^llmsim hardware show H100\nllmsim hardware list$/,
+  },
+  {
+    argv: 'model list foo bar --json',
+    code: 'ARGUMENT_UNEXPECTED',
+    says: /^llmsim model list takes no arguments foo, bar\.$/,
+    tries: /^llmsim model show foo\nllmsim model list$/,
+  },
 ]
 
 const groups = {

@@ -110,7 +110,7 @@ describe('generated traces', () => {
     expect(bursty.arrivedAt.every((ns) => (ns / 1e9) % 40 <= 10)).equal(true)
     within(traceInfo(bursty).rate.mean!, 4, 0.02)
     // Within a burst the rate is that of the whole time four times over.
-    within(traceInfo(bursty).rate.peak_60s, (20 * 16) / 60, 0.25)
+    within(traceInfo(bursty).rate.peak_60s!, (20 * 16) / 60, 0.25)
   })
 
   it('draw gaps that do not remember: neighbours are not correlated, halves are alike', async () => {

@@ -14,7 +14,9 @@ describe('what a trace is like', () => {
     expect(info.rate.mean).equal(4 / 3.5)
     // 0 and 0.5 s; 0.5 and 1.25 s; 1.25 and 2 s lie within one second.
     expect(info.rate.peak_1s).equal(2)
-    expect(info.rate.peak_60s).equal(5 / 60)
+    // The trace has no minute.
+    expect(info.rate.peak_60s).equal(null)
+    expect(info.rate.timed_mean).equal(info.rate.mean)
     // Gaps 0.5 0.75 0.75 1.5, mean 0.875.
     const squares = 0.375 ** 2 + 2 * 0.125 ** 2 + 0.625 ** 2
     expect(info.rate.burstiness_cv).closeTo(Math.sqrt(squares / 4) / 0.875, 1e-12)
@@ -22,6 +24,32 @@ describe('what a trace is like', () => {
     expect(info.output_tokens.p90).closeTo(46, 1e-9)
     expect(info.reuse).equal(null)
     expect(info.sessions).equal(null)
+  })
+
+  it('has no busiest second or minute of a shorter trace, and none below its mean rate', async () => {
+    const csv = (seconds: readonly number[]) =>
+      `arrived_at,input_tokens,output_tokens\n${seconds.map((at) => `${at},1,1\n`).join('')}`
+    const infoOf = async (...seconds: readonly number[]) =>
+      traceInfo(await readTrace([file('short.csv', csv(seconds))]))
+    const short = await infoOf(0, 0.2, 0.4)
+    expect(short.rate).include({mean: 5, peak_1s: null, peak_60s: null})
+    expect(infoLines(short)[2]).equal('rate            5/s')
+    const longer = await infoOf(0, 0.5, 1, 20)
+    expect(longer.rate).include({peak_1s: 2, peak_60s: null})
+    expect(infoLines(longer)[2]).match(/\/s; busiest second 2\/s$/)
+    const minute = await infoOf(...Array.from({length: 121}, (_, i) => i / 2))
+    expect(minute.rate).include({mean: 2, peak_60s: 2})
+    expect((await infoOf(0, 0)).rate).include({mean: null, peak_1s: null})
+  })
+
+  it('tells the rate of the first turns beside that with all turns', async () => {
+    const chat = traceInfo(await readTrace(['traces/chat.csv']))
+    expect(chat.rate.timed_mean).below(chat.rate.mean!)
+    expect(chat.rate.peak_60s).above(chat.rate.timed_mean!)
+    const lines = infoLines(chat)
+    for (const line of lines) expect(line.length).at.most(80)
+    expect(lines[2]).match(/^rate +4\.\d+\/s with turns$/)
+    expect(lines[3]).match(/^first turns +2\.\d+\/s; busiest second \S+, minute 2\.\d+\/s$/)
   })
 
   it('takes arrivals a whole second apart for two busiest seconds, not one', async () => {
