@@ -315,7 +315,8 @@ export class Replica implements EngineView, Outside {
     const {engine} = this
     if (!this.#isPlain || this.#onNews || this.#onStep || engine.inFlight === 0) return
     this.#sinks = sinks
-    engine.run(until, this.#stages, this)
+    const ended = engine.run(until, this.#stages, this)
+    if (!Number.isNaN(ended)) this.#idleSince = ended
     if (engine.inFlight === 0) this.busy.mark(this.#idleSince, false)
     else this.enterBy(until)
   }
@@ -333,9 +334,8 @@ export class Replica implements EngineView, Outside {
     }
   }
 
-  completed(now: Ns): void {
-    this.#idleSince = now
-    if (this.engine.finished.length > 0) this.#sinks!.left(this, now)
+  left(now: Ns): void {
+    this.#sinks!.left(this, now)
   }
 
   /** Starts the batch that waits and plans, if a batch just ended or an idle engine noticed work. */

@@ -64,22 +64,30 @@ export class Batch {
     return this.isPlain && this.regular === count && this.shape.tokens === count
   }
 
-  clear(sequence: number): void {
-    this.sequence = sequence
+  /**
+   * Holds so many decodes, each with its next token, and nothing else, whatever it held before. Given are the sum, the
+   * smallest and the largest of their contexts.
+   */
+  holdDecodes(count: number, sum: number, smallest: number, largest: number): void {
     const {shape} = this
-    shape.tokens = 0
-    shape.sequences = 0
-    shape.decodes = 0
-    shape.decodeContext = 0
-    shape.decodeContextMin = 0
-    shape.decodeContextMax = 0
-    shape.paddedTokens = 0
-    this.regular = 0
-    this.preempted = 0
-    this.end = Number.POSITIVE_INFINITY
     if (shape.prefills > 0) this.#clearChunks()
+    if (this.#listed > 0) this.#clearLists()
+    shape.tokens = count
+    shape.sequences = count
+    shape.decodes = count
+    shape.decodeContext = sum
+    shape.decodeContextMin = smallest
+    shape.decodeContextMax = largest
+    this.regular = count
+  }
+
+  /** Holds nothing, whatever it held before. */
+  clear(): void {
     if (this.verifications > 0 || this.wasted > 0) this.#clearDrafts()
-    if (this.#listed === 0) return
+    this.holdDecodes(0, 0, 0, 0)
+  }
+
+  #clearLists(): void {
     this.#listed = 0
     empty(this.joiners)
     empty(this.stragglers)
@@ -110,7 +118,7 @@ export class Batch {
     shape.sequences++
     shape.tokens += n
     if (n === 1) {
-      this.#addDecodes(1, context, context, context)
+      this.#addDecode(context)
       return
     }
     shape.prefills++
@@ -121,21 +129,13 @@ export class Batch {
     shape.prefillWork += n * (context + (n + 1) / 2)
   }
 
-  /** Decodes given by their number and the sum, smallest and largest of their contexts. */
-  addDecodes(count: number, sum: number, smallest: number, largest: number): void {
-    if (count === 0) return
-    this.shape.sequences += count
-    this.shape.tokens += count
-    this.#addDecodes(count, sum, smallest, largest)
-  }
-
-  #addDecodes(count: number, sum: number, smallest: number, largest: number): void {
+  #addDecode(context: number): void {
     const shape = this.shape
     // Written as comparisons: V8 takes the smaller of two numbers that it does not know to be whole as doubles.
-    if (shape.decodes === 0 || smallest < shape.decodeContextMin) shape.decodeContextMin = smallest
-    if (largest > shape.decodeContextMax) shape.decodeContextMax = largest
-    shape.decodes += count
-    shape.decodeContext += sum
+    if (shape.decodes === 0 || context < shape.decodeContextMin) shape.decodeContextMin = context
+    if (context > shape.decodeContextMax) shape.decodeContextMax = context
+    shape.decodes++
+    shape.decodeContext += context
   }
 
   /** A cancelled request will get no token from this batch any more. Returns whether it would have. */

@@ -81,8 +81,8 @@ export interface Outside {
   readonly nextEnters: Float64Array
   /** Those that reach it by `now` are enqueued. */
   enterBy(now: Ns): void
-  /** A batch ended; `finished` of the engine holds the requests that are done. */
-  completed(now: Ns): void
+  /** A batch ended, and `finished` of the engine holds the requests that are done. */
+  left(now: Ns): void
 }
 
 export interface EngineSeams {

@@ -31,6 +31,9 @@ import {StepAccount} from './step-account.js'
 import {Totals} from './totals.js'
 import {WaitingQueue} from './waiting-queue.js'
 
+/** Batches without a first or last token after which it pays to look whether more of them can be skipped. */
+const settledAfter = 8
+
 export class Engine implements EngineView {
   readonly config: EngineConfig
   readonly totals = new Totals()
@@ -263,23 +266,27 @@ export class Engine implements EngineView {
 
   /**
    * Runs on its own, batch after batch, up to and including those that end at `until`, or until it has none. Requests
-   * come from `outside`, and go there when they are done.
+   * come from `outside`, and go there when they are done. Returns when the last one ended; NaN: none did.
    */
-  run(until: Ns, clock: BatchClock, outside: Outside): void {
+  run(until: Ns, clock: BatchClock, outside: Outside): Ns {
     const pipeline = this.#pipeline
     const {depth} = this.config
     const next = outside.nextEnters
     let plain = 0
+    let ended: Ns = Number.NaN
     while (pipeline.size > 0) {
-      if (plain >= depth) this.runDecodes(Math.min(until, next[0]! - 1), clock)
-      const now = pipeline.oldest.end
-      if (now > until) return
+      if (plain >= settledAfter) this.runDecodes(Math.min(until, next[0]! - 1), clock)
+      const batch = pipeline.oldest
+      const now = batch.end
+      if (now > until) return ended
       if (next[0]! <= now) outside.enterBy(now)
+      plain = batch.isPlain ? plain + 1 : 0
       this.complete(now)
-      outside.completed(now)
+      ended = now
+      if (this.finished.length > 0) outside.left(now)
       while (pipeline.size < depth && this.plan(now)) this.time(now, clock)
-      plain = pipeline.size > 0 && pipeline.at(pipeline.size - 1).isPlain ? plain + 1 : 0
     }
+    return ended
   }
 
   /** Skips ahead (see SkipAhead), up to and including batches that end at `until`, as far as that can be done. */

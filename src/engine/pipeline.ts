@@ -58,11 +58,13 @@ export class Pipeline {
     return ++this.sequence
   }
 
-  /** An empty batch, to be `add`ed, or left alone. */
+  /** A batch to be `add`ed, or left alone. It holds what it held when it ended: what is planned first empties it. */
   open(): Batch {
     if (this.size === this.#ring.length) this.#grow()
     const batch = this.at(this.size)
-    batch.clear(this.sequence + 1)
+    batch.sequence = this.sequence + 1
+    batch.preempted = 0
+    batch.end = Number.POSITIVE_INFINITY
     return batch
   }
 

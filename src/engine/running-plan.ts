@@ -34,15 +34,14 @@ export class RunningPlan {
     const {cohort, stragglers, prefilling} = this.#parts.seats
     const left = this.#walks ? -1 : this.#pickAll()
     if (left < 0) return this.#walkRunning(batch, now)
-    const members = cohort.size
-    batch.addDecodes(
-      members,
+    batch.holdDecodes(
+      cohort.size,
       cohort.contextSum(),
       cohort.smallestContext(),
       cohort.largestContext(),
     )
-    batch.regular = members - stragglers.length
     if (stragglers.length > 0) {
+      batch.regular -= stragglers.length
       for (const slot of stragglers) this.#parts.seats.pickStraggler(slot, batch)
       empty(stragglers)
     }
@@ -54,6 +53,7 @@ export class RunningPlan {
   }
 
   #walkRunning(batch: Batch, now: Ns): number {
+    batch.clear()
     const left = this.#walk.run(batch, now)
     this.#parts.totals.preemptions += batch.preempted
     return left

@@ -100,8 +100,7 @@ export class SkipAhead {
     const left = config.maxNumBatchedTokens - size
     this.#steps.endOldest(now)
     const batch = pipeline.open()
-    batch.addDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
-    batch.regular = size
+    batch.holdDecodes(size, cohort.contextSum(), cohort.smallestContext(), cohort.largestContext())
     this.#runningPlan.takeDecodeBlocks()
     const isWaiting = queue.size > 0
     const isNews = isWaiting && this.#hasNews()

@@ -136,7 +136,7 @@ export class Walk {
         continue
       }
       const context = cohort.context(slot)
-      batch.addDecodes(1, context, context, context)
+      batch.addChunk(1, context)
       const at = stragglers.indexOf(slot)
       if (at < 0) batch.regular++
       else {

@@ -32,102 +32,132 @@ const filledContext = 512
 /** A context is one tile of so many tokens up to here, and split for certain from twice as many. */
 const splitContext = 128
 
-/**
- * Time in ns of the attention of one step. Called millions of times, mostly for decodes alone: their law stands by
- * itself, as a short function is compiled soon. Nothing is allocated.
- */
-export const attentionNs = (law: AttentionLaw, shape: BatchShape): number =>
-  shape.prefills === 0 ? decodesNs(law, shape) : chunksNs(law, shape)
+type StepTerm = (shape: BatchShape) => number
 
-const decodesNs = (law: AttentionLaw, shape: BatchShape): number => {
-  const {decodes} = shape
-  if (decodes === 0) return 0
-  const context = contextOf(law, shape)
-  const longest = longestOf(law, shape)
-  const isEven = law.tailNs === 0 || decodes < law.tailFrom
-  const tail = isEven
-    ? 0
-    : excessOf(longest * law.tailNs, context * Math.min(law.tailNs / decodes, law.contextNs))
-  const work = slowerOf(context * law.contextNs + tail, decodes * law.blockNs)
-  return (
-    floorOf(law, decodes, longest) +
-    Math.max(work + restOf(law, decodes, longest), longest * law.serialNs)
-  )
+/**
+ * The law as a function of a step, in ns. It is called millions of times and allocates nothing. All numbers of the law are
+ * constants of the functions that it is made of, which V8 compiles in: reading them from an object was a third of a call.
+ */
+export const attentionOf = (law: AttentionLaw): StepTerm => {
+  const decodesNs = decodesOf(law)
+  const chunksNs = chunksOf(law)
+  return (shape) => (shape.prefills === 0 ? decodesNs(shape) : chunksNs(shape))
+}
+
+const decodesOf = (law: AttentionLaw): StepTerm => {
+  const {contextNs, tailNs, tailFrom, blockNs, serialNs} = law
+  const [contextOf, longestOf] = [contextsOf(law), longestContextOf(law)]
+  const [floorOf, restOf] = [floorsOf(law), restsOf(law)]
+  return (shape) => {
+    const {decodes} = shape
+    if (decodes === 0) return 0
+    const context = contextOf(shape)
+    const longest = longestOf(shape)
+    const isEven = tailNs === 0 || decodes < tailFrom
+    const tail = isEven
+      ? 0
+      : excessOf(longest * tailNs, context * Math.min(tailNs / decodes, contextNs))
+    const work = slowerOf(context * contextNs + tail, decodes * blockNs)
+    return floorOf(decodes, longest) + Math.max(work + restOf(decodes, longest), longest * serialNs)
+  }
 }
 
 /** Of a step with chunks, and maybe decodes beside them. */
-const chunksNs = (law: AttentionLaw, shape: BatchShape): number => {
-  const {reach} = law
-  const {decodes, prefills} = shape
-  const longest = decodes === 0 ? 0 : longestOf(law, shape)
-  const floor = decodes === 0 ? 0 : floorOf(law, decodes, longest)
-  const decodeWork = decodes === 0 ? 0 : besideChunksNs(law, shape)
-  const walk = Math.max(longest * law.serialNs, longest * law.serialMixedNs)
-  const started = decodes === 0 ? 0 : Math.max(0, 1 - law.lastHead * (0.5 + law.slots / decodes))
-  const tokens = shape.prefillTokens
-  const pairs = Math.min(shape.prefillWork, tokens * reach)
-  const cached = Math.min(shape.prefillContext, prefills * reach)
-  const chunkWork =
-    pairs * law.pairNs +
-    tokens * law.rampNs +
-    prefills * law.chunkNs +
-    cached * law.cachedNs +
-    Math.min(shape.prefillTokensMax, reach) * law.chunkWalkNs
-  const chunkWalk = Math.min(shape.prefillContextMax, reach) * law.serialChunkNs
-  const work = decodeWork + chunkWork
-  // Of the last head, the longest context starts when all but the last wave is done, and walks on alone. Where all start
-  // at once, thread blocks of chunks run while one decode is still walking, and hide most of their work behind it.
-  return (
-    Math.max(floor, law.prefillFloorNs) +
-    decodes * shape.prefillTokensMax * law.emptyTileNs +
-    Math.max(
-      work,
-      walk + Math.max(law.exposedShare * chunkWork, started * work),
-      chunkWalk + started * decodeWork,
+const chunksOf = (law: AttentionLaw): StepTerm => {
+  const {reach, serialNs, serialMixedNs, serialChunkNs, lastHead, slots} = law
+  const {pairNs, rampNs, chunkNs, cachedNs, chunkWalkNs} = law
+  const {prefillFloorNs, emptyTileNs, exposedShare} = law
+  const [longestOf, floorOf, besideChunksNs] = [
+    longestContextOf(law),
+    floorsOf(law),
+    besideChunksOf(law),
+  ]
+  return (shape) => {
+    const {decodes, prefills} = shape
+    const longest = decodes === 0 ? 0 : longestOf(shape)
+    const floor = decodes === 0 ? 0 : floorOf(decodes, longest)
+    const decodeWork = decodes === 0 ? 0 : besideChunksNs(shape)
+    const walk = Math.max(longest * serialNs, longest * serialMixedNs)
+    const started = decodes === 0 ? 0 : Math.max(0, 1 - lastHead * (0.5 + slots / decodes))
+    const tokens = shape.prefillTokens
+    const pairs = Math.min(shape.prefillWork, tokens * reach)
+    const cached = Math.min(shape.prefillContext, prefills * reach)
+    const chunkWork =
+      pairs * pairNs +
+      tokens * rampNs +
+      prefills * chunkNs +
+      cached * cachedNs +
+      Math.min(shape.prefillTokensMax, reach) * chunkWalkNs
+    const chunkWalk = Math.min(shape.prefillContextMax, reach) * serialChunkNs
+    const work = decodeWork + chunkWork
+    // Of the last head, the longest context starts when all but the last wave is done, and walks on alone. Where all start
+    // at once, thread blocks of chunks run while one decode is still walking, and hide most of their work behind it.
+    return (
+      Math.max(floor, prefillFloorNs) +
+      decodes * shape.prefillTokensMax * emptyTileNs +
+      Math.max(
+        work,
+        walk + Math.max(exposedShare * chunkWork, started * work),
+        chunkWalk + started * decodeWork,
+      )
     )
-  )
+  }
 }
 
 /** Work of the decodes of a step that also prefills. */
-const besideChunksNs = (law: AttentionLaw, shape: BatchShape): number => {
-  const {decodes} = shape
-  const context = contextOf(law, shape)
-  const packed = slowerOf(context * law.contextNs, decodes * law.blockNs)
-  return Math.max(
-    packed + restOf(law, decodes, longestOf(law, shape)),
-    unpackedNs(law, context, decodes),
-  )
+const besideChunksOf = (law: AttentionLaw): StepTerm => {
+  const {contextNs, blockNs} = law
+  const [contextOf, longestOf] = [contextsOf(law), longestContextOf(law)]
+  const [restOf, unpackedNs] = [restsOf(law), unpackedOf(law)]
+  return (shape) => {
+    const {decodes} = shape
+    const context = contextOf(shape)
+    const packed = slowerOf(context * contextNs, decodes * blockNs)
+    return Math.max(packed + restOf(decodes, longestOf(shape)), unpackedNs(context, decodes))
+  }
 }
 
 /** Tokens that all decodes read, also the one that each has just written. */
-const contextOf = ({reach}: AttentionLaw, {decodes, decodeContext}: BatchShape): number =>
-  Math.min(decodeContext + decodes, decodes * reach)
+const contextsOf =
+  ({reach}: AttentionLaw): StepTerm =>
+  ({decodes, decodeContext}) =>
+    Math.min(decodeContext + decodes, decodes * reach)
 
-const longestOf = ({reach}: AttentionLaw, {decodeContextMax}: BatchShape): number =>
-  Math.min(decodeContextMax + 1, reach)
+const longestContextOf =
+  ({reach}: AttentionLaw): StepTerm =>
+  ({decodeContextMax}) =>
+    Math.min(decodeContextMax + 1, reach)
 
 /** What the kernels of decodes take at least. */
-const floorOf = (law: AttentionLaw, decodes: number, longest: number): number => {
-  const split = Math.min(1, Math.max(0, longest / splitContext - 1))
-  return law.decodeFloorNs + split * law.combineNs + (decodes > 1 ? law.regroupNs : 0)
-}
+const floorsOf =
+  ({decodeFloorNs, combineNs, regroupNs}: AttentionLaw) =>
+  (decodes: number, longest: number): number => {
+    const split = Math.min(1, Math.max(0, longest / splitContext - 1))
+    return decodeFloorNs + split * combineNs + (decodes > 1 ? regroupNs : 0)
+  }
 
 /** What decodes add to reading their contexts: their walks, the longest of them, and a device to fill. */
-const restOf = (law: AttentionLaw, decodes: number, longest: number): number =>
-  decodes * law.walkNs +
-  law.sqrtNs * Math.sqrt(longest) +
-  Math.min(1, decodes * law.fillPerDecode) * Math.min(1, longest / filledContext) * law.fillNs
+const restsOf =
+  ({walkNs, sqrtNs, fillPerDecode, fillNs}: AttentionLaw) =>
+  (decodes: number, longest: number): number =>
+    decodes * walkNs +
+    sqrtNs * Math.sqrt(longest) +
+    Math.min(1, decodes * fillPerDecode) * Math.min(1, longest / filledContext) * fillNs
 
 /** Smooth maximum: reading hides most of what thread blocks take anyway, and the other way round. */
 const slowerOf = (read: number, blocks: number): number =>
   blocks === 0 ? read : Math.sqrt(read * read + blocks * blocks)
 
 /** Of decodes that lose GQA packing and split-KV beside a chunk; elsewhere only of reading KV again. */
-const unpackedNs = (law: AttentionLaw, context: number, decodes: number): number =>
-  bothOf(
-    (context + decodes * law.overhang) * law.mixedContextNs + decodes * law.mixedRowNs,
-    context * law.contextNs * passesAt(law, context, decodes),
-  )
+const unpackedOf = (law: AttentionLaw) => {
+  const {overhang, mixedContextNs, mixedRowNs, contextNs} = law
+  const passesAt = passesOf(law)
+  return (context: number, decodes: number): number =>
+    bothOf(
+      (context + decodes * overhang) * mixedContextNs + decodes * mixedRowNs,
+      context * contextNs * passesAt(context, decodes),
+    )
+}
 
 /** A tile is multiplied while the next one is read, and hides nearly all of it: fourth powers add up. */
 const bothOf = (computed: number, read: number): number => {
@@ -143,7 +173,9 @@ const bothOf = (computed: number, read: number): number => {
 const excessOf = (longestNs: number, meanNs: number): number => Math.max(0, longestNs - meanNs)
 
 /** The cache loses its grip between 0.6 and 1.3 of its size (layer profiles of RTX 4090 and RTX PRO 6000). */
-const passesAt = (law: AttentionLaw, context: number, decodes: number): number => {
-  const missed = Math.min(1, Math.max(0, (context / law.cachedTokens - 0.6) / 0.7))
-  return 1 + missed * Math.min(law.furtherPasses, decodes * law.passesPerDecode)
-}
+const passesOf =
+  ({cachedTokens, furtherPasses, passesPerDecode}: AttentionLaw) =>
+  (context: number, decodes: number): number => {
+    const missed = Math.min(1, Math.max(0, (context / cachedTokens - 0.6) / 0.7))
+    return 1 + missed * Math.min(furtherPasses, decodes * passesPerDecode)
+  }

@@ -18,7 +18,7 @@ import {
   type ModelShape,
 } from '../catalogue/model-shape.js'
 import type {StageCut} from '../catalogue/parallelism.js'
-import {attentionNs} from './attention.js'
+import {attentionOf} from './attention.js'
 import {type AttentionLaw, attentionLaw} from './attention-law.js'
 import {type Coefficients, coefficientsFor} from './coefficients.js'
 import {type AllReduce, allReduceOf, type Joined, joinedBy} from './collective.js'
@@ -86,7 +86,8 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
   const request = {...whole, model: stageModel(whole)}
   const coefficients = coefficientsFor(request.hardware, request.coefficients ?? 'measured')
   const rows = rowTerms(request, coefficients)
-  const laws = attentionLaws(request, coefficients)
+  // Most models have one kind of attention. It has a name, as V8 compiles in what is called by that and not from a list.
+  const [attention, ...others] = attentionLaws(request, coefficients).map(attentionOf)
   const dense = new CountTable((tokens) => denseNs(rows.dense(tokens)))
   const head = new CountTable((sequences) => {
     const parts = rows.perSequence(sequences)
@@ -95,8 +96,8 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
 
   const launched = launchedNs(request.host, layerCount(request.model))
   const stepTime = (shape: BatchShape): Ns => {
-    let ns = dense.at(rowsOf(shape))
-    for (let at = 0; at < laws.length; at++) ns += attentionNs(laws[at]!, shape)
+    let ns = dense.at(rowsOf(shape)) + attention!(shape)
+    for (let at = 0; at < others.length; at++) ns += others[at]!(shape)
     return Math.max(1, Math.round(launched(shape.tokens, ns) + head.at(shape.sequences)))
   }
   return {
@@ -106,11 +107,11 @@ export const rooflineModel = (whole: RooflineRequest): RooflineModel => {
     partsOf: (shape) => {
       const perToken = rows.dense(rowsOf(shape))
       const perSequence = rows.perSequence(shape.sequences)
-      const attention = laws.reduce((sum, law) => sum + attentionNs(law, shape), 0)
-      const layers = denseNs(perToken) + attention
+      const attentionNs = others.reduce((sum, one) => sum + one(shape), attention!(shape))
+      const layers = denseNs(perToken) + attentionNs
       const waiting = launched(shape.tokens, layers) - layers
       const host = perToken.host + perSequence.host + waiting
-      return {...perToken, ...perSequence, host, attention}
+      return {...perToken, ...perSequence, host, attention: attentionNs}
     },
     provenance: rooflineProvenance(request, coefficients),
     notes: rooflineNotes(request, coefficients),

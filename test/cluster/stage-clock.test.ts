@@ -4,7 +4,6 @@ import {Batch} from '#llmsim/engine/batch.js'
 
 const times = (clock: StageClock, now: number): [number, number] => {
   const batch = new Batch()
-  batch.clear(1)
   batch.addChunk(5, 0)
   clock.add(batch, now)
   return [batch.start, batch.end]

@@ -7,10 +7,10 @@ import {shapeOf} from '../latency/shapes.js'
 describe('Batch', () => {
   it('sums up chunks and decodes', () => {
     const batch = new Batch()
+    batch.holdDecodes(3, 60, 10, 35)
     batch.addChunk(10, 0)
     batch.addChunk(4, 6)
     batch.addChunk(1, 30)
-    batch.addDecodes(3, 60, 10, 35)
     expect(batch.shape).deep.equal({
       ...emptyShape(),
       tokens: 18,
@@ -31,8 +31,8 @@ describe('Batch', () => {
 
   it('takes no notice of no decodes', () => {
     const batch = new Batch()
-    batch.addDecodes(0, 0, 0, 0)
-    batch.addDecodes(1, 7, 7, 7)
+    batch.holdDecodes(0, 0, 0, 0)
+    batch.addChunk(1, 7)
     expect(batch.shape.decodeContextMin).equal(7)
   })
 
@@ -44,7 +44,7 @@ describe('Batch', () => {
         const [first, ...rest] = contexts
         if (rest.length > 0) {
           const sum = rest.reduce((a, b) => a + b, 0)
-          batch.addDecodes(rest.length, sum, Math.min(...rest), Math.max(...rest))
+          batch.holdDecodes(rest.length, sum, Math.min(...rest), Math.max(...rest))
         }
         for (const [n, c] of chunks) batch.addChunk(n, c)
         batch.addChunk(1, first!)
@@ -62,9 +62,9 @@ describe('Batch', () => {
       expect(batch.isPlain).equal(true)
       batch.enlist(batch[list], 1)
       expect(batch.isPlain, list).equal(false)
-      batch.clear(2)
+      batch.clear()
       expect(batch.isPlain).equal(true)
-      expect([batch.regular, batch.sequence]).deep.equal([0, 2])
+      expect(batch.regular).equal(0)
     }
   })
 
@@ -88,9 +88,21 @@ describe('Batch', () => {
   it('is empty again once cleared', () => {
     const batch = new Batch()
     batch.addChunk(5, 5)
-    batch.preempted = 3
-    batch.clear(9)
+    batch.drafts = batch.verifications = 2
+    batch.clear()
     expect(batch.shape).deep.equal(emptyShape())
-    expect(batch.preempted).equal(0)
+    expect([batch.drafts, batch.verifications]).deep.equal([0, 0])
+  })
+
+  it('holds decodes and nothing of what it held before', () => {
+    const batch = new Batch()
+    batch.addChunk(5, 5)
+    batch.enlist(batch.joiners, 1)
+    batch.holdDecodes(3, 60, 10, 35)
+    expect(batch.isOnlyDecodes(3)).equal(true)
+    const {decodeContext, decodeContextMin, decodeContextMax, prefillTokens} = batch.shape
+    expect([decodeContext, decodeContextMin, decodeContextMax, prefillTokens]).deep.equal([
+      60, 10, 35, 0,
+    ])
   })
 })

@@ -407,14 +407,15 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'left > 0 && seats.list.size > cohort.size',
     to: 'false',
     seen: 'skipping',
-    // As the second lacks a block it gives way, which ends the plan before the third has its last two prompt tokens.
+    // As the second lacks a block it gives way, which ends the plan before the third has its last prompt tokens: in the
+    // ninth batch, and before that nobody looks for steps to skip.
     given: {
       rows: [
         {at: 0, input: 4, output: 20},
         {at: 0, input: 4, output: 20, priority: 9},
-        {at: 5, input: 12, output: 2},
+        {at: 5, input: 19, output: 2},
       ],
-      config: {blocks: 8, policy: 'priority', longPrefillTokenThreshold: 2},
+      config: {blocks: 12, policy: 'priority', longPrefillTokenThreshold: 2},
     },
   },
   'a batch ends in which nobody leaves, and those who join it get no token': {
@@ -436,10 +437,11 @@ const mutants: Readonly<Record<string, Mutant>> = {
     // Too rare to wait for: the second block of the first request is just what the other one lacks.
     given: {
       rows: [
-        {at: 0, input: 4, output: 9, ids: [1, 2, 3]},
-        {at: 15, input: 12, output: 1, ids: [1, 2, 3]},
+        {at: 0, input: 16, output: 30, ids: [1, 2, 3]},
+        {at: 15, input: 48, output: 1, ids: [1, 2, 3]},
       ],
-      config: {blocks: 3, enablePrefixCaching: true},
+      config: {blocks: 3, blockSize: 16, enablePrefixCaching: true},
+      spanTokens: 16,
     },
   },
 }

@@ -20,15 +20,15 @@ describe('Pipeline', () => {
     expect(batch.sequence).equal(1)
   })
 
-  it('reuses batches, empty', () => {
+  it('reuses batches, as if nobody had been preempted or timed', () => {
     const pipeline = new Pipeline()
     const first = pipeline.open()
-    first.enlist(first.joiners, 4)
-    first.addChunk(4, 0)
+    first.preempted = 3
+    first.end = 10
     pipeline.add(first)
     pipeline.end()
     const second = pipeline.open()
     expect(second).equal(first)
-    expect([second.isPlain, second.shape.tokens, second.sequence]).deep.equal([true, 0, 2])
+    expect([second.preempted, second.end, second.sequence]).deep.equal([0, Infinity, 2])
   })
 })

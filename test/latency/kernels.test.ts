@@ -2,7 +2,7 @@ import {expect} from 'chai'
 import {loadHardware} from '#llmsim/catalogue/hardware.js'
 import type {Hardware} from '#llmsim/catalogue/hardware-shape.js'
 import type {GroupedAttention} from '#llmsim/catalogue/model-shape.js'
-import {attentionNs} from '#llmsim/latency/attention.js'
+import {attentionOf} from '#llmsim/latency/attention.js'
 import {type AttentionLaw, attentionLaw} from '#llmsim/latency/attention-law.js'
 import {classDefaults} from '#llmsim/latency/class-defaults.js'
 import {coefficientsFor} from '#llmsim/latency/coefficients.js'
@@ -10,6 +10,7 @@ import {allReduceOn} from '#llmsim/latency/collective.js'
 import {gemmNs, layerMatrices, smoothRoofline} from '#llmsim/latency/gemm.js'
 import {distinctExperts, expertsNs} from '#llmsim/latency/moe.js'
 import {peak16FlopsPerNs, precisionOf} from '#llmsim/latency/precision.js'
+import type {BatchShape} from '#llmsim/latency/step-time.js'
 import {latent, llama8b, llama70b, qwenMoe} from './models.js'
 import {decodes, shapeOf} from './shapes.js'
 
@@ -27,6 +28,8 @@ const gemmOn = async (name: string, dtype?: 'fp8') => {
     return ideal / gemmNs(m, {k, n}, kernel)
   }
 }
+
+const attentionNs = (law: AttentionLaw, shape: BatchShape): number => attentionOf(law)(shape)
 
 describe('GEMM', () => {
   // Median share of the ideal time over weight matrices above 100 MB (m <= 32) and over all shapes of

@@ -14,7 +14,7 @@
  * shape and reads it from the cache; a step never does.
  */
 import type {AttentionSample} from '../../catalogue/kernel-samples.js'
-import {attentionNs} from '../attention.js'
+import {attentionOf} from '../attention.js'
 import {type AttentionDevice, attentionLaw} from '../attention-law.js'
 import {type BatchShape, emptyShape} from '../step-time.js'
 
@@ -145,22 +145,22 @@ export const bareDevice = ({
 /** µs of a row; the law of one geometry is built once. */
 export const timeOf = (deviceOf: () => AttentionDevice) => {
   const device = deviceOf()
-  const laws = new Map<string, ReturnType<typeof attentionLaw>>()
+  const laws = new Map<string, ReturnType<typeof attentionOf>>()
   return (row: ShapedRow): number => {
     const {queryHeads, kvHeads, headDim, window, kvElementBytes, overhang} = row
     const key = `${queryHeads},${kvHeads},${headDim},${window},${kvElementBytes},${overhang}`
     let law = laws.get(key)
     if (!law) {
-      law = attentionLaw(
-        {
-          ...{kind: 'grouped', queryHeads, keyValueHeads: kvHeads, headDim, valueHeadDim: headDim},
-          ...{window, qkNorm: false},
-        },
-        {layers: 1, tp: 1, kvElementBytes},
-        {...device, overhang},
+      const heads = {queryHeads, keyValueHeads: kvHeads, headDim, valueHeadDim: headDim}
+      law = attentionOf(
+        attentionLaw(
+          {kind: 'grouped', ...heads, window, qkNorm: false},
+          {layers: 1, tp: 1, kvElementBytes},
+          {...device, overhang},
+        ),
       )
       laws.set(key, law)
     }
-    return attentionNs(law, row.shape) / 1000
+    return law(row.shape) / 1000
   }
 }
