@@ -22,11 +22,29 @@ export interface ExpertShare {
   readonly picks?: readonly number[] | undefined
 }
 
-/** Expected number of experts of this rank that at least one of the tokens picks. */
-export const distinctExperts = (tokens: number, share: ExpertShare): number =>
-  share.picks
-    ? share.picks.reduce((sum, pick) => sum + 1 - (1 - pick) ** tokens, 0)
-    : (share.count / share.expertRanks) * pickedExperts(tokens, share)
+/** Expected number of experts that at least one of the tokens picks, on the rank that the others wait for. */
+export const distinctExperts = (tokens: number, share: ExpertShare): number => {
+  if (share.picks) return share.picks.reduce((sum, pick) => sum + 1 - (1 - pick) ** tokens, 0)
+  const own = share.count / share.expertRanks
+  const picked = pickedExperts(tokens, share)
+  const spread = Math.sqrt(own * picked * (1 - picked))
+  return Math.min(own, own * picked + largestOf(share.expertRanks) * spread)
+}
+
+/** Expected largest of 1, 2, 4, … 256 standard normal numbers. */
+const largestOfPowers = [0, 0.564, 1.029, 1.424, 1.766, 2.07, 2.344, 2.594, 2.825]
+
+/**
+ * By how many standard deviations the rank with most touched experts exceeds the mean of so many: even where routing is
+ * even, chance favours one of them, and a few tokens on many ranks touch twice as many there as on the others.
+ */
+const largestOf = (ranks: number): number => {
+  const power = Math.min(Math.log2(ranks), largestOfPowers.length - 1)
+  const below = Math.floor(power)
+  const low = largestOfPowers[below]!
+  const high = largestOfPowers[below + 1] ?? low
+  return low + (power - below) * (high - low)
+}
 
 /** The same as a share of all experts, under even routing. */
 export const pickedExperts = (
