@@ -40,6 +40,14 @@ export function mostBlocks(group: KvGroup, tokens: number, limits: BlockLimits):
   return Math.min(all, held + (isCut ? 1 : 0))
 }
 
+/** Pages that one block of a request takes in all groups. */
+export const pagesPerBlock = (groups: readonly KvGroup[]): number =>
+  groups.reduce((sum, {pages}) => sum + pages, 0)
+
+/** Whether a request that computes a token a step leaves a block just where it fills one. */
+export const leavesAsItFills = (groups: readonly KvGroup[], blockSize: number): boolean =>
+  groups.every(({sees, window}) => sees !== 'chunk' && window % blockSize === 0)
+
 /** Most pages that a request of `tokens` tokens takes. */
 export const mostPages = (
   groups: readonly KvGroup[],

@@ -1,5 +1,5 @@
 /** What an engine is told when it is built, and what it tells. */
-import type {KvGroup} from '../catalogue/kv-groups.js'
+import {type KvGroup, leavesAsItFills} from '../catalogue/kv-groups.js'
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
 import type {KvBelow} from './kv-below.js'
@@ -36,6 +36,14 @@ export interface EngineConfig {
   /** Absent: none. Needs depth 1: how many tokens a step brings is known when it ends. */
   readonly speculation?: Speculation | undefined
 }
+
+/**
+ * Whether plans look at each running request: with drafts what one takes depends on those before it, and windows whose
+ * blocks are not left where others are filled have no place in the sums of a cohort. Nor have those of a pipeline.
+ */
+export const isWalked = ({speculation, kvGroups, stages = 1, blockSize}: EngineConfig): boolean =>
+  speculation !== undefined ||
+  (kvGroups !== undefined && (stages > 1 || !leavesAsItFills(kvGroups, blockSize)))
 
 /** A decode computes drafts behind its last token, and gets one token more than the model accepts of them. */
 export interface Speculation {

@@ -3,13 +3,16 @@
  * of them, and those of a group with a window go back as soon as no later token sees them. The plain sister of
  * RequestBlocks: block by block, not by runs of them.
  */
-import {type KvGroup, mostBlocks, unseenBlocks} from '../catalogue/kv-groups.js'
+import {type KvGroup, mostBlocks, pagesPerBlock, unseenBlocks} from '../catalogue/kv-groups.js'
 import {BlockNames} from './block-names.js'
 import type {EngineConfig} from './engine-config.js'
 import {type BlockName, PagePool} from './page-pool.js'
 import type {PrefixIdentity} from './prefix-identity.js'
 import type {PrefixMatch} from './request-blocks.js'
 import type {RequestPool} from './request-pool.js'
+
+/** More than any request has. */
+const allBlocks = 0x3fff_ffff
 
 /** A block that nobody can find. */
 const nameless = -1
@@ -45,12 +48,14 @@ export interface GroupedBlocksParts {
 
 export class GroupedBlocks {
   readonly pool: PagePool
+  /** In all groups. */
+  readonly pagesPerBlock: number
   readonly #config: EngineConfig
   readonly #requests: RequestPool
   readonly #identity: PrefixIdentity
   readonly #tables: readonly Table[]
-  /** Of all groups together. */
-  readonly #pagesPerBlock: number
+  /** Whether a preempted request may find blocks that nobody shares. */
+  readonly #keepsOwn: boolean
   readonly #holdings = new Map<number, Holding>()
   /** Remembered while nothing changes that it depends on. */
   readonly #match: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
@@ -66,12 +71,19 @@ export class GroupedBlocks {
       shared: new BlockNames(),
       own: new BlockNames(),
     }))
-    this.#pagesPerBlock = groups.reduce((sum, {pages}) => sum + pages, 0)
+    this.pagesPerBlock = pagesPerBlock(groups)
+    this.#keepsOwn = config.enablePrefixCaching && config.ownBlocks
   }
 
-  /** None that the cohort must watch: decodes are walked, and enter what they fill as they are picked. */
+  /** Every block that a decode fills is looked at, as the window leaves one there. */
   shareable(): number {
-    return 0
+    return allBlocks
+  }
+
+  /** Pages for the tokens behind `from` ones that are in blocks. */
+  needed(from: number, to: number): number {
+    const {blockSize} = this.#config
+    return this.pagesPerBlock * (Math.ceil(to / blockSize) - Math.ceil(from / blockSize))
   }
 
   /** Pages, beside those of its hits, without which a request is not admitted: of `held` tokens, and of its first step up to `end`. */
@@ -81,36 +93,83 @@ export class GroupedBlocks {
     let pages = 0
     for (const {group} of this.#tables)
       pages += group.pages * Math.max(0, mostBlocks(group, held, this.#config) - hits)
-    return Math.max(pages, this.#pagesPerBlock * (Math.ceil(end / blockSize) - hits))
+    return Math.max(pages, this.pagesPerBlock * (Math.ceil(end / blockSize) - hits))
   }
 
   /** Pages that a request lacks for `to` tokens. Those of blocks that no token behind `from` sees go back first. */
   missing(slot: number, from: number, to: number): number {
-    const holding = this.#holdingOf(slot)
+    const holding = this.#holdingOf(slot, from)
+    if (this.#keepsOwn) this.#nameLeft(slot, holding, from)
+    this.#giveUnseen(holding, from)
+    return this.pagesPerBlock * this.#lacking(holding, to)
+  }
+
+  /**
+   * Of those that go back, some the request would see again behind the last block that can be found: should it be
+   * preempted now, it may find them, and those that go with them.
+   */
+  #nameLeft(slot: number, holding: Holding, computed: number): void {
+    const {blockSize} = this.#config
+    const full = Math.min(computed - (computed % blockSize), holding.entered * blockSize)
     for (const [at, {group}] of this.#tables.entries()) {
-      const unseen = unseenBlocks(group, from, this.#config.blockSize)
+      const to = unseenBlocks(group, computed, blockSize)
+      if (unseenBlocks(group, full, blockSize) < to) this.#nameOwn(slot, holding, {at, to})
+    }
+  }
+
+  /** Its own blocks below `to` of one group can be found. */
+  #nameOwn(
+    slot: number,
+    holding: Holding,
+    {at, to}: {readonly at: number; readonly to: number},
+  ): void {
+    const from = this.#identity.knownBlocks(this.#requests.row[slot]!)
+    this.#name(slot, holding, {at, from, to: Math.min(to, holding.entered)})
+  }
+
+  #giveUnseen(holding: Holding, computed: number): void {
+    for (const [at, {group}] of this.#tables.entries()) {
+      const unseen = unseenBlocks(group, computed, this.#config.blockSize)
       this.#giveFirst(holding.groups[at]!, unseen, group.pages)
     }
-    return this.#pagesPerBlock * this.#lacking(holding, to)
   }
 
   /** Takes the pages for `to` tokens and enters the blocks that the first `known` ones fill. */
-  extend(slot: number, _from: number, to: number, known = to): void {
-    const holding = this.#holdingOf(slot)
-    const lacking = this.#lacking(holding, to)
-    this.pool.take(this.#pagesPerBlock * lacking)
+  extend(slot: number, from: number, to: number, known = to): void {
+    const holding = this.#holdingOf(slot, from)
+    this.#giveUnseen(holding, from)
+    this.pool.take(this.pagesPerBlock * this.#lacking(holding, to))
+    this.#fill(holding, to)
+    this.#enterFull(slot, holding, known)
+  }
+
+  /** The same for a decode, for which the pages of `tokens` tokens were taken. */
+  enterFull(slot: number, tokens: number): void {
+    const holding = this.#holdingOf(slot, tokens - 1)
+    this.#giveUnseen(holding, tokens - 1)
+    this.#fill(holding, tokens)
+    this.#enterFull(slot, holding, tokens)
+  }
+
+  /** It has the blocks of `tokens` tokens, nobody can find the new ones. */
+  #fill(holding: Holding, tokens: number): void {
+    const lacking = this.#lacking(holding, tokens)
+    if (lacking === 0) return
     for (const {nodes} of holding.groups) for (let i = 0; i < lacking; i++) nodes.push(nameless)
     holding.top += lacking
-    this.#enterFull(slot, holding, known)
   }
 
   #lacking({top}: Holding, tokens: number): number {
     return Math.max(0, Math.ceil(tokens / this.#config.blockSize) - top)
   }
 
-  #holdingOf(slot: number): Holding {
+  /** What a request with `tokens` tokens in blocks holds: decodes take theirs all together, a block at a time. */
+  #holdingOf(slot: number, tokens: number): Holding {
     const known = this.#holdings.get(slot)
-    if (known) return known
+    if (known) {
+      this.#fill(known, tokens)
+      return known
+    }
     const groups = this.#tables.map(() => ({gone: 0, nodes: []}))
     const fresh: Holding = {top: 0, entered: 0, groups}
     this.#holdings.set(slot, fresh)
@@ -135,16 +194,28 @@ export class GroupedBlocks {
     if (!this.#config.enablePrefixCaching) return
     const full = Math.floor(tokens / this.#config.blockSize)
     if (full <= holding.entered) return
-    const row = this.#requests.row[slot]!
-    for (let block = holding.entered; block < full; block++)
-      for (const [at, table] of this.#tables.entries()) {
-        const {gone, nodes} = holding.groups[at]!
-        // Accepted drafts may carry a window past what they filled.
-        if (block < gone) continue
-        const name = this.#nameOf({row, slot, block}, table)
-        if (name !== undefined) nodes[block - gone] = this.pool.enter(name, table.group.pages)
-      }
+    const from = holding.entered
     holding.entered = full
+    const known = Math.min(full, this.#identity.knownBlocks(this.#requests.row[slot]!))
+    if (from >= known) return
+    for (const at of this.#tables.keys()) this.#name(slot, holding, {at, from, to: known})
+  }
+
+  /** The blocks [from, to) of one group can be found, as far as it holds them and nobody could before. */
+  #name(
+    slot: number,
+    holding: Holding,
+    {at, from, to}: {readonly at: number; readonly from: number; readonly to: number},
+  ): void {
+    const row = this.#requests.row[slot]!
+    const table = this.#tables[at]!
+    const {gone, nodes} = holding.groups[at]!
+    // Accepted drafts may carry a window past what they filled.
+    for (let block = Math.max(from, gone); block < to; block++) {
+      if (nodes[block - gone] !== nameless) continue
+      const name = this.#nameOf({row, slot, block}, table)
+      if (name !== undefined) nodes[block - gone] = this.pool.enter(name, table.group.pages)
+    }
   }
 
   /** Undefined: nobody can know what is in it. */
@@ -245,23 +316,35 @@ export class GroupedBlocks {
   shrink(): void {}
 
   /** Gives all blocks of a preempted request back; it may find them again. */
-  giveBack(slot: number): void {
+  giveBack(slot: number, tokens: number): void {
     const holding = this.#holdings.get(slot)
     if (holding === undefined) return
+    this.#fill(holding, tokens)
+    // Only now somebody may look for those that nobody shares. What its windows left is evicted before these.
+    if (this.#keepsOwn)
+      for (const at of this.#tables.keys()) this.#nameOwn(slot, holding, {at, to: holding.top})
+    this.#giveAll(slot, holding)
+  }
+
+  #giveAll(slot: number, holding: Holding): void {
     for (const [at, {group}] of this.#tables.entries())
       this.#giveFirst(holding.groups[at]!, holding.top, group.pages)
     this.#holdings.delete(slot)
   }
 
   /** The same for one that leaves for good. */
-  leave(slot: number): void {
-    this.giveBack(slot)
+  leave(slot: number, tokens: number): void {
+    const holding = this.#holdings.get(slot)
+    if (holding !== undefined) {
+      this.#fill(holding, tokens)
+      this.#giveAll(slot, holding)
+    }
     for (const {own} of this.#tables) this.pool.forget(own, slot)
     if (this.#matched.slot === slot) this.#matched.slot = -1
   }
 
-  giveUp(slot: number): void {
-    this.leave(slot)
+  giveUp(slot: number, tokens: number): void {
+    this.leave(slot, tokens)
   }
 
   /** KV that comes or goes is not kept by groups: better a stop than blocks that nobody counts. */
@@ -270,8 +353,6 @@ export class GroupedBlocks {
   }
 
   readonly count = this.#refuse
-  readonly needed = this.#refuse
-  readonly enterFull = this.#refuse
   readonly enterPresent = this.#refuse
   readonly reach = this.#refuse
   readonly has = this.#refuse

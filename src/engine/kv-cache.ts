@@ -15,6 +15,7 @@ export type Pool = Pick<BlockPool, 'free' | 'total' | 'used' | 'work' | 'take'> 
 /** What requests hold of it: RequestBlocks, or GroupedBlocks. */
 export type Blocks = Pick<
   RequestBlocks,
+  | 'pagesPerBlock'
   | 'shareable'
   | 'count'
   | 'needed'

@@ -37,6 +37,8 @@ export interface RequestBlocksParts {
 const noMatch: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
 
 export class RequestBlocks implements DeviceCache {
+  /** Of the pool. */
+  readonly pagesPerBlock: number = 1
   readonly #pool: BlockPool
   readonly #requests: RequestPool
   readonly #identity: PrefixIdentity

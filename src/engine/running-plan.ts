@@ -5,6 +5,7 @@
 import type {Ns} from '../latency/step-time.js'
 import type {Batch} from './batch.js'
 import {empty} from './columns.js'
+import {isWalked} from './engine-config.js'
 import type {EngineParts} from './engine-parts.js'
 import {state} from './request-pool.js'
 import {Walk} from './walk.js'
@@ -15,14 +16,16 @@ export class RunningPlan {
   work = 0
   readonly #parts: EngineParts
   readonly #walk: Walk
-  /** With drafts, or where blocks go back as windows move on, what a request takes depends on those before it. */
   readonly #walks: boolean
+  /** Of the pool, for a block of a decode. */
+  readonly #pages: number
   readonly #enterers: number[] = []
 
   constructor(parts: EngineParts) {
     this.#parts = parts
     this.#walk = new Walk(parts)
-    this.#walks = parts.config.speculation !== undefined || parts.config.kvGroups !== undefined
+    this.#walks = isWalked(parts.config)
+    this.#pages = parts.blocks.pagesPerBlock
   }
 
   get operations(): number {
@@ -63,7 +66,7 @@ export class RunningPlan {
   #pickAll(): number {
     const {cohort, prefilling} = this.#parts.seats
     const left = this.#parts.config.maxNumBatchedTokens - cohort.size
-    const free = this.#parts.pool.free - cohort.needBlock()
+    const free = this.#parts.pool.free - cohort.needBlock() * this.#pages
     if (left < 0 || free < 0) return -1
     return prefilling.length === 0 ? left : this.#pickChunks(left, free)
   }
@@ -98,18 +101,20 @@ export class RunningPlan {
 
   /** Blocks for the members that need one; index entries for those that fill one, in order of admission. */
   takeDecodeBlocks(chunks: readonly number[] = noChunks): void {
-    const {cohort} = this.#parts.seats
+    const {cohort, joined} = this.#parts.seats
     const need = cohort.needBlock()
-    if (need > 0) this.#parts.pool.take(need)
-    if (chunks.length > 0 || cohort.hasFillers()) this.#enter(chunks)
+    if (need > 0) this.#parts.pool.take(need * this.#pages)
+    if (chunks.length > 0 || joined.length > 0 || cohort.hasFillers()) this.#enter(chunks)
   }
 
   #enter(chunks: readonly number[]): void {
     const requests = this.#parts.requests
-    const {cohort} = this.#parts.seats
+    const {cohort, joined} = this.#parts.seats
     const enterers = this.#enterers
     empty(enterers)
     cohort.forEachFiller(this.#fill)
+    for (const slot of joined) if (requests.state[slot] === state.decoding) enterers.push(slot)
+    empty(joined)
     for (const slot of chunks) enterers.push(slot)
     requests.sortByAdmission(enterers)
     for (const slot of enterers) {

@@ -27,6 +27,8 @@ export class Seats {
   readonly prefilling: number[] = []
   /** Members of the cohort that were left out of batches since their last token. */
   readonly stragglers: number[] = []
+  /** Members that did not decode yet: with groups of layers a window may have left many of their blocks. */
+  readonly joined: number[] = []
   /** Members that the plan being made leaves out. */
   readonly leftOut: number[] = []
   work = 0
@@ -152,6 +154,7 @@ export class Seats {
     requests.regularUntil[slot] = Number.POSITIVE_INFINITY
     const {cohort} = this
     this.#seatIn(cohort, slot, requests.computed[slot]!, cohort.step + 1)
+    if (this.#config.kvGroups) this.joined.push(slot)
   }
 
   /** A member that has `context` tokens cached at its next step, which is `first`, and gets one more in each. */

@@ -5,7 +5,7 @@
  */
 import type {Ns} from '../latency/step-time.js'
 import type {Admission} from './admission.js'
-import type {BatchClock} from './engine-config.js'
+import {type BatchClock, isWalked} from './engine-config.js'
 import type {EngineParts} from './engine-parts.js'
 import type {RunningPlan} from './running-plan.js'
 import type {StepAccount} from './step-account.js'
@@ -41,8 +41,7 @@ export class SkipAhead {
    */
   run(until: Ns, clock: BatchClock): void {
     const {config, pipeline, seats} = this.#parts
-    // Blocks come back in the middle of a run where windows move on.
-    if (pipeline.oldest.end > until || config.kvGroups) return
+    if (pipeline.oldest.end > until || isWalked(config)) return
     if (seats.lanes.isPipeline) {
       if (this.#isSteadyPipeline()) while (this.#stepLane(until, clock)) {}
     } else if (this.#isSteady()) this.#runAll(until, clock)
@@ -57,6 +56,7 @@ export class SkipAhead {
   #runAll(until: Ns, clock: BatchClock): void {
     const {config, pipeline, pool, queue, seats, blocks, below} = this.#parts
     const {cohort} = seats
+    const pages = blocks.pagesPerBlock
     const left = config.maxNumBatchedTokens - cohort.size
     const waiting = queue.size
     let sum = cohort.contextSum()
@@ -64,7 +64,7 @@ export class SkipAhead {
     let largest = cohort.largestContext()
     for (;;) {
       const now = pipeline.oldest.end
-      if (now > until || cohort.hasEnding() || cohort.needBlock() > pool.free) return
+      if (now > until || cohort.hasEnding() || cohort.needBlock() * pages > pool.free) return
       const batch = pipeline.rotate()
       this.#steps.account(batch, now, now - cohort.lastEnd)
       batch.sequence = pipeline.advance()
@@ -96,7 +96,7 @@ export class SkipAhead {
     const {size} = cohort
     const now = oldest.end
     if (now > until || size === 0) return false
-    if (cohort.hasEnding() || cohort.needBlock() > pool.free) return false
+    if (cohort.hasEnding() || cohort.needBlock() * blocks.pagesPerBlock > pool.free) return false
     const left = config.maxNumBatchedTokens - size
     this.#steps.endOldest(now)
     const batch = pipeline.open()

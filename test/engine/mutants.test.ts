@@ -380,8 +380,8 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'skipping: with one block too few': {
     file: skipAhead,
-    from: 'now > until || cohort.hasEnding() || cohort.needBlock() > pool.free',
-    to: 'now > until || cohort.hasEnding() || cohort.needBlock() > pool.free + 1',
+    from: 'now > until || cohort.hasEnding() || cohort.needBlock() * pages > pool.free',
+    to: 'now > until || cohort.hasEnding() || cohort.needBlock() * pages > pool.free + 1',
     seen: 'skipping',
   },
   'skipping: over an arrival': {
@@ -466,7 +466,7 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
   'windows: nothing goes back before it ends': {
     file: grouped,
     from: 'this.#giveFirst(holding.groups[at], unseen, group.pages)',
-    to: '',
+    to: 'void unseen',
   },
   'windows: the first of the blocks that were left goes back first': {
     file: grouped,
@@ -477,6 +477,26 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
     file: grouped,
     from: 'for (const table of this.#tables)\n                for',
     to: 'for (const table of this.#tables.slice(0, 1))\n                for',
+  },
+  'windows: what a victim left in the plan that it lost its seat in cannot be found': {
+    file: grouped,
+    from: 'this.#nameLeft(slot, holding, from)',
+    to: 'void 0',
+  },
+  'windows: a decode that joined leaves nothing before it fills a block': {
+    file: runningPlan,
+    from: 'chunks.length > 0 || joined.length > 0 ||',
+    to: 'chunks.length > 0 ||',
+  },
+  'windows: a block of a decode is one page': {
+    file: runningPlan,
+    from: 'this.#parts.pool.take(need * this.#pages)',
+    to: 'this.#parts.pool.take(need)',
+  },
+  'windows: blocks that were taken for all decodes are not known to one that leaves': {
+    file: grouped,
+    from: 'this.#fill(holding, tokens);\n            this.#giveAll',
+    to: 'this.#giveAll',
   },
   'windows: hits that lie in the free list cost nothing': {
     file: grouped,
@@ -490,8 +510,8 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
   },
   'windows: accepted drafts are entered where a window has left them': {
     file: grouped,
-    from: 'if (block < gone)',
-    to: 'if (false)',
+    from: 'let block = Math.max(from, gone); block < to; block++) {\n            if (nodes[block - gone] !== nameless)',
+    to: 'let block = from; block < to; block++) {\n            if (nodes[block - gone] >= 0)',
     // Three drafts of two-token blocks, of which the window sees one: the second is left before it is entered.
     given: {
       rows: [
