@@ -8,9 +8,15 @@ export class EnteringQueue {
   size = 0
   /** When the first one leaves; +Infinity when there is none. One value: a number that a call returns is an object. */
   readonly next = new Float64Array(1).fill(Number.POSITIVE_INFINITY)
-  #slots = new Int32Array(firstCapacity)
-  #times = new Float64Array(firstCapacity)
+  #slots = new Int32Array(0)
+  #times = new Float64Array(0)
   #first = 0
+
+  constructor() {
+    // Written twice, so that V8 does not take them for constants.
+    this.#slots = new Int32Array(firstCapacity)
+    this.#times = new Float64Array(firstCapacity)
+  }
 
   /** When the first one leaves; +Infinity when there is none. */
   nextAt(): Ns {

@@ -36,13 +36,21 @@ class OutcomeColumns implements Outcomes {
   }
 }
 
-export interface PartInFlight {
+/** A class: V8 throws away the code that reads a literal when a second one is made of it. */
+export class PartInFlight {
   readonly trace: Trace
   readonly outcomes: OutcomeColumns
   /** Number of its first row in the whole trace. */
   readonly base: number
   /** Rows whose requests have not left. */
   open: number
+
+  constructor(trace: Trace, outcomes: OutcomeColumns, base: number) {
+    this.trace = trace
+    this.outcomes = outcomes
+    this.base = base
+    this.open = trace.length
+  }
 }
 
 type OnPart = (part: PartInFlight) => void
@@ -62,15 +70,17 @@ export class PartsInFlight {
   add(trace: Trace): void {
     const outcomes = new OutcomeColumns(trace.length, this.#worn)
     this.#worn = undefined
-    this.#parts.push({trace, outcomes, base: this.rows, open: trace.length})
+    this.#parts.push(new PartInFlight(trace, outcomes, this.rows))
     this.rows += trace.length
   }
 
   /** The part that holds a row in flight. */
   of(row: number): PartInFlight {
     const parts = this.#parts
-    let at = parts.length - 1
-    while (parts[at]!.base > row) at--
+    // The newest always counts as a step back: what is first run in the second part makes V8 compile the loop again.
+    let at = parts.length
+    do at--
+    while (parts[at]!.base > row)
     return parts[at]!
   }
 

@@ -5,12 +5,19 @@ import {TimedRows} from './timed-rows.js'
 
 /**
  * Arrivals whose times are known from the start, in order, and which rows they are: those from `base` on, unless they
- * are named. Columns, as V8 would throw away what it compiled for the functions of one part when those of the next come.
+ * are named. Columns of a class, as V8 would throw away what it compiled for the functions, or the literal, of one part
+ * when those of the next come.
  */
-interface Scheduled {
+class Scheduled {
   readonly times: Float64Array
   readonly base: number
-  readonly rows?: Int32Array | undefined
+  readonly rows: Int32Array | undefined
+
+  constructor(times: Float64Array, base: number, rows: Int32Array | undefined) {
+    this.times = times
+    this.base = base
+    this.rows = rows
+  }
 }
 
 /** Rows that will arrive, soonest first; equal times in trace order. */
@@ -23,13 +30,13 @@ export class Arrivals {
   readonly #released = new TimedRows()
 
   constructor(times: Float64Array, rows?: Int32Array) {
-    this.#scheduled = {times, base: 0, rows}
+    this.#scheduled = new Scheduled(times, 0, rows)
     this.#nextScheduled = this.#scheduledAt()
   }
 
-  /** More arrivals, none of them earlier than those that are scheduled. */
-  extend(further: Scheduled): void {
-    this.#further.push(further)
+  /** More arrivals, of the rows from `base` on, none of them earlier than those that are scheduled. */
+  extend(times: Float64Array, base: number): void {
+    this.#further.push(new Scheduled(times, base, undefined))
     this.#nextScheduled = this.#scheduledAt()
   }
 
@@ -100,7 +107,7 @@ export function openLoop(trace: Trace): Workload {
       arrivals,
       coupling: 'independent',
       ended: () => false,
-      more: ({arrivedAt: times}, base) => arrivals.extend({times, base, rows: undefined}),
+      more: ({arrivedAt: times}, base) => arrivals.extend(times, base),
     }
   }
   const next = new Map<number, number>()

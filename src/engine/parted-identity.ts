@@ -2,12 +2,19 @@
 import type {PrefixColumn} from '../trace/trace.js'
 import {noPrefixes, type PrefixIdentity, prefixIdentity} from './prefix-identity.js'
 
-interface Part {
+/** A class: see `asDouble`. */
+class Part {
   readonly from: number
   readonly to: number
   readonly prefix: PrefixColumn | undefined
   /** Its identity at each block size that somebody asked for. */
-  readonly atSize: Map<number, PrefixIdentity>
+  readonly atSize = new Map<number, PrefixIdentity>()
+
+  constructor(from: number, to: number, prefix: PrefixColumn | undefined) {
+    this.from = from
+    this.to = to
+    this.prefix = prefix
+  }
 }
 
 export class PartedIdentity {
@@ -15,7 +22,7 @@ export class PartedIdentity {
 
   /** Rows from…to of the trace come with `prefix`, whose rows count from 0. */
   add(from: number, to: number, prefix: PrefixColumn | undefined): void {
-    this.#parts.push({from, to, prefix, atSize: new Map()})
+    this.#parts.push(new Part(from, to, prefix))
   }
 
   /** Nobody asks for the oldest part any more. */
@@ -26,10 +33,11 @@ export class PartedIdentity {
   at(blockSize: number): PrefixIdentity {
     const part = (row: number): Part => this.#parts.find(({to}) => row < to)!
     const identity = ({prefix, atSize}: Part): PrefixIdentity => {
+      if (prefix === undefined) return noPrefixes
       const known = atSize.get(blockSize)
       if (known !== undefined) return known
       // Another part may fork where this one does not: spans must not be joined.
-      const made = prefix ? prefixIdentity(prefix, blockSize, 'single') : noPrefixes
+      const made = prefixIdentity(prefix, blockSize, 'single')
       atSize.set(blockSize, made)
       return made
     }

@@ -34,6 +34,7 @@ export interface RequestBlocksParts {
   readonly below?: KvBelow | undefined
 }
 
+const nobody = -1
 const noMatch: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
 
 export class RequestBlocks implements DeviceCache {
@@ -45,7 +46,8 @@ export class RequestBlocks implements DeviceCache {
   readonly #rules: BlockRules
   readonly #below: KvBelow | undefined
   readonly #match: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
-  #matched = -1
+  /** Whom `#match` is of. Written again in the constructor: see `asDouble`. */
+  #matched = nobody
 
   constructor({pool, requests, identity, rules, below}: RequestBlocksParts) {
     this.#pool = pool
@@ -53,6 +55,7 @@ export class RequestBlocks implements DeviceCache {
     this.#identity = identity
     this.#rules = rules
     this.#below = below
+    this.#matched = nobody
   }
 
   /** Blocks whose identity others may share, known once when a request arrives. */
@@ -267,7 +270,7 @@ export class RequestBlocks implements DeviceCache {
 
   /** Gives the request, as it is admitted, the blocks that `match` found. */
   adopt(slot: number, match: PrefixMatch): void {
-    this.#matched = -1
+    this.#matched = nobody
     if (match.tokens === 0) return
     const {pieces} = match
     for (let i = 0; i < pieces.length; i += 2) {
@@ -314,7 +317,7 @@ export class RequestBlocks implements DeviceCache {
   leave(slot: number, tokens: number): void {
     this.#giveAll(slot, tokens)
     this.#pool.forgetOwn(slot)
-    if (this.#matched === slot) this.#matched = -1
+    if (this.#matched === slot) this.#matched = nobody
   }
 
   #giveAll(slot: number, tokens: number): void {

@@ -12,6 +12,7 @@ export interface TicketColumn {
 /** An entry of the heap: key, ticket. */
 const ticketOf = 1
 const entryLength = 2
+const firstCapacity = 64
 const entryOf = (place: number): number => entryLength * place
 
 export class WaitingQueue {
@@ -20,8 +21,8 @@ export class WaitingQueue {
   work = 0
   readonly #column: TicketColumn
   /** A heap: entry n comes before 2n + 1 and 2n + 2. */
-  #entries = new Float64Array(entryOf(8))
-  #slots = new Int32Array(8)
+  #entries = new Float64Array(0)
+  #slots = new Int32Array(0)
   #length = 0
   /** Tickets in the heap of those who were taken out: their slots may wait elsewhere, under a ticket of the same number. */
   readonly #left = new Set<number>()
@@ -30,6 +31,9 @@ export class WaitingQueue {
 
   constructor(column: TicketColumn) {
     this.#column = column
+    // Written twice: see `asDouble`.
+    this.#entries = new Float64Array(entryOf(firstCapacity))
+    this.#slots = new Int32Array(firstCapacity)
   }
 
   /** A request that arrives. Returns its place in the order of arrival. */

@@ -29,9 +29,14 @@ export const firstIntervalNs = 1_000_000
 export const mostIntervals = 400
 
 export class Series {
-  #intervalNs = firstIntervalNs
+  // A double from the start: when V8 finds that it is no small whole number any more it throws away the loop of a replay.
+  #intervalNs = Number.NaN
   #moments: Moment[] = []
   #number = 1
+
+  constructor() {
+    this.#intervalNs = firstIntervalNs
+  }
 
   /** End of the interval that is under way, ns. */
   nextAt(): number {
