@@ -208,6 +208,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'read.ts',
     'recording.ts',
     'samplers.ts',
+    'select.ts',
     'trace.ts',
     'transform.ts',
     'write.ts',

@@ -1,5 +1,7 @@
 /** Lends a measured run the prefix identity of the trace that it replayed. */
 import {readTrace} from '../trace/read.js'
+import {selectRows} from '../trace/select.js'
+import type {Trace} from '../trace/trace.js'
 import {badMeasured} from './fields.js'
 import type {MeasuredRun} from './measured-run.js'
 
@@ -9,19 +11,48 @@ export async function withPrefixesOf(run: MeasuredRun, path: string): Promise<Me
   const {trace} = run
   if (replayed.prefix === undefined)
     throw badMeasured(`--trace ${path}: it has no prefix identity to lend.`)
-  if (replayed.length !== trace.length)
-    throw badMeasured(
-      `--trace ${path}: it has ${replayed.length} requests, and ${trace.length} were measured.`,
-    )
-  for (let row = 0; row < trace.length; row++) {
-    const isSame =
-      replayed.inputTokens[row] === trace.inputTokens[row] &&
-      replayed.outputTokens[row] === trace.outputTokens[row]
-    if (!isSame)
-      throw badMeasured(
-        `--trace ${path}: request ${row + 1} in order of arrival has ${replayed.inputTokens[row]} and ${replayed.outputTokens[row]} tokens, and ${trace.inputTokens[row]} and ${trace.outputTokens[row]} were measured.`,
-      )
-  }
+  const rows = byId(trace, replayed) ?? byOrder(trace, replayed, path)
+  const {prefix} = rows === undefined ? replayed : selectRows(replayed, rows)
   const notes = run.notes.filter((note) => !note.includes('without prefix identity'))
-  return {...run, trace: {...trace, prefix: replayed.prefix}, notes}
+  return {...run, trace: {...trace, prefix: prefix!}, notes}
+}
+
+/** The row of each measured request by its id, which is its number in a trace without ids; undefined where they differ. */
+function byId(measured: Trace, replayed: Trace): Int32Array | undefined {
+  const {requestId} = measured
+  if (requestId === undefined) return undefined
+  const ids = replayed.requestId ?? Array.from({length: replayed.length}, (_, row) => String(row))
+  const rowOf = new Map(ids.map((id, row) => [id, row]))
+  const rows = new Int32Array(measured.length)
+  for (let i = 0; i < rows.length; i++) {
+    const row = rowOf.get(requestId[i]!)
+    if (row === undefined || !areAlike(measured, i, replayed, row)) return undefined
+    rows[i] = row
+  }
+  return rows
+}
+
+const areAlike = (a: Trace, i: number, b: Trace, j: number): boolean =>
+  a.inputTokens[i] === b.inputTokens[j] && a.outputTokens[i] === b.outputTokens[j]
+
+/** Both in the order of arrival. @throws Problem MEASURED_BAD_FILE for the first that differs */
+function byOrder(measured: Trace, replayed: Trace, path: string): undefined {
+  if (replayed.length !== measured.length)
+    throw badMeasured(
+      `--trace ${path}: it has ${replayed.length} requests, and ${measured.length} were measured.`,
+    )
+  for (let row = 0; row < measured.length; row++) {
+    if (areAlike(measured, row, replayed, row)) continue
+    const [ours, theirs] = [replayed, measured].map(
+      ({inputTokens, outputTokens}) => `${inputTokens[row]} and ${outputTokens[row]}`,
+    )
+    const isReleased = replayed.arrivedAt.some(Number.isNaN)
+    throw badMeasured(
+      isReleased
+        ? `--trace ${path}: turns of its sessions come when the one before has ended, so only request_id tells which request was which, and it names others in the measured run.`
+        : `--trace ${path}: request ${row + 1} in order of arrival has ${ours} tokens, and ${theirs} were measured.`,
+      isReleased ? ['a column request_id in both files, with the same names'] : [],
+    )
+  }
+  return undefined
 }

@@ -187,7 +187,66 @@ describe('measured runs', () => {
     }
   })
 
+  it('tells requests of sessions apart by their id, as turns come when others end', async () => {
+    const folder = await folderOf({
+      // Two sessions; the file has one after the other.
+      'trace.csv':
+        'arrived_at,input_tokens,output_tokens,session_id,turn,think_time_s,prefix_group,prefix_tokens\n0,32,16,s,0,,a,48\n,64,16,s,1,1,a,80\n0.5,48,16,t,0,,b,64\n',
+      'run.csv':
+        'request_id,arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms,cached_tokens\n0,0,32,16,9,99,0\n2,0.5,48,16,9,99,0\n1,1.1,64,16,9,99,48\n',
+      'other.csv':
+        'request_id,arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms\nx,0,32,16,9,99\ny,0.5,48,16,9,99\nz,1.1,64,16,9,99\n',
+    })
+    const [run] = await readMeasured(join(folder, 'run.csv'))
+    expect(run!.notes.join()).match(/without prefix identity.* 33 % of the prompt tokens/)
+    const {trace, notes} = await withPrefixesOf(run!, join(folder, 'trace.csv'))
+    expect(notes).deep.equal([])
+    const {offsets, ids, knownTokens} = trace.prefix!
+    expect([...knownTokens]).deep.equal([48, 64, 80])
+    // The second turn begins as the first one of its own session.
+    const first = (row: number) => ids[offsets[row]!]
+    expect(first(2)).equal(first(0))
+    expect(first(1)).not.equal(first(0))
+    const [other] = await readMeasured(join(folder, 'other.csv'))
+    const problem = await problemOf(() => withPrefixesOf(other!, join(folder, 'trace.csv')))
+    expect(problem.message).match(/turns of its sessions .* only request_id tells/)
+  })
+
+  it('says how many requests are not compared, and why', async () => {
+    const rows = ['0,7,11,20,220,completed', '1,7,11,20,220,Cancelled', '2,7,11,20,220,503']
+    const more = ['3,7,11,,,ok', '4,7,11,20,220,', '5,7,11,20,220,200']
+    const folder = await folderOf({
+      'run.csv': `arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms,status\n${[...rows, ...more].join('\n')}\n`,
+    })
+    const [run] = await readMeasured(join(folder, 'run.csv'))
+    expect([...run!.requests!.e2e].map(Number.isNaN)).deep.equal([
+      ...[false, true, true],
+      ...[true, false, false],
+    ])
+    expect(run!.notes[0]).equal(
+      '3 of 6 requests are simulated and not compared: 1 cancelled, 1 503, 1 without e2e_ms.',
+    )
+  })
+
   const wrong: [string, Readonly<Record<string, string>>, string, RegExp][] = [
+    [
+      'a status that is none',
+      {
+        't.csv':
+          'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms,status\n0,7,11,20,220,completed\n1,7,11,21,221,complted\n',
+      },
+      't.csv',
+      /t\.csv:3: status is "complted", which is none: completed, ok/,
+    ],
+    [
+      'a column that is nearly one that counts',
+      {
+        't.csv':
+          'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms,Statsu\n0,7,11,20,220,completed\n',
+      },
+      't.csv',
+      /t\.csv: nothing reads its column "Statsu"/,
+    ],
     ['nothing', {}, '', /nothing in this folder is a measured run/],
     ['no file', {}, 'gone.json', /gone\.json: there is no such file/],
     [
