@@ -11,7 +11,7 @@ import type {Backend} from './backend.js'
 import {planEmbedding} from './embedding-plan.js'
 import {FairQueue} from './fair-queue.js'
 import type {Faults} from './faults.js'
-import {addGeneration, type GenerationParts} from './generation-route.js'
+import {addGeneration, type GenerationParts, type MakePlan} from './generation-route.js'
 import {StreamFlusher} from './http-sink.js'
 import {InstantBackend} from './instant-backend.js'
 import {LiveEngine, type LiveEngineParts, type TokenGaps} from './live-engine.js'
@@ -22,6 +22,7 @@ import {ProxyBackend} from './proxy/proxy-backend.js'
 import {addProxy} from './proxy/proxy-routes.js'
 import {Upstream} from './proxy/upstream.js'
 import {Recorder} from './recorder.js'
+import {type GenerationPath, IgnoredFields} from './requests/ignored-fields.js'
 import {addModels, addStatus} from './service-routes.js'
 import {Serving} from './serving.js'
 import {addTokenizer} from './tokenizer-routes.js'
@@ -163,10 +164,13 @@ interface RouteParts {
 }
 
 function addRoutes(app: FastifyInstance, {options, answering, parts}: RouteParts): void {
-  addGeneration(app, '/v1/chat/completions', (body) => answering.chat(body), parts)
-  addGeneration(app, '/v1/completions', (body) => answering.completion(body), parts)
-  addGeneration(app, '/v1/responses', (body) => answering.response(body), parts)
-  addGeneration(app, '/v1/embeddings', (body) => planEmbedding(answering, body), parts)
+  const ignored = new IgnoredFields(options.onLog)
+  const add = (path: GenerationPath, makePlan: MakePlan) =>
+    addGeneration(app, path, (body) => makePlan(ignored.watch(path, body)), parts)
+  add('/v1/chat/completions', (body) => answering.chat(body))
+  add('/v1/completions', (body) => answering.completion(body))
+  add('/v1/responses', (body) => answering.response(body))
+  add('/v1/embeddings', (body) => planEmbedding(answering, body))
   addTokenizer(app, answering)
   const {about, version} = options
   const {serving} = parts

@@ -74,6 +74,9 @@ const chatBody = z.looseObject({
   ),
 })
 
+/** What of a body is read. */
+export const chatFields: ReadonlySet<string> = new Set(Object.keys(chatBody.shape))
+
 type ChatBody = z.output<typeof chatBody>
 
 /** @throws ApiError 400 */

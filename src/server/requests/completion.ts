@@ -25,6 +25,9 @@ const completionBody = z.looseObject({
   suffix: optional(z.string()),
 })
 
+/** What of a body is read. */
+export const completionFields: ReadonlySet<string> = new Set(Object.keys(completionBody.shape))
+
 /** @throws ApiError 400 */
 export function parseCompletion(body: unknown): GenerationRequest {
   const parsed = parsedBody(completionBody, body)

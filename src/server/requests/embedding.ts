@@ -18,6 +18,9 @@ const embeddingBody = z.looseObject({
   user: optional(z.string()),
 })
 
+/** What of a body is read. */
+export const embeddingFields: ReadonlySet<string> = new Set(Object.keys(embeddingBody.shape))
+
 export interface EmbeddingRequest {
   readonly model: string
   readonly inputs: readonly (string | readonly number[])[]

@@ -84,6 +84,9 @@ const responseBody = z.looseObject({
   ),
 })
 
+/** What of a body is read. */
+export const responseFields: ReadonlySet<string> = new Set(Object.keys(responseBody.shape))
+
 export type ResponseBody = z.output<typeof responseBody>
 
 export interface ResponseRequest {
