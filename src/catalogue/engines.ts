@@ -39,10 +39,11 @@ export const loadEngine = async (nameOrPath: string): Promise<FoundEngine> => {
     return {profile: covering, notes: [note]}
   }
   const known = all.map(({id}) => id)
+  const near = closest(name, known, 3)
   throw new Problem(
     'ENGINE_UNKNOWN',
     `--engine: there is no profile "${name}"; there are ${known.join(', ')}, and a path to a .yaml file describes your own.`,
-    {suggestions: closest(name, known, 3).map((id) => `--engine ${id}`)},
+    {suggestions: (near.length > 0 ? near : [defaultEngine]).map((id) => `--engine ${id}`)},
   )
 }
 

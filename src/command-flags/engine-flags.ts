@@ -201,7 +201,7 @@ function shareOf(text: string): number {
   if (value > 0 && value <= 1) return value
   throw new Problem(
     'FLAG_BAD_VALUE',
-    `--gpu-memory-utilization ${text}: it must be above 0 and at most 1.`,
+    `--gpu-memory-utilization ${text}: it must be a share of the memory, above 0 and at most 1.`,
     {
       suggestions: ['--gpu-memory-utilization 0.9'],
     },

@@ -13,7 +13,9 @@ const number = (name: string, what: string) =>
     parse: async (text) => {
       const value = text.trim() === '' ? Number.NaN : Number(text)
       if (Number.isFinite(value)) return value
-      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number.`)
+      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number.`, {
+        suggestions: [`--${name} 10`],
+      })
     },
   })
 
@@ -83,6 +85,7 @@ export function columnsOf(text: string): ReadonlyMap<string, string> {
       throw new Problem(
         'FLAG_BAD_VALUE',
         `--columns ${text}: "${part}" is not OURS=THEIRS, as in input=prompt_len,arrival=ts_ms.`,
+        {suggestions: ['--columns input=prompt_len,output=gen_len']},
       )
     if (columns.has(ours))
       throw new Problem('FLAG_BAD_VALUE', `--columns ${text}: "${ours}" is mapped twice.`)

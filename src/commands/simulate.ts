@@ -107,6 +107,7 @@ export default class Simulate extends BaseCommand {
     const startedAt = performance.now()
     const {args, flags} = await this.parse(Simulate)
     if (flags.out !== undefined && !flags.save) throw outWithoutRun()
+    checkClosedLoop(flags)
     const {out, steps, itl, timeline, ...given} = flags
     checkOutputs(
       [
@@ -186,6 +187,21 @@ function devicesOf(text: string): string[] {
   throw new Problem('FLAG_BAD_VALUE', `--hardware "${text}": a name is empty.`, {
     suggestions: [`--hardware ${names.filter(Boolean).join(',') || 'H100'}`],
   })
+}
+
+/** Clients that wait for answers make their own times. @throws Problem FLAG_CONFLICT */
+function checkClosedLoop(flags: {
+  readonly concurrency?: number | undefined
+  readonly rate?: number | undefined
+  readonly 'time-scale'?: number | undefined
+}): void {
+  const other = (['rate', 'time-scale'] as const).find((name) => flags[name] !== undefined)
+  if (flags.concurrency === undefined || other === undefined) return
+  throw new Problem(
+    'FLAG_CONFLICT',
+    `--concurrency and --${other}: clients of a closed loop send when they have their answer, whatever the arrival times.`,
+    {suggestions: [`Leave --${other} out, or --concurrency for an open loop.`]},
+  )
 }
 
 const outWithoutRun = (): Problem =>

@@ -6,6 +6,7 @@ import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
 import {readYamlFile} from '../catalogue/yaml-file.js'
 import {defaultWeights, routers} from '../cluster/router.js'
+import {closest} from '../edit-distance.js'
 import type {Problem} from '../errors.js'
 import {nearerOf, type TierKind, tierKinds} from './kv-tiers.js'
 import {mostEngines} from './layout.js'
@@ -266,12 +267,18 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
         at: 'key',
         suggestions: [`Known: ${keysAt(path).join(', ')}`],
       })
-    case 'invalid_type':
-      return plain(
-        valueAt(given, path) === undefined ? missing(issue) : `must be ${article(issue.expected)}`,
-      )
-    case 'invalid_value':
-      return plain(`must be one of ${issue.values.map(String).join(', ')}`)
+    case 'invalid_type': {
+      const value = valueAt(given, path)
+      if (value === undefined) return plain(missing(issue))
+      const list = path.at(-1) === 'instances' ? {suggestions: [listOfInstances(value)]} : {}
+      return new SchemaFault(path, `must be ${article(issue.expected)}`, list)
+    }
+    case 'invalid_value': {
+      const values = issue.values.map(String)
+      const near = closest(String(valueAt(given, path)), values)
+      const suggestions = near.map((value) => `${String(path.at(-1))}: ${value}`)
+      return new SchemaFault(path, `must be one of ${values.join(', ')}`, {suggestions})
+    }
     case 'invalid_union': {
       const either = path.at(-1) === 'blocks' ? blocksRule : prefetchRule
       if (path.at(-1) === 'blocks' || path.at(-1) === 'weight_prefetch') return plain(either)
@@ -295,6 +302,10 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
       return plain(issue.message)
   }
 }
+
+/** A number is meant as one of equal instances. */
+const listOfInstances = (value: unknown): string =>
+  `instances: [{hardware: H100, count: ${typeof value === 'number' && value >= 1 ? Math.floor(value) : 1}}]`
 
 const ofRates = {suggestions: ['GB/s are 10^9 bytes per second: a network of 100 Gb/s has 12.5.']}
 const blocksRule = 'must be numbers and ranges, as 0-3,8'

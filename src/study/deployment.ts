@@ -29,7 +29,13 @@ import {planPower} from './power-plan.js'
 import {hasExperts} from './ranks.js'
 import type {RunRequest} from './run-request.js'
 import {draftedLatency, loadSpeculator, type Speculator, settleSpeculation} from './speculation.js'
-import {checkHandOffs, type SettledNetwork, settleTraffic, type Traffic} from './traffic.js'
+import {
+  checkHandOffs,
+  checkViewAge,
+  type SettledNetwork,
+  settleTraffic,
+  type Traffic,
+} from './traffic.js'
 import {placedLatency, type WeightPlacement, weightPlacementOf} from './weights/placement.js'
 import {type GivenRequest, ownPolicy, wholeRequest} from './whole-request.js'
 
@@ -77,6 +83,7 @@ export async function deploy(given: GivenRequest): Promise<Deployment> {
   checkAutoscale(request, instances.length)
   checkIndependent(request, instances)
   checkHandOffs(request, instances)
+  checkViewAge(request, instances)
   checkSameKv(instances)
   checkExperts(request, instances)
   const traffic = settleTraffic(request, fromFile)

@@ -18,11 +18,13 @@ import type {PimRequest} from './pim.js'
 import {expertDegree, hasExperts, inFormat, type Placed, ranksOf} from './ranks.js'
 import {
   blockMultiple,
+  defaultModel,
   type EngineSettings,
   type FileTraffic,
   nearestBlockSize,
   type RunRequest,
 } from './run-request.js'
+import {unreadFlag} from './unread-flag.js'
 import type {MemoryShares} from './weights/placement.js'
 import type {WeightRequest} from './weights/rules.js'
 import type {Wired} from './wiring.js'
@@ -153,6 +155,9 @@ function checkAlone(request: RunRequest, path: string): void {
 async function fromClusterFile(request: RunRequest, path: string): Promise<Placement> {
   const {readClusterFile} = await import('../compat/cluster-json.js')
   const file = readClusterFile(path)
+  // Every instance of such a file names its model.
+  const others = file.instances.some(({modelName}) => modelName !== request.model)
+  if (request.model !== defaultModel && others) throw unreadFlag('--model', path)
   const made: Instance[] = []
   const notes = new Set(file.notes)
   for (const instance of file.instances) {

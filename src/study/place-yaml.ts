@@ -28,6 +28,7 @@ import {
   nearestBlockSize,
   type RunRequest,
 } from './run-request.js'
+import {unreadFlag} from './unread-flag.js'
 import {
   checkRules,
   emptyMemories,
@@ -106,14 +107,6 @@ const flagOf = (setting: keyof EngineSettings): string =>
   setting === 'reserveFullPrompt'
     ? '--scheduler-reserve-full-isl'
     : `--${setting.replaceAll(/[A-Z]/g, (part) => `-${part.toLowerCase()}`)}`
-
-/** A flag that the file overrules for every instance. */
-const unreadFlag = (flag: string, path: string): Problem =>
-  new Problem(
-    'FLAG_CONFLICT',
-    `${flag} and --cluster: the cluster file says it for every instance, so nothing would read the flag.`,
-    {suggestions: [`Leave ${flag} out, or change ${path}.`]},
-  )
 
 /** As --block-size is checked. @throws SchemaFault */
 function checkBlockSizes(file: ClusterYaml): void {

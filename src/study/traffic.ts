@@ -80,6 +80,22 @@ export function checkHandOffs(
   })
 }
 
+/** @throws Problem FLAG_CONFLICT for the age of what routers see where none of them has a choice */
+export function checkViewAge(
+  {traffic = {}}: RunRequest,
+  places: readonly {readonly instance: Instance}[],
+): void {
+  const {viewAgeMs, admission = []} = traffic
+  const decoders = places.filter(({instance}) => instance.role === 'decode').length
+  const entrances = places.length - decoders
+  if (viewAgeMs === undefined || entrances > 1 || decoders > 1 || admission.length > 0) return
+  throw new Problem(
+    'FLAG_CONFLICT',
+    '--router-view-age: there is one engine to choose from, however old what routers see.',
+    {suggestions: ['--instances 2 or more', 'leave --router-view-age out']},
+  )
+}
+
 type TrafficParts = Pick<
   SimulationConfig,
   'router' | 'decodeRouter' | 'handOff' | 'network' | 'gate' | 'viewAgeNs'

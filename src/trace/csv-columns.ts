@@ -1,4 +1,5 @@
 /** The columns that CSV formats are made of, and how a header is matched to them. */
+import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 import {idOfHex} from './block-ids.js'
 import type {Draft} from './draft.js'
@@ -236,6 +237,9 @@ export function bindColumns(
       throw new Problem(
         'FLAG_BAD_VALUE',
         `--columns: there is no column "${key}" to map; it can be ${columns.map((column) => column.short ?? column.name).join(', ')}.`,
+        {
+          suggestions: closest(key, known).map((name) => `--columns ${name}=${mapping.get(key)}`),
+        },
       )
     }
   }
@@ -286,7 +290,19 @@ function indexOf(
   throw new Problem(
     'TRACE_MISSING_COLUMN',
     `${file}:${header.line}: --columns takes ${column.name} from "${mapped}", which the file does not have; it has ${header.columns.join(', ')}.`,
+    {suggestions: remedies(header, column, mapped)},
   )
+}
+
+/** The nearest name; else that the column is found without being named; else what to write. */
+function remedies(header: CsvHeader, column: CsvColumn, mapped: string): string[] {
+  const short = column.short ?? column.name
+  const near = closest(mapped, header.columns)
+  if (near.length > 0) return near.map((name) => `--columns ${short}=${name}`)
+  const own = header.columns.find((name) => isNamed(column, name))
+  return own === undefined
+    ? [`--columns ${short}=NAME with one of these names`]
+    : [`leave ${short} out of --columns: ${own} is known by its name`]
 }
 
 function missing(file: string, header: CsvHeader, column: CsvColumn): never {

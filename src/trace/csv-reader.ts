@@ -12,7 +12,7 @@ import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
 import {partRows} from './parts.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
-import type {UnitDigits} from './time-parts.js'
+import type {TimeParts, UnitDigits} from './time-parts.js'
 
 /** Which way to go; tests compare both. */
 export type CsvWay = 'fastest' | 'general'
@@ -56,6 +56,10 @@ class MovingCell implements Cell {
     return `${this.#file}:${this.line + line}:${column}`
   }
 }
+
+/** False where one of the two is no time. */
+const isEarlier = (a: TimeParts, b: TimeParts): boolean =>
+  a.seconds < b.seconds || (a.seconds === b.seconds && a.nanos < b.nanos)
 
 /** Line breaks within a cell: only a quoted one can hold them. */
 const lineBreaks = (cell: string): number => (cell.includes('\n') ? cell.split('\n').length - 1 : 0)
@@ -240,6 +244,15 @@ class GeneralReader {
         '',
         'a row needs it unless it has a session and a think time',
       )
+    if (isEarlier(draft.cancel, draft.arrival)) {
+      const cancel = this.#columns.find(({column}) => column?.name === 'cancelled_at')!
+      refuse(
+        this.#spot('cancelled_at'),
+        trimmed(record[cancel.index]!),
+        'a client cannot hang up before arrived_at',
+        ['leave it empty where nobody hung up'],
+      )
+    }
     if (draft.group !== undefined && draft.groupTokens === undefined)
       refuse(
         this.#spot('prefix_group'),

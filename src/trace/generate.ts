@@ -137,7 +137,9 @@ const check = (options: GenerateOptions): void => {
       {suggestions: ['several traces of different --seed, which are read as one']},
     )
   if (!(rate > 0 && Number.isFinite(rate)))
-    throw new Problem('FLAG_BAD_VALUE', `--rate ${rate}: it must be above 0 requests per second.`)
+    throw new Problem('FLAG_BAD_VALUE', `--rate ${rate}: it must be above 0 requests per second.`, {
+      suggestions: ['--rate 4'],
+    })
   if (requests / rate >= latest)
     throw new Problem(
       'FLAG_BAD_VALUE',

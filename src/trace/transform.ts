@@ -22,12 +22,20 @@ export interface TransformOptions {
 export const isTransformed = ({from, to, limit, timeScale, rate}: TransformOptions): boolean =>
   [from, to, limit, timeScale, rate].some((value) => value !== undefined)
 
-const check = (flag: string, value: number | undefined, zero: 'may-be-zero' | 'positive'): void => {
+/** Values that would do. */
+const examples = {from: 60, to: 600, limit: 1000, 'time-scale': 0.5, rate: 4} as const
+
+const check = (
+  flag: keyof typeof examples,
+  value: number | undefined,
+  zero: 'may-be-zero' | 'positive',
+): void => {
   if (value === undefined) return
   if (Number.isFinite(value) && (value > 0 || (zero === 'may-be-zero' && value === 0))) return
   throw new Problem(
     'FLAG_BAD_VALUE',
     `--${flag}: ${value} is not a number ${zero === 'positive' ? 'above 0' : 'of at least 0'}.`,
+    {suggestions: [`--${flag} ${examples[flag]}, or leave it out`]},
   )
 }
 
@@ -38,11 +46,15 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
   check('to', to, 'positive')
   check('limit', limit, 'positive')
   if (limit !== undefined && !Number.isInteger(limit))
-    throw new Problem('FLAG_BAD_VALUE', `--limit: ${limit} is not a whole number.`)
+    throw new Problem('FLAG_BAD_VALUE', `--limit: ${limit} is not a whole number.`, {
+      suggestions: [`--limit ${Math.ceil(limit)}`],
+    })
   check('time-scale', timeScale, 'positive')
   check('rate', rate, 'positive')
   if (from !== undefined && to !== undefined && to <= from)
-    throw new Problem('FLAG_CONFLICT', `--to ${to} must be later than --from ${from}.`)
+    throw new Problem('FLAG_CONFLICT', `--to ${to} must be later than --from ${from}.`, {
+      suggestions: [`--from ${to} --to ${from}`],
+    })
   let out = trace
   if (from !== undefined || to !== undefined)
     out = window(out, from ?? 0, to ?? Number.POSITIVE_INFINITY)

@@ -4,14 +4,14 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
-import type {EngineSettings, RunRequest} from '#llmsim/study/run-request.js'
+import {defaultModel, type EngineSettings, type RunRequest} from '#llmsim/study/run-request.js'
 import {problemOf} from '../catalogue/problem.js'
 import {decodes} from '../latency/shapes.js'
 import {root} from '../support/cli.js'
 import {clusterFile, clusterOf, instance, removeClusterFiles} from './cluster-file.js'
 
 const requestOf = (cluster: string, engine: EngineSettings = {}): RunRequest => ({
-  model: 'Qwen/Qwen3-32B',
+  model: defaultModel,
   layout: {},
   engine,
   latency: 'roofline',
@@ -206,5 +206,15 @@ describe('an engine of a cluster file that cannot be', () => {
   it('has a model that its memory does not hold', async () => {
     const problem = await problemOf(() => engineOf({model_name: 'Qwen/Qwen3-32B'}))
     expect(problem.code).equal('MODEL_TOO_LARGE')
+  })
+})
+
+describe('a model beside a file whose instances name theirs', () => {
+  it('is refused if it is another one', async () => {
+    const file = clusterFile(clusterOf(instance()))
+    const request = {...requestOf(file), model: 'Qwen/Qwen3-8B'}
+    const {code, message} = await problemOf(() => deploy(request))
+    expect(code).equal('FLAG_CONFLICT')
+    expect(message).match(/^--model and --cluster: the cluster file says it for every instance/)
   })
 })

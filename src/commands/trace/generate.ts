@@ -20,7 +20,9 @@ const count = (name: string) =>
     parse: async (text) => {
       const value = text.trim() === '' ? Number.NaN : Number(text)
       if (Number.isFinite(value)) return value
-      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number.`)
+      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number.`, {
+        suggestions: [`--${name} 10`],
+      })
     },
   })
 
@@ -76,9 +78,8 @@ export default class Generate extends BaseCommand {
       summary: 'Tokens of the shared prefix, before the new tokens.',
     }),
     'prefix-skew': count('prefix-skew')({
-      default: 1,
       helpValue: 'S',
-      summary: 'Zipf exponent of how often each prefix is used; 0: all alike.',
+      summary: 'Zipf exponent of how often each prefix is used (default 1); 0: all alike.',
     }),
     turns: Flags.string({
       helpValue: 'LENGTHS',
@@ -98,12 +99,15 @@ export default class Generate extends BaseCommand {
     const {requests, seed, rate, arrivals, input, output, turns} = flags
     const thinkTime = flags['think-time']
     const tokens = flags['prefix-tokens']
+    const groups = flags['prefix-groups'] ?? 1
+    const skew = flags['prefix-skew']
+    if (skew !== undefined && !(groups > 1)) throw nothingToSkew(skew, tokens)
     const spec: GenerateSpec = {
       ...{requests, seed, rate, arrivals, input, output},
       ...(turns !== undefined && {turns}),
       ...(thinkTime !== undefined && {thinkTime}),
       ...(tokens !== undefined && {
-        prefixes: {tokens, groups: flags['prefix-groups'] ?? 1, skew: flags['prefix-skew']},
+        prefixes: {tokens, groups, skew: skew ?? 1},
       }),
     }
     const trace = generateTrace(await parseGenerateSpec(spec))
@@ -113,3 +117,10 @@ export default class Generate extends BaseCommand {
     return info
   }
 }
+
+const nothingToSkew = (skew: number, tokens = 1024): Problem =>
+  new Problem(
+    'FLAG_CONFLICT',
+    `--prefix-skew ${skew} needs --prefix-groups 2 or more: one prefix is shared by all requests.`,
+    {suggestions: [`--prefix-groups 8 --prefix-tokens ${tokens} --prefix-skew ${skew}`]},
+  )
