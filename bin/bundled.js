@@ -46,8 +46,12 @@ const inline = (bytes) => v8.setFlagsFromString(`--max-inlined-bytecode-size-cum
 /** A run is long that reads a file of so many bytes: some 400,000 requests as numbers in columns. */
 const longBytes = 1e7
 
-/** Whether one of the arguments is the path of a large file: a trace, or what an earlier run left at a path of its output. */
-const isLong = (argv) => argv.some((arg) => sizeOf(arg) >= longBytes)
+/** Flags whose value is a file that a run writes: what an earlier one left there says nothing of this one. */
+const writing = ['--out', '--steps', '--itl', '--timeline']
+
+/** Whether one of the arguments is the path of a large file that is read: a trace. */
+export const isLong = (argv) =>
+  argv.some((arg, i) => !writing.includes(argv[i - 1]) && sizeOf(arg) >= longBytes)
 
 const sizeOf = (path) => {
   try {

@@ -1,7 +1,11 @@
 /** Files and folders of outputs. */
 import {mkdirSync, statSync, writeFileSync} from 'node:fs'
-import {dirname} from 'node:path'
+import {dirname, isAbsolute} from 'node:path'
 import {Problem} from './errors.js'
+
+const atRoot = 'EROOTFOLDER'
+
+type FolderFault = NodeJS.ErrnoException & {readonly path: string}
 
 /** OUTPUT_NOT_WRITABLE for a path, saying what the system said. */
 export function notWritable(path: string, cause: unknown): Problem {
@@ -16,11 +20,13 @@ export function notWritable(path: string, cause: unknown): Problem {
     ['EISDIR', 'it is a folder'],
     ['ENOTDIR', 'a part of the path is a file'],
     ['EEXIST', 'a file is in its way'],
+    [atRoot, 'its folder does not exist, and none is made at the root of the disk'],
   ])
   const reason = reasons.get(code) ?? code ?? String(cause)
   return new Problem('OUTPUT_NOT_WRITABLE', `${path} cannot be written: ${reason}.`, {
     cause,
-    suggestions: ['name another file or folder'],
+    suggestions:
+      code === atRoot ? [`mkdir ${(cause as FolderFault).path}`] : ['name another file or folder'],
   })
 }
 
@@ -39,11 +45,14 @@ const isFolder = (path: string): boolean =>
 
 /**
  * Makes a folder and those around it. Node's own way to make them all tries for ever where a folder exists and yet
- * nothing can be made in it (ENOENT below /proc), so they are made one by one. @throws NodeJS.ErrnoException
+ * nothing can be made in it (ENOENT below /proc), so they are made one by one. None is made at the root of the disk: a
+ * path that begins there with an unknown name is a slip. @throws NodeJS.ErrnoException
  */
 export function makeFolders(path: string): void {
   if (isFolder(path)) return
   const around = dirname(path)
+  if (around === dirname(around) && isAbsolute(path))
+    throw Object.assign(new Error(`${path} does not exist`), {code: atRoot, path})
   if (around !== path) makeFolders(around)
   try {
     mkdirSync(path)

@@ -30,6 +30,12 @@ export function checkOutputs(outputs: readonly Output[], given: readonly unknown
   }
 }
 
+/** What to tell of the outputs of which an older one is there, before it is replaced: a line each. */
+export const replacedBy = (paths: readonly string[]): string[] =>
+  paths
+    .filter((path) => statSync(path, {throwIfNoEntry: false})?.isFile())
+    .map((path) => `${path}: replaced the older file`)
+
 const nameless = (flag: string): Problem =>
   new Problem('FLAG_BAD_VALUE', `--${flag} "": it must name a file or folder to write.`, {
     suggestions: [`Give --${flag} a name, or leave it out.`],

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core'
 import {BaseCommand} from '../base-command.js'
 import {runRequestOf} from '../command-flags/engine-flags.js'
 import {measuredFlags, measuredRun} from '../command-flags/measured-flags.js'
-import {checkOutputs, type Output} from '../command-flags/outputs.js'
+import {checkOutputs, type Output, replacedBy} from '../command-flags/outputs.js'
 import {Problem} from '../errors.js'
 import {writeOutput} from '../make-folder.js'
 import {withPrefixesOf} from '../measured/prefixes.js'
@@ -53,11 +53,13 @@ export default class Calibrate extends BaseCommand {
     const request = await requestFor(run, {request: runRequestOf(flags, flags.hardware), given})
     const result = await calibrate(run, request)
     const texts = await calibrationFiles(result, request)
+    const replaced = replacedBy(files)
     writeOutput(files[0], texts.engine)
     writeOutput(files[1], texts.hardware)
     if (!this.jsonEnabled()) {
       this.log(await renderCalibration(result, await styleFor(process.stdout, process.env)))
       this.logToStderr(`wrote ${files.join(' and ')}`)
+      for (const line of replaced) this.logToStderr(line)
     }
     return {...result, files}
   }

@@ -1,6 +1,7 @@
 /** `--hardware A,B,C`: one row per device. */
 import {dollars, figure, share} from './figures.js'
 import {boundsText, type Goodput} from './measures.js'
+import {nothingLeft} from './nothing-left.js'
 import {type Column, layTable, type Style, shorten, wrap} from './style.js'
 import type {Summary} from './summary.js'
 
@@ -30,6 +31,10 @@ export async function renderDevices(
   const reasons = devices.flatMap(({device, result}) =>
     result.fits ? [] : wrap(`${device}: ${result.reason}`),
   )
+  const empty = devices.flatMap(({device, result}) => {
+    const nothing = result.fits ? nothingLeft(result.summary) : undefined
+    return nothing === undefined ? [] : wrap(`${device}: ${nothing}`)
+  })
   const table = await layTable(
     columnsWith(slo),
     [unitsWith(slo), ...devices.map((row) => cellsOf(row, slo))],
@@ -42,7 +47,7 @@ export async function renderDevices(
     '',
     ...wrap(legend(slo)).map(style.faint),
     ...(growing ? [style.warning('* queue still growing: no steady state')] : []),
-    ...reasons.map(style.warning),
+    ...[...empty, ...reasons].map(style.warning),
   ]
   return lines.join('\n')
 }

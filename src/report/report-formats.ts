@@ -4,6 +4,7 @@ import {compareRuns} from './compare.js'
 import {count, figure} from './figures.js'
 import type {GroupSummary} from './groups.js'
 import {spreadFields} from './measures.js'
+import {nothingLeft} from './nothing-left.js'
 import type {Report, ReportedRun} from './report.js'
 import {csvCell} from './row-file.js'
 import {noSeries, renderSeries, seriesCells, seriesCsv, seriesTitles} from './series-table.js'
@@ -37,7 +38,9 @@ async function renderTables(report: Report, style: Style): Promise<string> {
     parts.push(...(await comparisonTables(runs, metrics, style)))
     parts.push(runs.flatMap((run) => wrap(`${run.label}: ${run.summary.cause}`)).join('\n'))
     const warnings = runs.flatMap(({label, summary}) =>
-      summary.steady_state?.warning ? wrap(`${label}: ${summary.steady_state.warning}`) : [],
+      [summary.steady_state?.warning, nothingLeft(summary)]
+        .filter((warning) => warning !== undefined)
+        .flatMap((warning) => wrap(`${label}: ${warning}`)),
     )
     if (warnings.length > 0) parts.push(warnings.map(style.warning).join('\n'))
   }

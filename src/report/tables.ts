@@ -6,6 +6,7 @@ import type {FleetSummary} from './fleet.js'
 import type {GroupSummary} from './groups.js'
 import type {HandedOn} from './hand-offs.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
+import {nothingLeft} from './nothing-left.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import type {AdapterUse, Cost, Drafting, Summary} from './summary.js'
 import type {TierUse} from './tier-use.js'
@@ -191,11 +192,11 @@ function weightsFact({bytes, bytes_per_step, link_busy}: WeightTraffic): string 
 }
 
 function warningsOf(summary: Summary): string[] {
-  const {warmup, requests} = summary
-  const left = warmup && warmup.left_out >= requests.submitted
+  const {warmup} = summary
+  const nothing = nothingLeft(summary)
   return [
     ...(summary.steady_state?.warning ? [summary.steady_state.warning] : []),
-    ...(left ? ['the warm-up covers the whole run: no request is left to report'] : []),
+    ...(nothing === undefined ? [] : [nothing]),
     ...(warmup && warmup.itl_leaves_out !== warmup.asked
       ? [`ITL leaves out ${warmup.itl_leaves_out ?? 'nothing: it covers the warm-up too'}`]
       : []),

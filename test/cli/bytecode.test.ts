@@ -9,6 +9,7 @@ import {
   readFile,
   rm,
   symlink,
+  truncate,
   utimes,
   writeFile,
 } from 'node:fs/promises'
@@ -16,6 +17,26 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {type Exit, root, spawnProgram} from '../support/cli.js'
+
+describe('a run', () => {
+  it('is long by the file that it reads, not by what an earlier one left at its outputs', async () => {
+    const large = join(tmpdir(), `llmsim-large-${process.pid}.csv`)
+    await writeFile(large, '')
+    await truncate(large, 2e7)
+    try {
+      const isLong: (argv: readonly string[]) => boolean = (
+        await import(new URL('bin/bundled.js', `file://${root}`).href)
+      ).isLong
+      expect(isLong(['simulate', large, '--hardware', 'H100'])).equal(true)
+      expect(isLong(['simulate', '--find-rate', large])).equal(true)
+      expect(isLong(['simulate', '--steps', 'small.csv', large])).equal(true)
+      for (const flag of ['--steps', '--itl', '--timeline', '--out'])
+        expect(isLong(['simulate', 'small.csv', flag, large])).equal(false)
+    } finally {
+      await rm(large)
+    }
+  })
+})
 
 describe('the bundle', () => {
   let home = ''

@@ -115,4 +115,30 @@ describe('outputs', () => {
       '/proc/x/y.csv cannot be written: nothing can be made there.',
     )
   })
+
+  it('make no folder at the root of the disk, of no command', async () => {
+    const rootless = '/llmsim-nonexist'
+    const trials = [
+      [...simulate, '--no-save', '--steps', `${rootless}/x.csv`],
+      [...simulate, '--no-save', '--itl', `${rootless}/deep/x.csv`],
+      [...simulate, '--out', rootless],
+      ['trace', 'convert', trace, '--out', `${rootless}/x.csv`],
+    ]
+    for (const argv of trials) {
+      const {error} = await llmsim(...argv)
+      expect(error?.message).match(
+        /cannot be written: its folder does not exist, and none is made at the root of the disk\.$/,
+      )
+      expect((error as {suggestions?: string[]}).suggestions).deep.equal([`mkdir ${rootless}`])
+      expect(existsSync(rootless)).equal(false)
+    }
+  })
+
+  it('say when they replaced an older file', async () => {
+    const argv = ['trace', 'convert', trace, '--out', join(folder, 'twice.csv')]
+    expect((await llmsim(...argv)).stderr).not.match(/replaced/)
+    expect((await llmsim(...argv)).stderr).match(/twice\.csv: replaced the older file/)
+    const generate = ['trace', 'generate', '--requests', '3', '--out', join(folder, 'twice.csv')]
+    expect((await llmsim(...generate)).stderr).match(/twice\.csv: replaced the older file/)
+  })
 })

@@ -1,7 +1,9 @@
 import {strict as assert} from 'node:assert'
+import {compareRuns} from '#llmsim/report/compare.js'
 import {renderDevices} from '#llmsim/report/device-table.js'
 import {compact, counted, dollars, figure, seconds, share} from '#llmsim/report/figures.js'
 import {summariseGroups} from '#llmsim/report/groups.js'
+import {renderReport} from '#llmsim/report/report-formats.js'
 import {parseSlo} from '#llmsim/report/slo.js'
 import {plainStyle, shorten, styleFor, wrap} from '#llmsim/report/style.js'
 import {type Summary, summarise} from '#llmsim/report/summary.js'
@@ -149,6 +151,25 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
     assert.match(text, /ITL leaves out nothing/)
     const all = summarise(buildRun(sixRequests), {warmup: parseWarmup('60s')})
     assert.match(await renderRun(all, [], plainStyle), /the warm-up covers the whole run/)
+  })
+
+  it('say that every request was rejected, for one device, several, and beside another run', async () => {
+    const reason = 'longer than max_model_len'
+    const rejected = summarise(
+      buildRun([0, 1, 2].map((arrived) => ({arrived, status: status.rejected, reason}))),
+    )
+    const says = /every request was rejected: longer than max_model_len/
+    assert.match(await renderRun(rejected, [], plainStyle), says)
+    const row = {device: 'T4', result: {fits: true as const, summary: rejected}}
+    assert.match(await renderDevices([row, row], [], plainStyle), /T4: every request was rejected/)
+    assert.doesNotMatch(await renderRun(summarise(buildRun(sixRequests)), [], plainStyle), says)
+    const run = {name: 'r', folder: 'r', llmsim: '0', command: 'simulate', header: [], config: {}}
+    const runs = [
+      {...run, label: 'A', summary: summarise(buildRun(sixRequests))},
+      {...run, label: 'B', summary: rejected},
+    ]
+    const report = {runs, metrics: compareRuns(runs.map(({summary}) => summary))}
+    assert.match(await renderReport(report, 'table', plainStyle), /B: every request was rejected/)
   })
 
   it('warn of a queue that grows', async () => {

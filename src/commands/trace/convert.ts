@@ -1,6 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
-import {checkOutputs} from '../../command-flags/outputs.js'
+import {checkOutputs, replacedBy} from '../../command-flags/outputs.js'
 import {readOptionsOf, traceFlags} from '../../command-flags/trace-flags.js'
 import {counted} from '../../report/figures.js'
 import {readTrace} from '../../trace/read.js'
@@ -42,7 +42,9 @@ export default class Convert extends BaseCommand {
     checkOutputs([['out', flags.out]], [args.trace])
     const trace = await readTrace(args.trace, readOptionsOf(flags))
     const format = flags['out-format']
+    const replaced = replacedBy([flags.out])
     const lost = await writeTrace(trace, flags.out, format)
+    for (const line of replaced) this.logToStderr(line)
     const notes = [...trace.notes, ...lost]
     for (const note of notes) this.logToStderr(`note: ${note}`)
     this.log(`${flags.out}: ${counted(trace.length, 'request')} (${trace.format} → ${format})`)

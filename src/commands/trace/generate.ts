@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
-import {checkOutputs} from '../../command-flags/outputs.js'
+import {checkOutputs, replacedBy} from '../../command-flags/outputs.js'
 import {Problem} from '../../errors.js'
 import {
   type GenerateSpec,
@@ -111,7 +111,9 @@ export default class Generate extends BaseCommand {
       }),
     }
     const trace = generateTrace(await parseGenerateSpec(spec))
+    const replaced = replacedBy([out])
     await writeTrace(trace, out)
+    for (const line of replaced) this.logToStderr(line)
     const info = traceInfo(trace)
     for (const line of infoLines(info)) this.log(line)
     return info
