@@ -21,7 +21,7 @@ import {type SettledEngine, settleEngine} from './engine-settings.js'
 import {checkIndependent} from './independent.js'
 import {type Instance, placeInstances} from './instance.js'
 import {kvLinksOf, weightsBesideKv} from './kv-links.js'
-import {checkTiers, tieredKvOf} from './kv-tiers.js'
+import {checkTiers, sharedFault, tieredKvOf} from './kv-tiers.js'
 import type {Layout} from './layout.js'
 import {adaptersOf, checkLora, settleLora} from './lora.js'
 import {pimLatency, pimMemoryOf} from './pim.js'
@@ -99,6 +99,8 @@ export async function deploy(given: GivenRequest): Promise<Deployment> {
     const place = places.find((one) => one.instance === instance)!
     await told(instance, async () => checkTiers(place, network, request))
   }
+  const unshared = sharedFault(places)
+  if (unshared) await told(unshared.instance, () => Promise.reject(unshared.problem))
   const tiers = tieredKvOf(places, network)
   return {
     request,

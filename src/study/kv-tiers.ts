@@ -4,6 +4,7 @@ import type {EngineConfig} from '../engine/engine-config.js'
 import {Problem} from '../errors.js'
 import {counted} from '../report/figures.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
+import type {Instance} from './instance.js'
 import {
   bytesPerToken,
   engineLinks,
@@ -50,15 +51,14 @@ export interface KvOffloadRequest {
 }
 
 /**
- * The tiers below each engine; undefined for those that have none.
- * @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE for tiers that cannot be laid out so
+ * The tiers below each engine, of places without a `sharedFault`; undefined for those that have none.
+ * @throws Problem FLAG_BAD_VALUE for tiers that cannot be laid out so
  */
 export function tieredKvOf(
   places: readonly LinkedPlace[],
   network: SettledNetwork,
 ): (TieredKv | undefined)[] {
   const isShared = places.some(({instance}) => tiersOf(instance).some((tier) => tier.isShared))
-  if (isShared) checkAlike(places)
   const links = places.map((place, at) => engineLinks(place, at, network))
   return places.map(({instance, config}, at) => {
     const tiers = tiersOf(instance)
@@ -146,20 +146,31 @@ function check({instance, config}: TierPlace, compat: RunRequest['compat']): voi
   })
 }
 
-/** A shared pool is one: its blocks are of one kind, and whoever names it says the same of it. */
-function checkAlike(places: readonly TierPlace[]): void {
+export interface SharedFault {
+  /** The first that differs from those before it. */
+  readonly instance: Instance
+  readonly problem: Problem
+}
+
+/** Where instances do not share what they say they share: its blocks are of one kind, and it is told as one memory. */
+export function sharedFault(places: readonly TierPlace[]): SharedFault | undefined {
+  const sharing = places.filter(({instance}) => tiersOf(instance).some(({isShared}) => isShared))
+  return otherPool(sharing) ?? otherBlocks(sharing)
+}
+
+function otherBlocks(places: readonly TierPlace[]): SharedFault | undefined {
   const kinds = new Map<string, string>()
+  let other: Instance | undefined
   for (const {instance, config} of places) {
-    if (!tiersOf(instance).some(({isShared}) => isShared)) continue
     const {model, settings, tp, pp} = instance
     const kv = settings.kvCacheDtype ?? 'auto'
     const bytes = bytesPerToken(instance) * config.blockSize
     const cut = `tp ${tp}, pp ${pp}, KV ${kv}, blocks of ${config.blockSize} tokens`
     kinds.set(`${model.id}, ${cut}, ${bytes} bytes`, `${model.id} (${cut})`)
+    if (kinds.size > 1) other ??= instance
   }
-  checkOnePool(places)
-  if (kinds.size <= 1) return
-  throw new Problem(
+  if (other === undefined) return undefined
+  const problem = new Problem(
     'FLAG_CONFLICT',
     `kv_offload: a shared tier holds blocks of one kind, but there are ${[...kinds.values()].join(' and ')}.`,
     {
@@ -169,25 +180,28 @@ function checkAlike(places: readonly TierPlace[]): void {
       ],
     },
   )
+  return {instance: other, problem}
 }
 
-function checkOnePool(places: readonly TierPlace[]): void {
+function otherPool(places: readonly TierPlace[]): SharedFault | undefined {
   const known = new Map<TierKind, string>()
-  for (const {kind, bytes, isShared, ...rest} of places.flatMap(({instance}) =>
-    tiersOf(instance),
-  )) {
-    if (!isShared) continue
-    const {read, write, latencyUs} = ratesOf({kind, ...rest})
-    const says = `${sizeText(bytes)}, ${read}/${write} GB/s, ${latencyUs} µs`
-    const before = known.get(kind) ?? says
-    known.set(kind, before)
-    if (before === says) continue
-    throw new Problem(
-      'FLAG_CONFLICT',
-      `kv_offload: the shared ${kind} is one memory, but it is told as ${before} and as ${says}.`,
-      {suggestions: ['kv_offload at the top of the file, for all instances', 'shared: false']},
-    )
+  for (const {instance} of places) {
+    for (const {kind, bytes, isShared, ...rest} of tiersOf(instance)) {
+      if (!isShared) continue
+      const {read, write, latencyUs} = ratesOf({kind, ...rest})
+      const says = `${sizeText(bytes)}, ${read}/${write} GB/s, ${latencyUs} µs`
+      const before = known.get(kind) ?? says
+      known.set(kind, before)
+      if (before === says) continue
+      const problem = new Problem(
+        'FLAG_CONFLICT',
+        `${flag}: the shared ${kind} is one memory, but it is told as ${before} and as ${says}.`,
+        {suggestions: ['kv_offload at the top of the file, for all instances', 'shared: false']},
+      )
+      return {instance, problem}
+    }
   }
+  return undefined
 }
 
 /** What lies below an engine, for the head of the tables. */

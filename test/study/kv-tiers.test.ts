@@ -136,18 +136,22 @@ instances:
     [
       'block sizes',
       shared.replace('{tp: 2}', '{engine: {block_size: 32}}'),
-      /a shared tier holds blocks of one kind, but there are .*blocks of 16.*32/,
+      /unlike\.yaml:2:\d+: instances\[1\]: kv_offload: a shared tier holds blocks of one kind, but there are .*blocks of 16.*32/,
     ],
-    ['cuts', shared, /one kind, but there are .*tp 1, pp 1.* and .*tp 2, pp 1/],
+    [
+      'cuts',
+      shared,
+      /unlike\.yaml:2:\d+: instances\[1\]: .*one kind, but there are .*tp 1, pp 1.* and .*tp 2, pp 1/,
+    ],
     [
       'sizes of the pool',
       `hardware: A6000\ninstances: [{${own('')}}, {${own('').replace('8', '9')}}]\n`,
-      /the shared cpu is one memory, but it is told as 8 GB, .* and as 9 GB/,
+      /unlike\.yaml:2:\d+: instances\[1\]: kv_offload: the shared cpu is one memory, but it is told as 8 GB, .* and as 9 GB/,
     ],
     [
       'rates of the pool',
       `hardware: A6000\ninstances: [{${own('')}}, {${own(', read_gb_s: 4')}}]\n`,
-      /told as 8 GB, 307\/307 GB\/s, 10 µs and as 8 GB, 4\/307 GB\/s, 10 µs/,
+      /unlike\.yaml:2:\d+: instances\[1\]: .*told as 8 GB, 307\/307 GB\/s, 10 µs and as 8 GB, 4\/307 GB\/s, 10 µs/,
     ],
     [
       'tiers and blocks: one is larger',
