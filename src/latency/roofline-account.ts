@@ -6,6 +6,7 @@ import {joinedBy} from './collective.js'
 import {type ModelPart, precisionOf} from './precision.js'
 import type {RooflineRequest} from './roofline.js'
 import type {Provenance, StepTimeModel} from './step-time.js'
+import {tritonRows, tritonSource} from './triton-attention.js'
 
 const worstFirst: readonly Provenance[] = ['class default', 'calibrated', 'profile']
 
@@ -24,8 +25,10 @@ export const rooflineProvenance = (
     add(lines.length === 0 ? 'gemm' : `gemm ${gemmClass}`, coefficients.gemmChoice(gemmClass))
   const attention = [coefficients.prefillAttention, coefficients.decodeAttention]
   const worst = worstFirst.find((from) => attention.some((choice) => choice.from === from))
-  add('attention', attention.find((choice) => choice.from === worst)!)
-  if (coefficients.mixedAttention.coefficients)
+  const onTriton = tritonRows(model, request.hardware) !== undefined
+  if (onTriton) add('attention', {from: 'class default', detail: tritonSource})
+  else add('attention', attention.find((choice) => choice.from === worst)!)
+  if (coefficients.mixedAttention.coefficients && !onTriton)
     add('attention of mixed steps', coefficients.mixedAttention)
   if (experts) add('moe', coefficients.moeChoice(precisionOf('experts', request).gemmClass))
   const {tp, ep} = parallelism

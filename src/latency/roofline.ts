@@ -31,6 +31,7 @@ import {type ExpertShare, expertsNs} from './moe.js'
 import {type ModelPart, type Mxfp4Kernel, peak16FlopsPerNs, precisionOf} from './precision.js'
 import {rooflineNotes, rooflineProvenance} from './roofline-account.js'
 import type {BatchShape, Ns, StepTime, StepTimeModel} from './step-time.js'
+import {tritonRows} from './triton-attention.js'
 
 export interface RooflineRequest {
   readonly model: ModelShape
@@ -172,6 +173,7 @@ const attentionLaws = (request: RooflineRequest, coefficients: Coefficients): At
     const key = JSON.stringify(group.attention)
     layersOf.set(key, {layers: group.count + (layersOf.get(key)?.layers ?? 0), group})
   }
+  const rereadRows = tritonRows(model, hardware)
   const device = {
     peakFlopsPerNs: peak16FlopsPerNs(hardware),
     bandwidthGbS: hardware.bandwidthGbS,
@@ -179,7 +181,8 @@ const attentionLaws = (request: RooflineRequest, coefficients: Coefficients): At
     l2Mb: hardware.l2Mb,
     decode: coefficients.decodeAttention.coefficients,
     prefill: coefficients.prefillAttention.coefficients,
-    mixed: coefficients.mixedAttention.coefficients,
+    mixed: rereadRows === undefined ? coefficients.mixedAttention.coefficients : null,
+    rereadRows,
   }
   const kvElementBytes = kvDtype === 'fp8' ? 1 : 2
   return [...layersOf.values()].map(({layers, group}) =>
