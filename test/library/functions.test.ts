@@ -1,9 +1,12 @@
 /** The library as docs/library.md shows it, and what code may ask for wrongly. */
-import {readFileSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import {expect} from 'chai'
 import * as library from '#llmsim/index.js'
+import {calls} from '#llmsim/library/calls.js'
+import type {AnyKind} from '#llmsim/library/kinds.js'
 import {problemOf} from '../catalogue/problem.js'
 import {root} from '../support/cli.js'
 
@@ -13,27 +16,77 @@ describe('docs/library.md', () => {
   const page = readFileSync(join(root, 'docs/library.md'), 'utf8')
   const example = join(root, 'docs/examples/schedulers.mjs')
 
-  it('shows its example as it is, and what that prints', async () => {
+  it('begins with the example that stands beside it', () => {
     expect(/^```js\n([\s\S]*?)^```$/m.exec(page)?.[1]).equal(readFileSync(example, 'utf8'))
-    const shown = /^```text\n([\s\S]*?)^```$/m.exec(page)![1]!.trimEnd().split('\n')
-    const printed: string[] = []
-    const {log} = console
-    console.log = (line: string) => printed.push(line)
-    try {
-      await import(pathToFileURL(example).href)
-    } finally {
-      console.log = log
+  })
+
+  /** Programs, each with what it prints. */
+  const programs = [...page.matchAll(/^```js\n([\s\S]*?)^```$[^`]*^```text\n([\s\S]*?)^```$/gm)]
+  const folder = join(root, '.test/library/programs')
+  before(() => mkdirSync(folder, {recursive: true}))
+  after(() => rmSync(folder, {recursive: true}))
+
+  it('says of each of its programs what it prints', () => {
+    expect(programs.length).greaterThan(4)
+    expect([...page.matchAll(/^```js$/gm)].length).equal(programs.length)
+  })
+
+  for (const [at, [, program = '', shown = '']] of programs.entries())
+    it(`program ${at + 1} prints what it shows`, async () => {
+      const printed: string[] = []
+      const {log} = console
+      const before = process.cwd()
+      // Where it may write, and where the package and its traces are found.
+      const elsewhere = mkdtempSync(join(tmpdir(), 'llmsim-library-'))
+      symlinkSync(join(root, 'traces'), join(elsewhere, 'traces'))
+      const file = at === 0 ? example : join(folder, `${at}.mjs`)
+      if (at > 0) writeFileSync(file, program)
+      console.log = (line: string) => printed.push(line)
+      process.chdir(elsewhere)
+      try {
+        await import(pathToFileURL(file).href)
+      } finally {
+        process.chdir(before)
+        console.log = log
+        rmSync(elsewhere, {recursive: true})
+      }
+      const number = /\d+(?:\.\d+)?/g
+      const shape = (text: string) => text.replaceAll(number, 'N')
+      expect(shape(printed.join('\n'))).equal(shape(shown.trimEnd()))
+      const numbers = (text: string) => [...text.matchAll(number)].map(Number)
+      const now = numbers(printed.join('\n'))
+      const stale = numbers(shown).filter(
+        (value, i) => Math.abs(value - now[i]!) > Math.max(0.5, 0.1 * now[i]!),
+      )
+      expect(stale, `numbers that are no longer so: ${printed.join('; ')}`).deep.equal([])
+    })
+
+  it('has a unit for every number that may be given', () => {
+    const numeric = new Set<string>()
+    const walk = (name: string, kind: AnyKind): void => {
+      if (kind.isMeant(0.5) || kind.isMeant(16) || kind.isMeant(500e6)) numeric.add(name)
+      const {parts} = kind
+      if (parts?.kind === 'fields')
+        for (const [inner, of] of Object.entries(parts.fields)) walk(inner, of)
+      else if (parts?.kind === 'entries') walk(name, parts.of)
+      else for (const of of parts?.of ?? []) walk(name, of)
     }
-    const shape = (line: string) => line.replaceAll(/\d+ ms/g, 'N ms')
-    expect(printed.map(shape)).deep.equal(shown.map(shape))
-    const numbers = (lines: string[]) =>
-      lines.flatMap((line) => [...line.matchAll(/(\d+) ms/g)].map(([, ms]) => Number(ms)))
-    const stale = numbers(shown).filter((ms, i) => Math.abs(ms / numbers(printed)[i]! - 1) > 0.1)
-    expect(stale, 'numbers that are no longer so').deep.equal([])
+    for (const given of Object.values(calls))
+      for (const [name, kind] of Object.entries<AnyKind>(given)) walk(name, kind)
+    expect(numeric.size).greaterThan(90)
+    const units = /^## Units\n([\s\S]*?)^## /m.exec(page)![1]!
+    const named = new Set([...units.matchAll(/`(?:\w+\.)?(\w+)`/g)].map(([, name]) => name!))
+    const missing = [...numeric].filter((name) => !named.has(name) && !name.endsWith('Ns'))
+    expect(missing).deep.equal([])
+    const before = named.size
+    for (const name of ['Ns', 'runtimeBytes', 'autoscale', 'outcomes']) named.delete(name)
+    expect(before - named.size, 'names of other things').equal(4)
+    expect([...named].filter((name) => !numeric.has(name))).deep.equal([])
   })
 
   it('names every function of the package, and no other', () => {
-    const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+    const [table] = page.split('## The request')
+    const rows = table!.split('\n').filter((line) => line.startsWith('| `'))
     const named = rows.flatMap((row) =>
       [...row.split(' | ')[0]!.matchAll(/\b([a-z]\w+)(?=[(`])/g)].map(([, name]) => name!),
     )
