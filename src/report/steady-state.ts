@@ -22,10 +22,12 @@ const fewestArrivals = 30
 const thinnestThird = 0.05
 /** Growth of the time in the system, in seconds per second, that is taken for real. */
 const slowdownFloor = 0.05
-/** The first requests are those of this share of the span of arrivals. */
-const firstSpan = 1 / 8
-/** Where they take more than this share of it, the system is only filling up. */
+/** The first so many requests say how long one takes before others queue or share its batch. */
+const firstRequests = 30
+/** Where they take more than this share of the span, growth is that of a system that fills up, unless it goes well beyond that. */
 const fillingSpan = 1 / 4
+/** Where they take more than this share of it, nothing can be told. */
+const tooFull = 1 / 2
 /** No overload below this is told from none. */
 const finest = 0.01
 
@@ -117,7 +119,7 @@ class Course {
   readonly #come: readonly Sums[]
   readonly #waiting: readonly Sums[]
   readonly #left: Sums = new Float64Array(moments)
-  /** Time in the system, as a share of the span, of those that came in the first part of it. */
+  /** Time in the system, as a share of the span, of the first requests. */
   readonly #firstTake = {sum: 0, count: 0}
 
   constructor(
@@ -144,7 +146,7 @@ class Course {
         if (scheduled <= end) this.#waiting[q]![partOf(scheduled)]! -= amounts[q]!
       }
       if (finished <= end) this.#left[partOf(finished)]! += 1
-      if (came >= firstSpan * moments) continue
+      if (this.#firstTake.count === firstRequests) continue
       this.#firstTake.sum += (finished - arrivedAt[row]!) / span
       this.#firstTake.count += 1
     }
@@ -177,16 +179,18 @@ class Course {
    * Whether requests take longer and longer, as with more and more of them in one batch, or in a queue behind the prompt:
    * the time from the k-th arrival to the k-th departure (the same in every order) never falls, in the last quarter, to
    * its mean in the second quarter and what an overload of `floor` adds on the way: 3/4 − 3/8 of the span × `floor`.
-   * It must also be a quarter longer, as longer batches of a trace that gets busier take a little longer, too. Where
-   * the first requests already take a quarter of the span, the system is only filling up, and nothing can be told.
+   * It must also be a quarter longer, as longer batches of a trace that gets busier take a little longer, too; or, where
+   * the first requests take so much of the span that the system is still filling up, three quarters longer than they did.
    */
   takesLonger(floor: number): boolean {
-    if (!(this.#firstTake.sum <= this.#firstTake.count * fillingSpan)) return false
+    const first = this.#firstTake.sum / this.#firstTake.count
+    if (!(first <= tooFull)) return false
     const ages = this.#ages()
     const early = ages.subarray(moments / 4, moments / 2)
     const before = early.reduce((a, b) => a + b, 0) / early.length
     const late = ages.subarray((moments * 3) / 4).reduce((a, b) => (b < a ? b : a))
-    return late - before >= (3 / 8) * Math.max(slowdownFloor, floor) && late >= 1.25 * before
+    const isLonger = first <= fillingSpan ? late >= 1.25 * before : late >= 1.75 * first
+    return isLonger && late - before >= (3 / 8) * Math.max(slowdownFloor, floor)
   }
 
   /** At each moment, how long ago (as a share of the span) as many had come as have left. */

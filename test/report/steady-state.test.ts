@@ -243,8 +243,25 @@ describe('an overload', () => {
       })
       return findSteadyState(buildRun(rows), 2)!.growing
     }
-    assert.equal(twoStations(130), true)
+    for (const second of [130, 400, 1500]) assert.equal(twoStations(second), true, `${second}`)
     assert.equal(twoStations(80), false)
+  })
+
+  it('of the second station is seen in a trace that is three times as long as a request', () => {
+    // 64 seats for 3,400 ms each: 18.8 requests/s; 150 come, for 10 s.
+    const run = (gap: number, count: number) => {
+      const seats = new Float64Array(64)
+      const rows = every(gap, count).map((arrived): Row => {
+        const seat = seats.indexOf(Math.min(...seats))
+        const finished = Math.max(seats[seat]!, arrived + 20) + 3400
+        seats[seat] = finished
+        return {arrived, scheduled: arrived, first: arrived + 20, finished, output: 400}
+      })
+      return findSteadyState(buildRun(rows), 2)!.growing
+    }
+    assert.equal(run(1000 / 150, 1500), true)
+    // 17 a second, for as long: all seats fill up, and nobody waits.
+    assert.equal(run(1000 / 17, 170), false)
   })
 
   it('is not seen in a system that only fills up', () => {
