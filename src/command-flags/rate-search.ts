@@ -50,8 +50,10 @@ export const searchRate = (flags: RateFlagValues, input: RateInput): Promise<Rat
     requests,
     slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
     warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),
-    onProbe: (device, {rate, attainment}) =>
-      tell(`${device}: ${figure(rate)} req/s, ${(100 * attainment).toFixed(1)} % within the SLOs`),
+    onProbe: (device, {rate, attainment, growing}) =>
+      tell(
+        `${device}: ${figure(rate)} req/s, ${(100 * attainment).toFixed(1)} % within the SLOs${growing ? ', and the queue grows' : ''}`,
+      ),
   })
 }
 

@@ -169,6 +169,14 @@ describe('simulate --find-rate', () => {
     expect(stderr).match(/H100: [\d.]+ req\/s, [\d.]+ % within/)
   })
 
+  it('says of which rates the queue grows', async () => {
+    const argv = ['simulate', 'traces/code.csv', '--find-rate', '--hardware', 'RTX3090']
+    const {stderr} = await llmsim(...argv, '--slo', 'tpot=2s')
+    expect(stderr)
+      .match(/^RTX3090: 3\.21 req\/s, 100\.0 % within the SLOs, and the queue grows$/m)
+      .match(/^RTX3090: 1\.60 req\/s, 100\.0 % within the SLOs$/m)
+  })
+
   it('prints one JSON value', async () => {
     const flags = ['--hardware', 'H100', '--slo', 'ttft=2s', '--json']
     const {stdout} = await llmsim(...command, ...flags)
