@@ -10,8 +10,8 @@
  */
 import type {Batch} from './batch.js'
 import {asDouble, empty, enlarged} from './columns.js'
+import {Extremes} from './extremes.js'
 import {TimingWheel} from './timing-wheel.js'
-import {Tournament} from './tournament.js'
 
 const none = -1
 /** A row of a seat: slot (of an empty one: the next empty one), offset, stamp, and offset mod block size. */
@@ -52,9 +52,8 @@ export class Cohort {
   #seats = 0
   #vacant = none
   readonly #ended: number[] = []
-  /** By offset and by −offset. */
-  readonly #smallest = new Tournament()
-  readonly #largest = new Tournament()
+  /** Of the offsets. */
+  readonly #extremes = new Extremes()
   /** By the step of the last token. */
   readonly #ends = new TimingWheel()
 
@@ -73,7 +72,7 @@ export class Cohort {
   }
 
   get operations(): number {
-    return this.work + this.#smallest.work + this.#largest.work + this.#ends.work
+    return this.work + this.#extremes.work + this.#ends.work
   }
 
   /** A member whose context is `context` at step `step`, and whose last token comes out of step `lastStep`. */
@@ -88,8 +87,7 @@ export class Cohort {
     this.size++
     this.#offsetSum += offset
     this.#inPhase[phase]!++
-    this.#smallest.take(seat, offset)
-    this.#largest.take(seat, -offset)
+    this.#extremes.take(seat, offset)
     this.#ends.add(seat, lastStep)
     this.work++
   }
@@ -133,8 +131,7 @@ export class Cohort {
     this.size--
     this.#offsetSum -= offset
     this.#inPhase[rows[row + phaseOf]!]!--
-    this.#smallest.leave(seat)
-    this.#largest.leave(seat)
+    this.#extremes.leave(seat)
     this.#ends.remove(seat)
     rows[row + stampOf]!++
     rows[row] = this.#vacant
@@ -160,11 +157,11 @@ export class Cohort {
   }
 
   smallestContext(): number {
-    return this.size > 0 ? this.#smallest.top + this.step : 0
+    return this.size > 0 ? this.#extremes.smallest + this.step : 0
   }
 
   largestContext(): number {
-    return this.size > 0 ? this.step - this.#largest.top : 0
+    return this.size > 0 ? this.#extremes.largest + this.step : 0
   }
 
   /** Members that need a new block in the next step: their context ends with a block. */

@@ -41,7 +41,8 @@ type StepTerm = (shape: BatchShape) => number
 export const attentionOf = (law: AttentionLaw): StepTerm => {
   const decodesNs = decodesOf(law)
   const chunksNs = chunksOf(law)
-  return (shape) => (shape.prefills === 0 ? decodesNs(shape) : chunksNs(shape))
+  // What a call returns is an object to V8 unless it is known to be a number, and then what is compiled in becomes one too.
+  return (shape) => (shape.prefills === 0 ? decodesNs(shape) : Number(chunksNs(shape)))
 }
 
 const decodesOf = (law: AttentionLaw): StepTerm => {

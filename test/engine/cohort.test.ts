@@ -106,8 +106,8 @@ describe('Cohort', () => {
     cohort.advance()
     const before = cohort.operations
     expect(takeEnding(cohort)).lengthOf(count)
-    // Each also leaves two tournaments.
-    expect(cohort.operations - before).lessThan(count * (2 + 2 * Math.log2(2 * count)))
+    // Each also leaves the extremes.
+    expect(cohort.operations - before).lessThan(count * (2 + Math.log2(2 * count)))
   })
 
   it('knows sums, extremes, blocks and ends as a list of members does', () => {

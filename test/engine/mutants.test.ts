@@ -33,7 +33,7 @@ const admission = 'engine/admission.js'
 const walk = 'engine/walk.js'
 const seats = 'engine/seats.js'
 const cohort = 'engine/cohort.js'
-const tournament = 'engine/tournament.js'
+const extremes = 'engine/extremes.js'
 const grouped = 'engine/grouped-blocks.js'
 const pages = 'engine/page-pool.js'
 const kvGroups = 'catalogue/kv-groups.js'
@@ -65,13 +65,13 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: 'if (false)',
   },
   'extremes: who comes is not seen at the root': {
-    file: tournament,
-    from: 'while (at > 0 && ',
-    to: 'while (at > 1 && ',
+    file: extremes,
+    from: 'if (isLargest)',
+    to: 'if (isLargest && node > 0)',
   },
   'extremes: nobody is left when the smallest leaves': {
-    file: tournament,
-    from: 'if (other < smallest)',
+    file: extremes,
+    from: 'if (low < smallest)',
     to: 'if (false)',
   },
   'victim order: among equal keys the first to arrive gives way': {

@@ -1,6 +1,6 @@
 /**
  * The contract of the hot loop, counted and not timed: work per step is O(1 + joins + leaves + chunks +
- * preemptions + shared blocks filled), up to a logarithm for heaps and tournaments, and never O(batch).
+ * preemptions + shared blocks filled), up to a logarithm for heaps and extremes, and never O(batch).
  */
 import {expect} from 'chai'
 import {Engine} from '#llmsim/engine/engine.js'
