@@ -74,16 +74,23 @@ export function wholeStage(trace: Trace, requests: MeasuredRequests): MeasuredSt
   return {name: 'all', has: () => true, spreads, throughput: throughputOf(trace, requests)}
 }
 
+/**
+ * Over the same time as in a summary: from the first arrival of all to the last end. A trace whose turns have think
+ * times in place of arrivals does not tell when it ended.
+ */
 function throughputOf({arrivedAt, outputTokens, length}: Trace, {e2e}: MeasuredRequests) {
-  let last = 0
+  let first = Number.POSITIVE_INFINITY
+  let last = Number.NEGATIVE_INFINITY
   let tokens = 0
   let done = 0
   for (let row = 0; row < length; row++) {
-    if (Number.isNaN(e2e[row]!)) continue
-    last = Math.max(last, arrivedAt[row]! / 1e9 + e2e[row]! / 1e3)
+    if (arrivedAt[row]! < first) first = arrivedAt[row]!
+    if (Number.isNaN(e2e[row])) continue
+    last = Math.max(last, arrivedAt[row]! + e2e[row]! * 1e6)
     tokens += outputTokens[row]!
     done++
   }
-  if (!(last > 0)) return {}
-  return {requestsPerS: done / last, outputTokensPerS: tokens / last}
+  const seconds = (last - first) / 1e9
+  if (!(seconds > 0)) return {}
+  return {requestsPerS: done / seconds, outputTokensPerS: tokens / seconds}
 }

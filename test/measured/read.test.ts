@@ -212,6 +212,24 @@ describe('measured runs', () => {
     expect(problem.message).match(/turns of its sessions .* only request_id tells/)
   })
 
+  it('counts the rates from the first arrival, wherever the clock stood then', async () => {
+    for (const from of [0, 0.853, 60, 1.7e9]) {
+      const run = await only(
+        'trace.csv',
+        [
+          'arrived_at,input_tokens,output_tokens,ttft_ms,e2e_ms,status',
+          `${from},7,11,,,cancelled`,
+          `${from + 0.5},7,11,20,220,completed`,
+          `${from + 1},5,9,10,1000,completed`,
+          `${from + 1.25},5,9,10,100,completed\n`,
+        ].join('\n'),
+      )
+      const {requestsPerS, outputTokensPerS} = run.stages[0]!.throughput
+      expect(requestsPerS).closeTo(3 / 2, 1e-6)
+      expect(outputTokensPerS).closeTo(29 / 2, 1e-5)
+    }
+  })
+
   it('says how many requests are not compared, and why', async () => {
     const rows = ['0,7,11,20,220,completed', '1,7,11,20,220,Cancelled', '2,7,11,20,220,503']
     const more = ['3,7,11,,,ok', '4,7,11,20,220,', '5,7,11,20,220,200']
