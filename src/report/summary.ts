@@ -32,6 +32,8 @@ export interface RunResult extends RequestResults {
   readonly isOpen?: ((row: number) => boolean) | undefined
   /** Gaps of the requests that count, where a warm-up is left out; absent: those of all engines. */
   readonly gaps?: WeightedSamples | undefined
+  /** Of each instance: whether its KV lies by groups of layers, so that its blocks are pages; absent: none. */
+  readonly inPages?: readonly boolean[] | undefined
 }
 
 export interface Price {
@@ -67,6 +69,14 @@ export interface EngineSummary {
   readonly utilisation: number | null
   readonly mean_running: number | null
   readonly mean_waiting: number | null
+}
+
+export interface KvSummary {
+  /** Of all engines, pages included. */
+  readonly blocks: number
+  /** How many of them are pages of groups of layers, which are no blocks of the whole context; absent: none. */
+  readonly pages?: number
+  readonly peak_usage: number | null
 }
 
 export interface WarmupSummary {
@@ -107,7 +117,7 @@ export interface Summary extends Measures {
   /** First arrival → last finish of the whole run. */
   readonly duration_s: number | null
   readonly itl_ms: Spread
-  readonly kv: {readonly blocks: number; readonly peak_usage: number | null}
+  readonly kv: KvSummary
   readonly prefix_cache: {readonly hit_rate: number | null; readonly identity: boolean}
   readonly steps: number
   /** Share of the run during which the engines executed steps, 0–1. */
@@ -134,6 +144,8 @@ export interface Summary extends Measures {
   readonly kv_tiers?: TierUse
   readonly kv_hand_offs?: HandedOn
 }
+
+type EngineResults = Pick<RunResult, 'engines' | 'prefixIdentity' | 'gaps' | 'inPages'>
 
 /** The parts of a summary that follow from outcomes alone, and so can be made again from a stored run. */
 export type OutcomeSummary = Measures & Pick<Summary, 'requests' | 'duration_s' | 'warmup' | 'cost'>
@@ -173,7 +185,7 @@ export class SummaryBuilder {
     }
   }
 
-  finish(run: Pick<RunResult, 'engines' | 'prefixIdentity' | 'gaps'>): Summary {
+  finish(run: EngineResults): Summary {
     const {engines} = run
     const tiers = tierUseOf(engines)
     const handedOn = handedOnOf(engines)
@@ -194,7 +206,7 @@ export class SummaryBuilder {
       itl_ms: spreadOfNs(describeWeighted(gaps)),
       e2e_ms,
       queue_ms,
-      kv: {blocks: total((e) => e.blocks), peak_usage: largest(perEngine.map((e) => e.peak_usage))},
+      kv: kvOf(perEngine, run.inPages),
       prefix_cache: {
         hit_rate: quotient(
           total((e) => e.hitTokens),
@@ -216,6 +228,17 @@ export class SummaryBuilder {
       ...(handedOn && {kv_hand_offs: handedOn}),
       ...draftingOf(engines),
     }
+  }
+}
+
+function kvOf(engines: readonly EngineSummary[], inPages: readonly boolean[] = []): KvSummary {
+  const blocksOf = (some: readonly EngineSummary[]): number =>
+    some.reduce((sum, {blocks}) => sum + blocks, 0)
+  const pages = blocksOf(engines.filter((_, at) => inPages[at]))
+  return {
+    blocks: blocksOf(engines),
+    ...(pages > 0 && {pages}),
+    peak_usage: largest(engines.map((e) => e.peak_usage)),
   }
 }
 

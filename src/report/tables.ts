@@ -127,7 +127,13 @@ function goodputFact(goodput: Goodput): string {
 }
 
 function kvFact({kv, requests}: Summary): string {
-  return `${counted(kv.blocks, 'block')}, at most ${share(kv.peak_usage)} in use; ${counted(requests.preemptions, 'preemption')}`
+  const {blocks, pages = 0} = kv
+  // A page holds some of the layers only: the two do not add up.
+  const held = [
+    ...(blocks > pages || pages === 0 ? [counted(blocks - pages, 'block')] : []),
+    ...(pages > 0 ? [counted(pages, 'page')] : []),
+  ]
+  return `${held.join(' and ')}, at most ${share(kv.peak_usage)} in use; ${counted(requests.preemptions, 'preemption')}`
 }
 
 function prefixFact({prefix_cache}: Summary): string {

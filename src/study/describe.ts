@@ -61,19 +61,45 @@ export function describeEngines(deployment: Deployment): string[] {
   ]
 }
 
+interface Kind {
+  readonly line: string
+  readonly config: EngineRecord
+  readonly engine: DeployedEngine
+  count: number
+}
+
+/** Engines share their lines where all of `config` is alike. */
 function engineLines(deployment: Deployment): string[] {
-  const kinds = new Map<string, {engine: DeployedEngine; count: number}>()
+  const kinds = new Map<string, Kind>()
   for (const engine of deployment.engines) {
     const line = engineLine(engine)
-    const kind = kinds.get(line) ?? {engine, count: 0}
+    const config = engineConfig(engine, undefined)
+    const key = JSON.stringify([line, config])
+    const kind = kinds.get(key) ?? {line, config, engine, count: 0}
     kind.count++
-    kinds.set(line, kind)
+    kinds.set(key, kind)
   }
-  return [...kinds].flatMap(([line, {engine, count}]) => [
-    `${count > 1 ? `${count} × ` : ''}${line}`,
-    memoryLine(engine),
-    ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
+  const all = [...kinds.values()]
+  return all.flatMap((kind) => [
+    `${kind.count > 1 ? `${kind.count} × ` : ''}${kind.line}${differences(kind, all)}`,
+    memoryLine(kind.engine),
+    ...kind.engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
   ])
+}
+
+/** Settings that neither the line of an engine nor that of its memory has. */
+const unsaid = [
+  ...(['kv_cache_dtype', 'max_model_len', 'long_prefill_token_threshold'] as const),
+  ...(['enable_prefix_caching', 'enable_chunked_prefill', 'sampling'] as const),
+]
+
+/** Those in which an engine differs from others of the same line. */
+function differences({line, config}: Kind, all: readonly Kind[]): string {
+  const others = all.filter((kind) => kind.line === line)
+  return unsaid
+    .filter((name) => others.some((other) => other.config[name] !== config[name]))
+    .map((name) => `, ${name} ${config[name] ?? 'unlimited'}`)
+    .join('')
 }
 
 /** Engines whose tiers are alike share a line, which names them where others have none or different ones. */
@@ -307,6 +333,8 @@ export function configOf(trace: TraceFacts, deployment: Deployment, traceName: s
     notes: notesOf(trace, deployment),
   }
 }
+
+type EngineRecord = ReturnType<typeof engineConfig>
 
 function engineConfig(engine: DeployedEngine, tiered: TieredKv | undefined) {
   const {instance, settled, latency} = engine

@@ -123,7 +123,14 @@ export class Simulator {
     const {engines, busy, fleet, series} = this.#replayer!.finish()
     this.#check?.finish(engines)
     const gaps = this.#gaps.afterWarmup()
-    const summary = this.#summary.finish({engines, prefixIdentity: this.#hasPrefixes, gaps})
+    const summary = this.#summary.finish({
+      engines,
+      prefixIdentity: this.#hasPrefixes,
+      gaps,
+      inPages: this.#request.deployment.engines.map(
+        ({settled}) => settled.config.kvGroups !== undefined,
+      ),
+    })
     const {power: plan} = this.#request.deployment
     const {served, window} = this.#served
     const on = fleet?.on

@@ -52,15 +52,16 @@ describe('docs/results.md', () => {
     peakBlocks: 1,
     usedBlocks: 1,
   }
+  const run = buildRun(rows, [
+    engine({
+      speculation,
+      adapters,
+      tiers: {loads: {count: 1, ns: 5}, linkBytes: 2, tiers: [tier]},
+      received: {count: 1, bytes: 1, ns: 1},
+    }),
+  ])
   const outcomes = summarise(
-    buildRun(rows, [
-      engine({
-        speculation,
-        adapters,
-        tiers: {loads: {count: 1, ns: 5}, linkBytes: 2, tiers: [tier]},
-        received: {count: 1, bytes: 1, ns: 1},
-      }),
-    ]),
+    {...run, inPages: [true]},
     {
       slo: parseSlo('ttft=1s,tpot=1s,e2e=1s'),
       warmup: parseWarmup('1'),

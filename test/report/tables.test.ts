@@ -72,6 +72,17 @@ const extreme = (): Summary => {
 }
 
 describe('tables', () => {
+  const kvLines: readonly [string, boolean[] | undefined, RegExp][] = [
+    ['blocks', undefined, /^KV cache +300 blocks, /m],
+    ['pages', [true, true], /^KV cache +300 pages, /m],
+    ['both, which do not add up', [false, true], /^KV cache +100 blocks and 200 pages, /m],
+  ]
+  for (const [what, inPages, says] of kvLines)
+    it(`count KV in ${what}`, async () => {
+      const run = buildRun(sixRequests, [engine({blocks: 100}), engine({blocks: 200})])
+      assert.match(await renderRun(summarise({...run, inPages}), [], plainStyle), says)
+    })
+
   it('of a run, as a whole', async () => {
     const run = buildRun(sixRequests, [
       engine({
