@@ -1,12 +1,13 @@
 /** What `llmsim report` says: stored runs, summarised again where the question is a new one. */
 import {join} from 'node:path'
 import {compareRuns, type MetricRow} from './compare.js'
+import type {Price} from './cost.js'
 import {type Grouping, type GroupSummary, summariseGroups} from './groups.js'
 import type {RequestResults} from './measures.js'
 import {newestRun, readRun, runFiles, type StoredRun} from './run-store.js'
 import {readSeries, type SeriesRow} from './series-file.js'
 import {type Slo, type SloMetric, sloMetrics} from './slo.js'
-import {type Price, type Summary, type SummaryOptions, summariseOutcomes} from './summary.js'
+import {type Summary, type SummaryOptions, summariseOutcomes} from './summary.js'
 import {parseWarmup, type Warmup} from './warmup.js'
 
 export interface ReportRequest {

@@ -2,6 +2,7 @@
 import type {EngineTotals, WeightedSamples} from '../stats/outcomes.js'
 import {describeWeighted} from '../stats/percentiles.js'
 import {pooled} from '../stats/samples.js'
+import {type Cost, costOf, type Price} from './cost.js'
 import {type Bound, findCause} from './diagnosis.js'
 import type {Energy} from './energy.js'
 import type {FleetSummary} from './fleet.js'
@@ -15,7 +16,6 @@ import {
   Span,
   type Spread,
   spreadOfNs,
-  type Throughput,
 } from './measures.js'
 import {RequestSample} from './request-sample.js'
 import type {Slo} from './slo.js'
@@ -36,27 +36,10 @@ export interface RunResult extends RequestResults {
   readonly inPages?: readonly boolean[] | undefined
 }
 
-export interface Price {
-  /** US dollars per hour of one device. */
-  readonly usdPerHour: number
-  readonly devices: number
-}
-
 export interface SummaryOptions {
   readonly slo?: Slo | undefined
   readonly warmup?: Warmup | undefined
   readonly price?: Price | undefined
-}
-
-export interface Cost {
-  readonly usd_per_hour: number
-  readonly devices: number
-  /** From the first arrival that counts (after the warm-up) to the last finish. */
-  readonly usd: number | null
-  /** The whole cost over one kind of token each, and over both kinds together. */
-  readonly usd_per_1m_input_tokens: number | null
-  readonly usd_per_1m_output_tokens: number | null
-  readonly usd_per_1m_tokens: number | null
 }
 
 export interface EngineSummary {
@@ -353,24 +336,6 @@ const addCounts = (a: RequestCounts, b: RequestCounts): RequestCounts => ({
   cancelled: a.cancelled + b.cancelled,
   preemptions: a.preemptions + b.preemptions,
 })
-
-/** price/h × devices × duration ÷ tokens: at constant rates the duration cancels out. */
-export function costOf(
-  {usdPerHour, devices}: Price,
-  {input_tokens_per_s: input, output_tokens_per_s: output}: Throughput,
-  seconds: number,
-): Cost {
-  const usdPerSecond = (usdPerHour * devices) / 3600
-  const per1m = (rate: number | null): number | null => (rate ? (usdPerSecond / rate) * 1e6 : null)
-  return {
-    usd_per_hour: usdPerHour,
-    devices,
-    usd: orNull(usdPerSecond * seconds),
-    usd_per_1m_input_tokens: per1m(input),
-    usd_per_1m_output_tokens: per1m(output),
-    usd_per_1m_tokens: per1m((input ?? 0) + (output ?? 0)),
-  }
-}
 
 function summariseEngine(engine: EngineTotals, span: number): EngineSummary {
   return {

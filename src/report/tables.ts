@@ -1,5 +1,6 @@
 /** What a person reads after a run: within 80 columns, with or without colour. */
 
+import type {Cost} from './cost.js'
 import type {Energy} from './energy.js'
 import {count, counted, dollars, figure, seconds, share} from './figures.js'
 import type {FleetSummary} from './fleet.js'
@@ -8,7 +9,7 @@ import type {HandedOn} from './hand-offs.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {nothingLeft} from './nothing-left.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
-import type {AdapterUse, Cost, Drafting, Summary} from './summary.js'
+import type {AdapterUse, Drafting, Summary} from './summary.js'
 import type {TierUse} from './tier-use.js'
 import type {WeightTraffic} from './weight-traffic.js'
 

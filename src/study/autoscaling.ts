@@ -1,8 +1,8 @@
 /** Autoscaling of a deployment: what can be asked for, and what it cost (docs/autoscaling.md). */
 import type {AutoscaleConfig, FleetReport} from '../cluster/autoscaler.js'
 import {Problem} from '../errors.js'
+import type {Price} from '../report/cost.js'
 import {showDuration} from '../report/duration.js'
-import type {Price} from '../report/summary.js'
 import type {Instance} from './instance.js'
 import type {RunRequest} from './run-request.js'
 
