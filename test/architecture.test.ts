@@ -139,6 +139,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'calibration-page.ts',
     'calibration.ts',
     'check.ts',
+    'cost.ts',
     'device-table.ts',
     'duration.ts',
     'energy.ts',
