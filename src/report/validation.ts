@@ -9,6 +9,11 @@ export interface Comparison {
   readonly simulated: number
   /** (simulated − measured) ÷ measured. */
   readonly error_percent: number | null
+  /**
+   * Of a mean over single requests: one standard error of (simulated − measured), as a share of what was measured. What
+   * both share, such as the lengths of the answers, is not in it.
+   */
+  readonly noise_percent?: number
 }
 
 export interface StageComparison {

@@ -14,3 +14,13 @@ export function pearson(a: Float64Array, b: Float64Array): number | undefined {
   }
   return alone > 0 && other > 0 ? together / Math.sqrt(alone * other) : undefined
 }
+
+/** Standard error of the mean of a − b over the pairs that are both known; undefined below two of them. */
+export function noiseOfDifference(a: Float64Array, b: Float64Array): number | undefined {
+  const differences = a.map((value, i) => value - b[i]!).filter((value) => !Number.isNaN(value))
+  const count = differences.length
+  if (count < 2) return undefined
+  const mean = differences.reduce((sum, value) => sum + value, 0) / count
+  const squares = differences.reduce((sum, value) => sum + (value - mean) ** 2, 0)
+  return Math.sqrt(squares / (count - 1) / count)
+}

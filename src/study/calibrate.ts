@@ -5,7 +5,7 @@ import {loadHardware} from '../catalogue/hardware.js'
 import type {EfficiencyScale, Hardware} from '../catalogue/hardware-shape.js'
 import {Problem} from '../errors.js'
 import type {MeasuredRequests, MeasuredRun, MeasuredStage} from '../measured/measured-run.js'
-import {type ErrorSummary, summariseErrors} from '../report/validation.js'
+import {type ErrorSummary, type RunComparison, summariseErrors} from '../report/validation.js'
 import {describe} from '../stats/percentiles.js'
 import {
   comparisonsUnder,
@@ -30,6 +30,8 @@ export interface Calibration {
     readonly scored_on: string
     readonly before: readonly ErrorSummary[]
     readonly after: readonly ErrorSummary[]
+    /** One standard error of the errors after, by metric, in percent. */
+    readonly noise: Readonly<Record<string, number>>
   }[]
   readonly engine: FitState['profile']
   readonly scale: EfficiencyScale
@@ -72,11 +74,13 @@ export async function calibrate(run: MeasuredRun, request: RunRequest): Promise<
     [second, first],
   ] as const) {
     const {state} = await fitHost([fitted], start, terms)
+    const unseen = await comparisonsUnder([scored], state)
     halves.push({
       fitted_on: fitted.run.stages[0]!.name,
       scored_on: scored.run.stages[0]!.name,
       before: await errors([scored], start),
-      after: await errors([scored], state),
+      after: summariseErrors(unseen),
+      noise: noiseIn(unseen[0]!),
     })
   }
   const fit = await fitHost([first, second], start, terms)
@@ -93,6 +97,13 @@ export async function calibrate(run: MeasuredRun, request: RunRequest): Promise<
     hardware: loaded,
   }
 }
+
+const noiseIn = ({stages}: RunComparison): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    stages[0]!.comparisons.flatMap(({metric, noise_percent: noise}) =>
+      noise === undefined ? [] : [[metric, noise]],
+    ),
+  )
 
 function stageOf(
   name: string,

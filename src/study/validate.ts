@@ -12,7 +12,7 @@ import {
 } from '../measured/measured-run.js'
 import {collect, e2eOf, type RequestMetric, tpotOf, ttftOf} from '../report/request-metrics.js'
 import type {Comparison, RunComparison, StageComparison, Timeline} from '../report/validation.js'
-import {pearson} from '../stats/correlation.js'
+import {noiseOfDifference, pearson} from '../stats/correlation.js'
 import {describe} from '../stats/percentiles.js'
 import {type Deployment, deploy} from './deployment.js'
 import {describeRun} from './describe.js'
@@ -90,8 +90,12 @@ function compareStage(
     const measured = stage.spreads[metric]
     if (measured === undefined) continue
     const simulated = spreadOf(metric, rows, simulation)
-    for (const statistic of measuredStatistics)
-      add(comparisons, metric, statistic, [measured, simulated])
+    for (const statistic of measuredStatistics) {
+      const found = comparison(metric, statistic, [measured, simulated])
+      if (found === undefined) continue
+      const noise = statistic === 'mean' ? noiseOf(metric, rows, {run, simulation}) : undefined
+      comparisons.push(noise === undefined ? found : {...found, noise_percent: noise})
+    }
   }
   const {throughput} = simulation.summary
   const rate = (name: string, measured: number | undefined, simulated: number | null) => {
@@ -110,22 +114,36 @@ function compareStage(
   return {name: stage.name, requests: rows.length, completed, comparisons}
 }
 
-function add(
-  comparisons: Comparison[],
+function comparison(
   metric: MeasuredMetric,
   statistic: MeasuredStatistic,
   [real, virtual]: readonly [MeasuredSpread, MeasuredSpread],
-): void {
+): Comparison | undefined {
   const measured = real[statistic]
   const simulated = virtual[statistic]
-  if (measured === undefined || simulated === undefined || !Number.isFinite(measured)) return
-  comparisons.push({
-    metric: `${metric}_ms`,
-    statistic,
-    measured,
-    simulated,
-    ...errorOf(measured, simulated),
-  })
+  if (measured === undefined || simulated === undefined || !Number.isFinite(measured))
+    return undefined
+  return {metric: `${metric}_ms`, statistic, measured, simulated, ...errorOf(measured, simulated)}
+}
+
+interface BothSides {
+  readonly run: MeasuredRun
+  readonly simulation: Simulation
+}
+
+/** Percent of the measured mean; undefined where single requests were not measured. */
+function noiseOf(
+  metric: MeasuredMetric,
+  rows: Uint32Array,
+  {run, simulation}: BothSides,
+): number | undefined {
+  if (metric === 'itl' || run.requests === undefined) return undefined
+  const measured = Float64Array.from(rows, (row) => run.requests![metric][row]!)
+  const {outcomes} = simulation.run
+  const simulated = Float64Array.from(rows, (row) => metricOf[metric](outcomes, row) / 1e6)
+  const noise = noiseOfDifference(simulated, measured)
+  const mean = describe(measured.filter((value) => !Number.isNaN(value)))?.mean ?? 0
+  return noise !== undefined && mean > 0 ? (noise / mean) * 100 : undefined
 }
 
 const errorOf = (measured: number, simulated: number) => ({

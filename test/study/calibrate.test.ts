@@ -68,6 +68,21 @@ describe('validate', () => {
     expect(result.pearson_r!.e2e).closeTo(1, 1e-6)
   })
 
+  it('tells the noise of a mean: one standard error of simulated − measured', async () => {
+    const run = await measuredOn(base)
+    const exact = run.requests!
+    // Off by +1 and −1 ms in turn: no error in the mean, and a standard deviation of √(n ÷ (n − 1)) ms.
+    const ttft = exact.ttft.map((value, row) => value + (row % 2 === 0 ? 1 : -1))
+    const [found] = (await validateRun({...run, requests: {...exact, ttft}}, base)).stages
+    const noiseOf = (statistic: string, metric: string) =>
+      found!.comparisons.find((each) => each.metric === metric && each.statistic === statistic)!
+        .noise_percent
+    const mean = ttft.reduce((sum, value) => sum + value, 0) / ttft.length
+    expect(noiseOf('mean', 'ttft_ms')).closeTo(100 / Math.sqrt(ttft.length - 1) / mean, 1e-3)
+    expect(noiseOf('mean', 'e2e_ms')).below(1e-4)
+    expect(noiseOf('p50', 'ttft_ms')).equal(undefined)
+  })
+
   it('takes from the files what no flag says, and names what is missing', async () => {
     const run = await measuredOn(base)
     const flags = {request: {...base, hardware: undefined}, given: new Set<string>()}
@@ -114,7 +129,10 @@ describe('calibrate', () => {
       Math.max(...errors.filter(({metric}) => metric.endsWith('_ms')).map((row) => row.mean_abs))
     expect(worst(result.before)).above(8)
     expect(worst(result.after)).below(1.5)
-    for (const half of result.halves) expect(worst(half.after)).below(worst(half.before) * 0.75)
+    for (const half of result.halves) {
+      expect(worst(half.after)).below(worst(half.before) * 0.75)
+      expect(half.noise).have.keys('ttft_ms', 'tpot_ms', 'e2e_ms')
+    }
     const files = await calibrationFiles(result, base)
     expect(files.engine).match(/^extends: vllm-0\.19$/m)
     expect(files.hardware).match(/^extends: H100$/m)
