@@ -62,7 +62,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
     multiprocessors: file.has('multiprocessors') ? file.positive('multiprocessors') : null,
     powerW: file.positive('power_w'),
     power: file.has('power') ? powerFrom(file.section('power', powerKeys)) : null,
-    priceUsdPerHour: file.notNegative('price_usd_per_hour'),
+    priceUsdPerHour: priceFrom(file),
     links: linksFrom(file),
     kernels,
     calibrated,
@@ -83,6 +83,13 @@ const isFitted = (kernels: Kernels): boolean =>
   [kernels.gemm.bf16, kernels.decodeAttention, kernels.prefillAttention].every(
     (fit) => fit?.meanErrorPercent !== undefined,
   )
+
+/** 0 stands for no price too: with it a file takes back the price of the card that it extends. */
+const priceFrom = (file: Section): number | null => {
+  if (!file.has('price_usd_per_hour')) return null
+  const price = file.notNegative('price_usd_per_hour')
+  return price > 0 ? price : null
+}
 
 const scaleFrom = (file: Section): EfficiencyScale => {
   const section = file.section('efficiency_scale', ['compute', 'memory'])

@@ -237,8 +237,8 @@ export interface Hardware {
   readonly powerW: number
   /** What is known beyond that; `powerFiguresOf` fills the gaps. */
   readonly power: PowerSection | null
-  /** Typical on-demand cloud price, a default to override. */
-  readonly priceUsdPerHour: number
+  /** Typical on-demand cloud price, a default to override; null: nobody rents it out, or nobody said. */
+  readonly priceUsdPerHour: number | null
   /** The first is the default; empty for a device that is used alone. */
   readonly links: readonly Link[]
   readonly kernels: Kernels

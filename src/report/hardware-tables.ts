@@ -17,7 +17,8 @@ export interface HardwareRecord {
   readonly bandwidth_gb_s: number
   readonly peak_tflops: Hardware['peakTflops']
   readonly power_w: number
-  readonly price_usd_per_hour: number
+  /** null: not known. */
+  readonly price_usd_per_hour: number | null
   readonly links: readonly string[]
   /** Kernels with coefficients of this very device. */
   readonly measured: readonly string[]
@@ -87,7 +88,7 @@ export const hardwareListTable = async (all: readonly Hardware[]): Promise<strin
 const shortTerm = (term: string): string => (term === 'attention' ? 'attn' : term)
 
 const priceCell = ({priceUsdPerHour}: Hardware): string =>
-  priceUsdPerHour > 0 ? priceUsdPerHour.toFixed(2) : '–'
+  priceUsdPerHour === null ? '–' : priceUsdPerHour.toFixed(2)
 
 /** Borderless, without colours: reads the same in a pipe. */
 const plainStyle = {
@@ -113,7 +114,7 @@ export const hardwarePage = (hardware: Hardware): string => {
     ['L2', hardware.l2Mb === null ? '–' : `${hardware.l2Mb} MB`],
     ['processors', hardware.multiprocessors === null ? '–' : String(hardware.multiprocessors)],
     ['power', powerText(hardware)],
-    ['price', hardware.priceUsdPerHour > 0 ? `${priceCell(hardware)} USD per hour` : '–'],
+    ['price', hardware.priceUsdPerHour === null ? '–' : `${priceCell(hardware)} USD per hour`],
     ['calibrated', hardware.calibrated ? 'yes' : 'not calibrated'],
     ['source', hardware.source],
     ...hardware.notes.map((note) => ['note', note] as const),

@@ -80,7 +80,7 @@ function factsOf(summary: Summary): (readonly [string, string])[] {
     ...(autoscaling ? [['instances', fleetFact(autoscaling)] as const] : []),
     ...(lora ? [['adapters', adaptersFact(lora)] as const] : []),
     ...(speculation ? [['drafts', draftsFact(speculation)] as const] : []),
-    ...(cost ? [['cost', costFact(cost)] as const] : []),
+    ['cost', cost ? costFact(cost) : '– (no price is known; --price-per-hour gives one)'],
     ...(energy ? [['energy', energyFact(energy)] as const] : []),
     ...(weights ? [['weights', weightsFact(weights)] as const] : []),
     ...percentilesFact(summary),

@@ -263,7 +263,7 @@ function priceOf(engines: readonly DeployedEngine[], given: number | undefined):
   let devices = 0
   let usdPerHour = 0
   for (const {instance} of engines) {
-    const price = given ?? instance.hardware?.priceUsdPerHour
+    const price = given ?? instance.hardware?.priceUsdPerHour ?? undefined
     if (price === undefined) return undefined
     const {tp, pp} = instance
     devices += tp * pp

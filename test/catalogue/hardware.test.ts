@@ -44,6 +44,19 @@ calibrated: false
 source: my own bench
 `
 
+  const prices: readonly (readonly [string, string, number | null])[] = [
+    ['a price', card, 0.5],
+    ['no price', card.replace(/price.*\n/, ''), null],
+    ['a price of 0', card.replace('hour: 0.5', 'hour: 0'), null],
+    ['the price of what it extends', 'extends: RTX3090\n', 0.25],
+    ['no price of its own', 'extends: RTX3090\nprice_usd_per_hour: 0\n', null],
+  ]
+  for (const [what, text, price] of prices)
+    it(`takes a card with ${what}`, async () => {
+      const {priceUsdPerHour} = await loadHardware(write('priced.yaml', text))
+      expect(priceUsdPerHour).to.equal(price)
+    })
+
   describe('wrong files', () => {
     const cases: readonly (readonly [string, string, string, string])[] = [
       [
@@ -413,7 +426,7 @@ kernels:
         expect(allows(tbS!, found.bandwidthGbS / 1000), `${id} TB/s`).to.equal(true)
         expect(allows(gib!, found.memoryGib), `${id} GiB`).to.equal(true)
         expect(allows(watts!, found.powerW), `${id} W`).to.equal(true)
-        expect(allows(price!, found.priceUsdPerHour), `${id} price`).to.equal(true)
+        expect(allows(price!, found.priceUsdPerHour ?? 0), `${id} price`).to.equal(true)
       }
     })
   })
@@ -424,7 +437,8 @@ kernels:
         peakDtypes.some((dtype) => card.peakTflops[dtype]! > 0),
         card.id,
       ).to.equal(true)
-      if (card.architecture !== 'apple') expect(card.priceUsdPerHour, card.id).to.be.above(0)
+      if (card.architecture === 'apple') expect(card.priceUsdPerHour, card.id).to.equal(null)
+      else expect(card.priceUsdPerHour, card.id).to.be.above(0)
       expect(card.usableBytes, card.id).to.be.within(
         0.7 * card.memoryGib * 2 ** 30,
         card.memoryGib * 2 ** 30,

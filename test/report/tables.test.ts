@@ -72,6 +72,12 @@ const extreme = (): Summary => {
 }
 
 describe('tables', () => {
+  it('have no cost where no price is known', async () => {
+    const summary = summarise(buildRun(sixRequests))
+    assert.equal(summary.cost, undefined)
+    assert.match(await renderRun(summary, [], plainStyle), /^cost +– \(no price is known; --price/m)
+  })
+
   const kvLines: readonly [string, boolean[] | undefined, RegExp][] = [
     ['blocks', undefined, /^KV cache +300 blocks, /m],
     ['pages', [true, true], /^KV cache +300 pages, /m],

@@ -149,4 +149,15 @@ describe('cost of a run', () => {
     expect(cost!.usd_per_1m_output_tokens).closeTo((usd / 400) * 1e6, 1e-9)
     expect(cost!.usd_per_1m_tokens).closeTo((usd / 1600) * 1e6, 1e-9)
   })
+
+  const prices: readonly (readonly [string, Partial<RunRequest>, number | undefined])[] = [
+    ['is not there where the card has no price', {}, undefined],
+    ['goes by the price that is given', {pricePerHour: 2}, 2],
+    ['is nothing where that is 0', {pricePerHour: 0}, 0],
+  ]
+  for (const [what, change, price] of prices)
+    it(what, async () => {
+      const {summary} = await run(traceOf([0, 50, 10]), {hardware: 'M4-Max', ...change})
+      expect(summary.cost?.usd_per_hour).equal(price)
+    })
 })
