@@ -2,7 +2,7 @@
 import type {GenerateOptions, GenerateSpec, SharedPrefixes} from '../trace/generate.js'
 import type {ReadOptions} from '../trace/read.js'
 import type {Distribution} from '../trace/samplers.js'
-import type {Labels, PrefixColumn, Trace} from '../trace/trace.js'
+import {type Labels, maxTokens, type PrefixColumn, type Trace} from '../trace/trace.js'
 import {
   behaviour,
   call,
@@ -110,18 +110,59 @@ function checkRows(trace: Trace, at: Place): void {
     throw at.field(name).fault(`has ${values.length} rows, and the trace ${length}`, [])
   }
   for (const name of ['inputTokens', 'outputTokens'] as const) {
-    const row = trace[name].findIndex((tokens) => tokens < 1)
+    const row = trace[name].findIndex((tokens) => tokens < 1 || tokens > maxTokens)
     if (row >= 0)
-      throw at.field(name).entry(row).wrong('a whole number of at least 1', trace[name][row], ['1'])
+      throw at
+        .field(name)
+        .entry(row)
+        .wrong(`a whole number from 1 to ${maxTokens}`, trace[name][row], ['1'])
   }
-  if (prefix !== undefined && prefix.offsets.length !== length + 1)
-    throw at
-      .field('prefix.offsets')
-      .fault(`has ${prefix.offsets.length} entries; it needs one more than there are rows`, [])
+  if (prefix !== undefined) checkPrefix(trace, prefix, at)
 }
 
-/** Sorted whole ns; NaN where the turn before releases a row. */
-function checkTimes({arrivedAt, thinkTime, session, length}: Trace, at: Place): void {
+/** Rows of ids that follow each other, with as many as the known tokens take. */
+function checkPrefix(
+  {length, inputTokens, outputTokens}: Trace,
+  {spanTokens, offsets, ids, knownTokens}: PrefixColumn,
+  at: Place,
+): void {
+  const places = at.field('prefix.offsets')
+  if (offsets.length !== length + 1)
+    throw places.fault(`has ${offsets.length} entries; it needs one more than there are rows`, [])
+  if (offsets[0] !== 0) throw places.entry(0).wrong('0', offsets[0], ['0'])
+  for (let row = 0; row < length; row++) {
+    const [from, to] = [offsets[row]!, offsets[row + 1]!]
+    if (!(Number.isInteger(to) && to >= from && to <= ids.length))
+      throw places
+        .entry(row + 1)
+        .wrong(`a whole number from ${from} to the ${ids.length} ids`, to, [])
+    const known = knownTokens[row]!
+    const most = Math.min((to - from) * spanTokens, inputTokens[row]! + outputTokens[row]!)
+    if (known < 0 || known > most)
+      throw at
+        .field('prefix.knownTokens')
+        .entry(row)
+        .wrong(`from 0 to ${most}, what its ids cover and the request has`, known, [])
+  }
+}
+
+/** Whole ns of at least 0, or NaN: there is none. */
+function checkSpans(times: Float64Array | undefined, place: Place): void {
+  const row = times?.findIndex((ns) => !Number.isNaN(ns) && !(Number.isSafeInteger(ns) && ns >= 0))
+  if (row !== undefined && row >= 0)
+    throw place.entry(row).wrong('a whole number of ns of at least 0, or NaN', times![row], ['0'])
+}
+
+/** Sorted whole ns; NaN where the turn before releases a row. Nobody hangs up before coming. */
+function checkTimes({arrivedAt, thinkTime, cancelledAt, session, length}: Trace, at: Place): void {
+  checkSpans(thinkTime, at.field('thinkTime'))
+  checkSpans(cancelledAt, at.field('cancelledAt'))
+  const early = cancelledAt?.findIndex((ns, row) => ns < arrivedAt[row]!) ?? -1
+  if (early >= 0)
+    throw at
+      .field('cancelledAt')
+      .entry(early)
+      .fault('is before arrivedAt: a client cannot hang up before it comes', [])
   const place = at.field('arrivedAt')
   const sessions = new Set<number>()
   let latest = 0

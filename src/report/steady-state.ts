@@ -28,6 +28,8 @@ const firstRequests = 30
 const fillingSpan = 1 / 4
 /** Where they take more than this share of it, nothing can be told. */
 const tooFull = 1 / 2
+/** Dispersion of 16 counts that 1 % of random ones exceed: χ² of 15 degrees of freedom is 30.58 then. */
+const mostAtRandom = 30.58 / 15
 /** No overload below this is told from none. */
 const finest = 0.01
 
@@ -45,11 +47,13 @@ export interface OpenRequests {
  * always has a part of all that was asked standing in it, in whatever order it serves. Two signs, of either of which one
  * is enough, and more must have been asked than served:
  *
- * * from the middle of the span of arrivals to its end, a share of at least `tells_from` of all that had come (of the
+ * * from the middle of the span of arrivals to its end, a share (see below) of all that had come (of the
  *   requests, their prompt tokens or their output tokens) waits to be scheduled for the first time;
  * * requests take longer and longer although none waits there: see `Course.takesLonger`.
  *
- * `tells_from` is 1/√arrivals, the relative standard deviation of so many random arrivals, and 1 % at least.
+ * That share is 1/√arrivals, the relative standard deviation of so many random arrivals, and 1 % at least. Arrivals in
+ * bursts vary more, and hide an overload from each other: `tells_from` is as many times that share as their number in a
+ * sixteenth of the span varies more than at random.
  * Only requests that came by themselves tell: a turn or a client that waits for an answer slows down with the system.
  * Undefined where the question makes no sense: too few such arrivals, or all in one burst.
  */
@@ -67,11 +71,12 @@ export function findSteadyState(
   const served =
     (weight * servedTokens(trace, outcomes, start + span / 3, end)) / ((span * 2) / 3 / 1e9)
   const floor = Math.max(finest, 1 / Math.sqrt(rows.length * weight))
+  const telling = Math.min(1, floor * course.burstiness(weight))
   const growing = asked > served && (course.leastWaiting() >= floor || course.takesLonger(floor))
   const who = engines === 1 ? 'the engine sustains' : `the ${engines} engines sustain`
   return {
     growing,
-    tells_from: floor,
+    tells_from: telling,
     asked_tokens_per_s: asked,
     served_tokens_per_s: served,
     ...(growing && {
@@ -120,7 +125,7 @@ class Course {
   readonly #waiting: readonly Sums[]
   readonly #left: Sums = new Float64Array(moments)
   /** Time in the system, as a share of the span, of the first requests. */
-  readonly #firstTake = {sum: 0, count: 0}
+  readonly #firstTake = {sum: 0, least: Number.POSITIVE_INFINITY, count: 0}
 
   constructor(
     {trace, outcomes}: Pick<OpenRequests, 'trace' | 'outcomes'>,
@@ -147,20 +152,40 @@ class Course {
       }
       if (finished <= end) this.#left[partOf(finished)]! += 1
       if (this.#firstTake.count === firstRequests) continue
-      this.#firstTake.sum += (finished - arrivedAt[row]!) / span
+      const take = (finished - arrivedAt[row]!) / span
+      this.#firstTake.sum += take
+      if (take < this.#firstTake.least) this.#firstTake.least = take
       this.#firstTake.count += 1
     }
     for (const all of [...this.#come, ...this.#waiting, this.#left])
       for (let i = 1; i < moments; i++) all[i]! += all[i - 1]!
   }
 
-  /** Whether hardly anything came in one of the thirds of the span. */
+  /** Whether all had come before any of the first was done, or hardly anything came in one of the thirds of the span. */
   isBurst(): boolean {
+    const {least} = this.#firstTake
+    if (least > 1 && least < Number.POSITIVE_INFINITY) return true
     const [requests] = this.#come
     const until = (third: number): number => requests![Math.ceil((moments * third) / 3) - 1]!
     const all = until(3)
     const thirds = [until(1), until(2) - until(1), all - until(2)]
     return thirds.some((part) => part < thinnestThird * all)
+  }
+
+  /**
+   * How many times the number that comes in a sixteenth of the span varies as much as that of random arrivals: the root
+   * of its index of dispersion (Cox and Lewis, 1966), where each request stands for `weight`. 1 where random arrivals vary
+   * as much in one trace of a hundred.
+   */
+  burstiness(weight: number): number {
+    const parts = 16
+    const [requests] = this.#come
+    const until = (part: number): number => requests![(moments / parts) * part - 1] ?? 0
+    const counts = Array.from({length: parts}, (_, i) => weight * (until(i + 1) - until(i)))
+    const mean = counts.reduce((a, b) => a + b, 0) / parts
+    const variance = counts.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (parts - 1)
+    const dispersion = variance / mean
+    return dispersion > mostAtRandom ? Math.sqrt(dispersion) : 1
   }
 
   /** The least share of all that had come that waited, in the second half of the span; of the quantity that waits most. */

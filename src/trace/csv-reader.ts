@@ -13,6 +13,7 @@ import {partRows} from './parts.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
 import type {TimeParts, UnitDigits} from './time-parts.js'
+import {maxPrefixTokens} from './trace.js'
 
 /** Which way to go; tests compare both. */
 export type CsvWay = 'fastest' | 'general'
@@ -276,6 +277,8 @@ class GeneralReader {
     if (reaches.length > 1 && reaches.length !== draft.group.split(' ').length)
       refuse(reach, text, `it must hold one number per name in "${draft.group}"`)
     const total = draft.input + draft.output
+    if (Number(reaches.at(-1)) > maxPrefixTokens)
+      refuse(reach, text, `it must be at most ${maxPrefixTokens}`)
     if (Number(reaches.at(-1)) > total)
       refuse(reach, text, `it must not exceed the ${total} tokens of prompt and output`)
   }

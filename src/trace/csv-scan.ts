@@ -6,8 +6,8 @@
 import type {TraceBuilder} from './builder.js'
 import type {BoundColumn} from './csv-columns.js'
 import type {Lines} from './source.js'
-import {maxTokens} from './spot.js'
 import {daysFromCivil, daysOfMonth, setDecimal, type UnitDigits} from './time-parts.js'
+import {maxTokens} from './trace.js'
 
 const newline = 10
 const carriageReturn = 13

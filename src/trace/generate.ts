@@ -5,7 +5,7 @@ import {TraceBuilder} from './builder.js'
 import {clearDraft, type Draft, emptyDraft} from './draft.js'
 import {readTrace} from './read.js'
 import {type Distribution, empirical, parseDistribution, Randomness, zipf} from './samplers.js'
-import type {Trace} from './trace.js'
+import {maxPrefixTokens, maxTokens, type Trace} from './trace.js'
 import {latest} from './transform.js'
 
 export interface GenerateOptions {
@@ -87,13 +87,25 @@ async function lengthsOf(
   const file = (text: string): string | undefined => /^empirical:(.+)$/s.exec(text)?.[1]
   const read = async (text: string, flag: 'input' | 'output'): Promise<Distribution> => {
     const path = file(text)
-    if (path === undefined) return parseDistribution(text, flag)
+    if (path === undefined) return wholeTokens(parseDistribution(text, flag), text, flag)
     const trace = await readTrace([path])
     return empirical(flag === 'input' ? trace.inputTokens : trace.outputTokens)
   }
   const lengths = {input: await read(input, 'input'), output: await read(output, 'output')}
   const same = file(input) !== undefined && file(input) === file(output)
   return same ? {...lengths, paired: 'input-output'} : lengths
+}
+
+/** Lengths that are fixed are taken as they are, and others rounded. */
+function wholeTokens(distribution: Distribution, text: string, flag: string): Distribution {
+  const isFixed = /^(fixed:)?[\d.]+$/.test(text)
+  const value = isFixed ? distribution.quantile(0) : 1
+  if (Number.isInteger(value) && value >= 1) return distribution
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--${flag} ${text}: a length is a whole number of tokens, and at least 1.`,
+    {suggestions: [`--${flag} fixed:${Math.max(1, Math.round(value))}`]},
+  )
 }
 
 const tokens = (distribution: Distribution, u: number): number =>
@@ -123,6 +135,11 @@ const check = (options: GenerateOptions): void => {
     ['prefix-groups', prefixes?.groups ?? 1, 1],
     ['prefix-tokens', prefixes?.tokens ?? 1, 1],
   ]
+  if (prefixes && prefixes.tokens > maxPrefixTokens)
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--prefix-tokens ${prefixes.tokens}: it must be at most ${maxPrefixTokens}.`,
+    )
   for (const [flag, value, least] of whole) {
     if (Number.isInteger(value) && value >= least) continue
     throw new Problem(
@@ -182,6 +199,7 @@ export function generateTrace(options: GenerateOptions): Trace {
       clearDraft(draft)
       draft.input = context + tokens(options.input, inputs[row]!)
       draft.output = tokens(options.output, outputs[row]!)
+      checkLengths(draft)
       if (turn === 0) setTime(draft.arrival, starts[session]!)
       else draft.think = nanoseconds(sessions!.thinkTime.quantile(thinks[row]!))
       if (sessions) {
@@ -194,6 +212,19 @@ export function generateTrace(options: GenerateOptions): Trace {
     }
   }
   return builder.finish()
+}
+
+const checkLengths = ({input, output}: Draft): void => {
+  for (const [flag, length] of [
+    ['input', input],
+    ['output', output],
+  ] as const)
+    if (length > maxTokens)
+      throw new Problem(
+        'FLAG_BAD_VALUE',
+        `--${flag}: it makes a request of ${length} tokens, and one has at most ${maxTokens}.`,
+        {suggestions: [`--${flag} with max=, as in lognormal:mean=500,cv=1,max=100000`]},
+      )
 }
 
 /** The group's tokens come first; everything after them is known within the session. */

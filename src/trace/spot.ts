@@ -1,6 +1,7 @@
 /** The place of a value in a trace file, and the rules that values of every format obey. */
 import {Problem} from '../errors.js'
 import {isNumber, parseTime, setNumber, type TimeParts, type UnitDigits} from './time-parts.js'
+import {maxTokens} from './trace.js'
 
 /** Points at one value; moved along as a file is read, and asked for its place only when it is wrong. */
 export interface Spot {
@@ -9,8 +10,6 @@ export interface Spot {
   /** The column or key, as the file has it. */
   readonly name: string
 }
-
-export const maxTokens = 2 ** 31 - 1
 
 const show = (value: unknown): string => {
   if (value === undefined) return 'missing'
@@ -35,7 +34,7 @@ const numberOf = (value: unknown): number => {
   return typeof value === 'string' && isNumber(value) ? Number(value) : Number.NaN
 }
 
-/** A whole number from `least` to 2^31 − 1; `12.0` counts as whole. */
+/** A whole number from `least` to 2^30 − 1; `12.0` counts as whole. */
 export function wholeNumber(value: unknown, spot: Spot, least: number): number {
   const number = numberOf(value)
   if (Number.isInteger(number) && number >= least && number <= maxTokens) return number

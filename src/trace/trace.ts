@@ -1,5 +1,10 @@
 /** What arrives, as columns: request i is row i of every column. */
 
+/** A prompt and its output together stay within 31 bits. */
+export const maxTokens = 2 ** 30 - 1
+/** Of a prompt that others share: each block of it has an identity in memory. No model reads as many. */
+export const maxPrefixTokens = 2 ** 24
+
 /** A column of few distinct strings: row i is names[codes[i]]; -1 is absent. */
 export interface Labels {
   readonly codes: Int32Array

@@ -95,6 +95,85 @@ describe('docs/library.md', () => {
   })
 })
 
+describe('a trace from code', () => {
+  const rows = (given: object) => ({
+    length: 2,
+    arrivedAt: Float64Array.of(0, 1e9),
+    inputTokens: Int32Array.of(64, 64),
+    outputTokens: Int32Array.of(5, 5),
+    notes: [],
+    format: 'own',
+    ...given,
+  })
+  const prefix = (given: object) => ({
+    spanTokens: 16,
+    offsets: Float64Array.of(0, 2, 4),
+    ids: Float64Array.of(1, 2, 1, 2),
+    knownTokens: Int32Array.of(32, 32),
+    ...given,
+  })
+  const wrong: readonly (readonly [what: string, given: object, says: RegExp])[] = [
+    [
+      'more known tokens than ids',
+      {prefix: prefix({knownTokens: Int32Array.of(32, 33)})},
+      /knownTokens\[1\] must be from 0 to 32/,
+    ],
+    [
+      'fewer than no known tokens',
+      {prefix: prefix({knownTokens: Int32Array.of(-1, 32)})},
+      /knownTokens\[0\] must be from 0 to 32/,
+    ],
+    [
+      'rows of ids that go back',
+      {prefix: prefix({offsets: Float64Array.of(0, 4, 2)})},
+      /offsets\[2\] must be a whole number from 4/,
+    ],
+    [
+      'rows of ids that are not there',
+      {prefix: prefix({offsets: Float64Array.of(0, 2, 5)})},
+      /offsets\[2\] must be a whole number from 2 to the 4 ids/,
+    ],
+    [
+      'ids before the first row',
+      {prefix: prefix({offsets: Float64Array.of(1, 2, 4)})},
+      /offsets\[0\] must be 0/,
+    ],
+    [
+      'a think time before the answer',
+      {thinkTime: Float64Array.of(Number.NaN, -1)},
+      /thinkTime\[1\] must be a whole number of ns/,
+    ],
+    [
+      'a part of a ns',
+      {cancelledAt: Float64Array.of(0.5, Number.NaN)},
+      /cancelledAt\[0\] must be a whole number of ns/,
+    ],
+    [
+      'a client that leaves before it comes',
+      {cancelledAt: Float64Array.of(Number.NaN, 5)},
+      /cancelledAt\[1\] is before arrivedAt/,
+    ],
+    [
+      'a length past 2^30',
+      {outputTokens: Int32Array.of(5, 2 ** 31 - 1)},
+      /outputTokens\[1\] must be a whole number from 1 to 1073741823/,
+    ],
+  ]
+  for (const [what, given, says] of wrong)
+    it(`refuses ${what}`, async () => {
+      const deployment = await deploy({hardware: 'H100'})
+      const problem = await problemOf(async () => simulate({trace: rows(given), deployment}))
+      expect(problem.message).match(says)
+    })
+
+  it('may have prefixes, think times and clients that leave', async () => {
+    const deployment = await deploy({hardware: 'H100'})
+    const cancelledAt = Float64Array.of(Number.NaN, 2e9)
+    const {summary} = simulate({trace: rows({prefix: prefix({}), cancelledAt}), deployment})
+    expect(summary.requests.submitted).equal(2)
+  })
+})
+
 describe('a request from code', () => {
   it('has the defaults of the flags for what it leaves out, or says is undefined', async () => {
     const short = await deploy({

@@ -69,6 +69,15 @@ describe('steady state', () => {
   it('is no question when all arrive at once, or too few', () => {
     assert.equal(queueRun(every(0, 500), 10), undefined)
     assert.equal(queueRun(every(10, 20), 100), undefined)
+    // All have come before the first is done.
+    assert.equal(queueRun(every(0.01, 500), 10), undefined)
+  })
+
+  it('hides more where requests come in bursts, and says so', () => {
+    const bursts = every(10, 400).map((at) => at + 10_000 * Math.floor(at / 700))
+    const state = queueRun(bursts, 100)!
+    assert.ok(state.tells_from > 2 / Math.sqrt(400), String(state.tells_from))
+    assert.equal(state.growing, false)
   })
 
   it('is a question of those alone that came by themselves', () => {

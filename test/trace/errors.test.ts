@@ -70,10 +70,10 @@ const cases: readonly Case[] = [
     says: `:2:6: output_tokens is "2.5": ${whole}`,
   },
   {
-    what: 'a length past 2^31',
+    what: 'a length past 2^30',
     content: `${head}0,10,3000000000\n`,
     code: 'TRACE_BAD_VALUE',
-    says: ':2:6: output_tokens is "3000000000": it must be at most 2147483647.',
+    says: ':2:6: output_tokens is "3000000000": it must be at most 1073741823.',
   },
   {
     what: 'an empty length',
@@ -332,6 +332,13 @@ const cases: readonly Case[] = [
     content: 'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens\n0,10,5,g,16\n',
     code: 'TRACE_BAD_VALUE',
     says: ':2:10: prefix_tokens is "16": it must not exceed the 15 tokens of prompt and output.',
+  },
+  {
+    what: 'a prefix that is longer than any model reads',
+    content:
+      'arrived_at,input_tokens,output_tokens,prefix_group,prefix_tokens\n0,200000000,5,g,200000000\n',
+    code: 'TRACE_BAD_VALUE',
+    says: ':2:17: prefix_tokens is "200000000": it must be at most 16777216.',
   },
   {
     what: 'nested prefixes that do not grow',

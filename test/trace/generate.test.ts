@@ -205,6 +205,19 @@ describe('generated traces', () => {
     [{input: 'lognormal:mean=500,p99=400'}, /must lie between the mean and 15\.0 times the mean/],
     [{input: 'lognormal:mean=5,cv=1,p99=6'}, /p99 and cv cannot both be given/],
     [{output: 'uniform:9,2'}, /^--output uniform:9,2: the second number must be the larger/],
+    [
+      {input: 'fixed:0'},
+      /^--input fixed:0: a length is a whole number of tokens, and at least 1\.$/,
+    ],
+    [{output: '2.5'}, /^--output 2\.5: a length is a whole number of tokens/],
+    [
+      {input: 'fixed:4294967396'},
+      /^--input: it makes a request of 4294967396 tokens, and one has at/,
+    ],
+    [
+      {prefixes: {groups: 1, tokens: 5e9, skew: 1}},
+      /^--prefix-tokens 5000000000: it must be at most/,
+    ],
     [{output: 'fixed:x'}, /^--output fixed:x: "x" is not a number\.$/],
     [{output: 'fixed:5,mean=3'}, /"mean" means nothing to fixed/],
     [{thinkTime: 'fixed:3'}, /^--think-time needs --turns/],
