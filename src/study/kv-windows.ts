@@ -17,21 +17,25 @@ const keptWhole: Windows = {groups: undefined, notes: []}
 /** @throws Problem FLAG_CONFLICT where the manager is asked for and cannot be had */
 export function windowsOf(instance: Instance, request: RunRequest): Windows {
   const {settings, profile, model, tp, pp} = instance
-  if (request.compat !== undefined) return keptWhole
+  const isAsked = settings.disableHybridKvCacheManager === false
+  if (request.compat !== undefined) {
+    if (isAsked) throw refused('what LLMServingSim does')
+    return keptWhole
+  }
   const layout = kvLayoutOf(model, {tp, pp, kvDtype: settings.kvCacheDtype ?? 'auto'})
-  if (layout === undefined) return keptWhole
+  if (layout === undefined)
+    return isAsked ? {groups: undefined, notes: [idle(model.id)]} : keptWhole
   const [local] = layout.groups
   const isHybrid = layout.groups.length > 1
   // A window that all layers share is no hybrid's: the flag does not reach it.
   if (isHybrid && settings.disableHybridKvCacheManager === true) return keptWhole
   const obstacle = obstacleOf(instance, request)
   if (obstacle !== undefined) {
-    if (settings.disableHybridKvCacheManager === false) throw refused(obstacle)
+    if (isAsked) throw refused(`that ${obstacle}`)
     return {groups: undefined, notes: [noteOf(obstacle)]}
   }
   const kind = local!.sees === 'chunk' ? 'chunk' : 'window'
-  const isOn =
-    settings.disableHybridKvCacheManager === false || profile.defaults.hybridKvCache[kind]
+  const isOn = isAsked || profile.defaults.hybridKvCache[kind]
   if (isOn || !isHybrid) return {groups: layout.groups, notes: []}
   return {
     groups: undefined,
@@ -51,10 +55,13 @@ function obstacleOf({role, kvOffload, pim}: Instance, {speculation}: RunRequest)
 const noteOf = (obstacle: string): string =>
   `sliding-window layers keep KV of the whole context, as ${obstacle}.`
 
-const refused = (obstacle: string): Problem =>
+const idle = (model: string): string =>
+  `--no-disable-hybrid-kv-cache-manager changes nothing: ${model} has no layers that keep less than the whole context.`
+
+const refused = (what: string): Problem =>
   new Problem(
     'FLAG_CONFLICT',
-    `--no-disable-hybrid-kv-cache-manager: that ${obstacle} is modelled only with KV of the whole context in every layer.`,
+    `--no-disable-hybrid-kv-cache-manager: ${what} is modelled only with KV of the whole context in every layer.`,
     {suggestions: ['Leave --no-disable-hybrid-kv-cache-manager out.']},
   )
 

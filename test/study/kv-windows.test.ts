@@ -89,6 +89,13 @@ describe('KV of layers with windows', () => {
       /Leave --no-disable-hybrid-kv-cache-manager out/,
     ],
     [
+      'the manager under the semantics of LLMServingSim',
+      {...gptOss, compat: 'llmservingsim', engine: {disableHybridKvCacheManager: false}},
+      'FLAG_CONFLICT',
+      /--no-disable-hybrid-kv-cache-manager: what LLMServingSim does is modelled/,
+      /Leave --no-disable-hybrid-kv-cache-manager out/,
+    ],
+    [
       'fewer pages than groups',
       {...gptOss, engine: {numGpuBlocksOverride: 1}},
       'FLAG_BAD_VALUE',
@@ -103,4 +110,14 @@ describe('KV of layers with windows', () => {
       expect(problem.message).match(message)
       expect(problem.suggestions.join()).match(hint)
     })
+
+  it('say that the manager has nothing to do where no layer keeps less than the whole context', async () => {
+    const {engines} = await deploy({
+      hardware: 'H100',
+      engine: {disableHybridKvCacheManager: false},
+    })
+    expect(JSON.stringify(engines)).match(
+      /--no-disable-hybrid-kv-cache-manager changes nothing: meta-llama/,
+    )
+  })
 })
