@@ -28,9 +28,16 @@ function defaultLimits({hardware, profile}: Instance, compat: RunRequest['compat
   return isLarge ? profile.defaults.largeDevice : profile.defaults.smallDevice
 }
 
-/** Seats of an engine, as its settings or the server's defaults for the device say. */
-export const seatsOf = (instance: Instance): number =>
-  unlimited(instance.settings.maxNumSeqs ?? defaultLimits(instance, undefined).maxNumSeqs)
+/**
+ * Seats of an engine, as its settings or the server's defaults for the device say. Where nobody asked for a number,
+ * vLLM has no more of them than tokens in a step (EngineArgs._set_default_max_num_seqs_and_batched_tokens_args).
+ */
+export function seatsOf(instance: Instance, compat?: RunRequest['compat']): number {
+  const {maxNumSeqs, maxNumBatchedTokens = 0} = instance.settings
+  const usual = defaultLimits(instance, compat).maxNumSeqs
+  if (maxNumSeqs !== undefined || compat !== undefined) return unlimited(maxNumSeqs ?? usual)
+  return Math.min(usual, unlimited(maxNumBatchedTokens))
+}
 
 /** LLMServingSim writes 0 for no limit. */
 const unlimited = (limit: number): number => (limit === 0 ? Number.MAX_SAFE_INTEGER : limit)
@@ -46,7 +53,7 @@ export function settleEngine(
   const {defaults} = instance.profile
   const isCompat = request.compat !== undefined
   const limits = defaultLimits(instance, request.compat)
-  const maxNumSeqs = unlimited(settings.maxNumSeqs ?? limits.maxNumSeqs)
+  const maxNumSeqs = seatsOf(instance, request.compat)
   const asked = settings.maxNumBatchedTokens ?? limits.maxNumBatchedTokens
   // Without a limit a step takes what the longest request could be.
   const isCapped = isCompat || asked === 0
@@ -250,12 +257,15 @@ function chunkless(
   return maxModelLen
 }
 
+/** A rule of vLLM's SchedulerConfig, which has no engine with any number of seats. */
 function checkLimits(settings: EngineSettings, config: EngineConfig): void {
   const {maxNumBatchedTokens, maxNumSeqs} = config
-  if (settings.maxNumBatchedTokens === undefined || maxNumBatchedTokens >= maxNumSeqs) return
+  const areAny = maxNumSeqs === Number.MAX_SAFE_INTEGER
+  if (settings.maxNumSeqs === undefined || areAny || maxNumBatchedTokens >= maxNumSeqs) return
+  const tokens = `${settings.maxNumBatchedTokens === undefined ? 'max_num_batched_tokens' : '--max-num-batched-tokens'} ${maxNumBatchedTokens}`
   throw new Problem(
     'FLAG_CONFLICT',
-    `--max-num-batched-tokens ${maxNumBatchedTokens} is less than max_num_seqs ${maxNumSeqs}: a step could not serve every seat.`,
+    `--max-num-seqs ${maxNumSeqs} is more than ${tokens}: a step could not serve every seat.`,
     {
       suggestions: [
         `--max-num-seqs ${maxNumBatchedTokens}`,

@@ -489,10 +489,16 @@ const ofEngine: readonly Wrong[] = [
     says: /--max-num-batched-tokens: .*at least|equal to 1/,
   },
   {
-    with: '--hardware H100 --max-num-batched-tokens 128',
+    with: '--hardware H100 --max-num-seqs 1024 --max-num-batched-tokens 128',
     code: 'FLAG_CONFLICT',
-    says: /--max-num-batched-tokens 128 is less than max_num_seqs 1024/,
+    says: /--max-num-seqs 1024 is more than --max-num-batched-tokens 128: a step could not/,
     tries: /--max-num-seqs 128/,
+  },
+  {
+    with: '--hardware RTX3090 --max-num-seqs 4096',
+    code: 'FLAG_CONFLICT',
+    says: /--max-num-seqs 4096 is more than max_num_batched_tokens 2048: a step could not/,
+    tries: /--max-num-batched-tokens 4096/,
   },
   {
     with: '--hardware H100 --no-enable-chunked-prefill --max-num-batched-tokens 2048',
