@@ -181,10 +181,12 @@ export default class Listen extends BaseCommand {
       ...flagsAgain,
     ]
     const command = `${calledAs(this.config.bin, process)} ${next.join(' ')}`
-    if (served === undefined) this.log('no requests came')
+    const {unanswered} = serving
+    if (served === undefined) this.log(noneServed(unanswered))
     else {
       const style = await styleFor(process.stdout, process.env)
       this.log(await renderRun(served.summary, served.header, style))
+      if (unanswered.size > 0) this.log(`\nnot answered: ${reasonsOf(unanswered)}`)
       this.log(
         `\n${counted(serving.recorder.rows, 'row')} in ${files.join(', ')}\nnext: ${command}`,
       )
@@ -192,6 +194,7 @@ export default class Listen extends BaseCommand {
     return {
       trace: files,
       rows: serving.recorder.rows,
+      unanswered: Object.fromEntries(unanswered),
       summary: served?.summary ?? null,
       next: command,
     }
@@ -239,6 +242,17 @@ export default class Listen extends BaseCommand {
     if (end === 'cut') process.exitCode = 130
     await port.close()
   }
+}
+
+type Unanswered = Listening['port']['serving']['unanswered']
+
+const reasonsOf = (unanswered: Unanswered): string =>
+  [...unanswered].map(([why, count]) => `${count} × ${why}`).join(', ')
+
+function noneServed(unanswered: Unanswered): string {
+  const came = [...unanswered.values()].reduce((sum, count) => sum + count, 0)
+  if (came === 0) return 'no requests came'
+  return `${counted(came, 'request')} came and none was answered: ${reasonsOf(unanswered)}`
 }
 
 /** Resolves with the next SIGINT or SIGTERM. */

@@ -2,7 +2,12 @@
 import {createHash, randomUUID, timingSafeEqual} from 'node:crypto'
 import {type ServerOptions, STATUS_CODES} from 'node:http'
 import type {Socket} from 'node:net'
-import fastify, {type FastifyError, type FastifyInstance, type FastifyRequest} from 'fastify'
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
 import {closest} from '../edit-distance.js'
 import {ApiError} from './api-error.js'
 import {sendError, ttftHeader} from './http-sink.js'
@@ -25,6 +30,8 @@ export interface AppOptions {
   readonly intake: Intake
   /** Told of faults of ours: a sentence and a stack. */
   readonly onBug: (error: Error) => void
+  /** Told the status of every POST that reaches no route, or that none of them could read. */
+  readonly onRefused?: (status: number) => void
 }
 
 export const appDefaults = {
@@ -78,20 +85,25 @@ export function createApp(options: AppOptions): FastifyInstance {
       return
     }
     const isRefused = options.apiKey !== undefined && !hasKey(request, options.apiKey)
-    if (isRefused && isGuarded(request)) sendError(reply, wrongKey(request))
+    if (isRefused && isGuarded(request)) refuse(request, reply, wrongKey(request))
     else done()
   })
+  /** Who only looks (GET) asked for nothing that could have been served. */
+  const refuse = (request: FastifyRequest, reply: FastifyReply, error: ApiError) => {
+    if (request.method === 'POST') options.onRefused?.(error.status)
+    sendError(reply, error)
+  }
   const routes: Route[] = []
   app.addHook('onRoute', ({method, url}) => {
     for (const one of [method].flat()) routes.push({method: one, path: url})
   })
   app.setNotFoundHandler((request, reply) => {
-    sendError(reply, notThere(routes, request))
+    refuse(request, reply, notThere(routes, request))
   })
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
     const told = translated(error)
     if (told.status >= 500 && !(error instanceof ApiError)) options.onBug(error)
-    sendError(reply, told)
+    refuse(request, reply, told)
   })
   return app
 }

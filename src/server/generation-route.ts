@@ -87,7 +87,8 @@ function begin(
   visit.exchange.begin()
 }
 
-function refuse(reply: FastifyReply, error: unknown, {onBug}: GenerationParts): void {
+function refuse(reply: FastifyReply, error: unknown, {serving, onBug}: GenerationParts): void {
+  serving.turnAway(String(error instanceof ApiError ? error.status : 500))
   if (error instanceof ApiError) {
     sendError(reply, error)
     return

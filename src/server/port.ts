@@ -54,7 +54,7 @@ export interface PortOptions {
   readonly version: string
   /** What /status says of the configuration. */
   readonly about: {readonly [field: string]: unknown}
-  readonly limits?: Partial<Omit<AppOptions, 'apiKey' | 'intake' | 'onBug'>>
+  readonly limits?: Partial<Omit<AppOptions, 'apiKey' | 'intake' | 'onBug' | 'onRefused'>>
   /** One sentence for whoever watches the server. */
   readonly onLog: (line: string) => void
 }
@@ -107,7 +107,9 @@ export async function openPort(options: PortOptions): Promise<Port> {
   })
   const onBug = (error: Error) => options.onLog(`bug: ${error.stack ?? error.message}`)
   const intake = {queue, now: () => serving.backend.now()}
-  const app = createApp({apiKey: options.apiKey, intake, onBug, ...appDefaults, ...options.limits})
+  const onRefused = (status: number) => serving.turnAway(String(status))
+  const own = {apiKey: options.apiKey, intake, onBug, onRefused}
+  const app = createApp({...own, ...appDefaults, ...options.limits})
   const parts = {serving, flusher: new StreamFlusher(), queue, onBug}
   if (proxy === undefined) addRoutes(app, {options, answering, parts})
   else addProxy(app, {...proxy, serving, answering})

@@ -43,6 +43,8 @@ export class Serving {
   readonly keepsText: boolean
   readonly sessions = new Sessions()
   readonly observers: ServingObserver[] = []
+  /** Requests that got no answer: by HTTP status, or by what became of them. */
+  readonly unanswered = new Map<string, number>()
   readonly #parts: ServingParts
   #isDraining = false
   #open = 0
@@ -89,6 +91,11 @@ export class Serving {
     }
     const fault = this.#parts.faults?.next()
     if (fault !== undefined) throw fault
+  }
+
+  /** Counts a request that gets no answer. */
+  turnAway(why: string): void {
+    this.unanswered.set(why, (this.unanswered.get(why) ?? 0) + 1)
   }
 
   /** Counts a request in; call `leave` once it has been answered to the last byte, or its client is gone. */

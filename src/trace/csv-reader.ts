@@ -224,6 +224,7 @@ class GeneralReader {
     }
     if (this.#rules.failed === 'drop' && draft.output === 0) {
       this.#dropped++
+      this.#leaveOut(record)
       return
     }
     if (draft.id !== undefined && this.#context.passes?.(draft.id)) return
@@ -232,6 +233,15 @@ class GeneralReader {
     if (this.#rules.format.extras === 'ignore') return
     for (const {column, header, index} of this.#columns)
       if (column === undefined) this.#context.builder.addExtra(header, trimmed(record[index]!))
+  }
+
+  /** What became of a failed request stands in columns of recordings. */
+  #leaveOut(record: readonly string[]): void {
+    const {leftOut} = this.#context
+    const cellOf = (name: string) =>
+      trimmed(record[this.#columns.find(({header}) => header === name)?.index ?? -1] ?? '')
+    const why = cellOf('http_status') || cellOf('status') || 'without output tokens'
+    leftOut.set(why, (leftOut.get(why) ?? 0) + 1)
   }
 
   /** Rules that bind several cells of a row. */

@@ -101,11 +101,14 @@ async function* readFiles(
   const forced = options.format === undefined ? undefined : formatNamed(options.format)
   const files = traceFiles(paths)
   const recordings: string[] = []
+  const recordedLeftOut: LeftOut = new Map()
   for (const file of files) {
     const isRecorded = isRecording(file)
     let rows = 0
     let before = builder.length
-    const request = {forced, builder, options: isRecorded ? asRecorded(options) : options}
+    const leftOut: LeftOut = isRecorded ? recordedLeftOut : new Map()
+    const ways = isRecorded ? asRecorded(options) : options
+    const request = {forced, builder, leftOut, options: ways}
     for await (const _ of readFile(file, request)) {
       rows += builder.length - before
       yield
@@ -115,10 +118,12 @@ async function* readFiles(
       // A row is written when its request ends.
       builder.expectUnsorted()
       recordings.push(file)
-    } else if (rows + builder.length - before === 0) throw empty(file)
+    } else if (rows + builder.length - before === 0) throw empty(file, leftOut)
   }
-  for (const file of recordings) yield* readOpen(file, builder, options)
-  if (recordings.length > 0 && builder.length === 0) throw empty(recordings[0]!)
+  for (const file of recordings) {
+    yield* readOpen(file, {builder, leftOut: recordedLeftOut, options})
+  }
+  if (recordings.length > 0 && builder.length === 0) throw empty(recordings[0]!, recordedLeftOut)
   if (files.length === 0) throw new Problem('TRACE_NOT_FOUND', 'No trace was named.')
 }
 
@@ -132,10 +137,22 @@ function formatNamed(name: string): TraceFormat {
   )
 }
 
-const empty = (file: string): Problem =>
-  new Problem('TRACE_EMPTY', `${file}: the trace has no requests.`, {
-    suggestions: ['see whether the file was written to its end'],
+type LeftOut = ReadContext['leftOut']
+
+function empty(file: string, leftOut: LeftOut): Problem {
+  if (leftOut.size === 0) {
+    return new Problem('TRACE_EMPTY', `${file}: the trace has no requests.`, {
+      suggestions: ['see whether the file was written to its end'],
+    })
+  }
+  const rows = [...leftOut.values()].reduce((sum, count) => sum + count, 0)
+  const all =
+    rows === 1 ? 'its only row is a failed request' : `all ${rows} rows are failed requests`
+  const reasons = [...leftOut].map(([why, count]) => `${count} × ${why}`).join(', ')
+  return new Problem('TRACE_EMPTY', `${file}: ${all} (${reasons}): there is nothing to replay.`, {
+    suggestions: ['record again once the server answers: a failed request has no output tokens'],
   })
+}
 
 /** The recorder may have been killed in the middle of a line, and requests that failed at once have no tokens. */
 const asRecorded = (options: ReadOptions): ReadOptions => ({
@@ -147,8 +164,7 @@ const asRecorded = (options: ReadOptions): ReadOptions => ({
 /** Adds the requests of a recording that were accepted and never ended: the recorder was killed, or still runs. */
 async function* readOpen(
   file: string,
-  builder: TraceBuilder,
-  options: ReadOptions,
+  {builder, leftOut, options}: Pick<FileRequest, 'builder' | 'leftOut' | 'options'>,
 ): AsyncGenerator<void> {
   const open = openFileOf(file)
   if (!existsSync(open)) return
@@ -156,6 +172,7 @@ async function* readOpen(
   yield* readFile(open, {
     forced: llmsimCsv,
     builder,
+    leftOut,
     options: asRecorded(options),
     passes: (id) => builder.hasId(id),
   })
@@ -167,12 +184,13 @@ async function* readOpen(
 interface FileRequest {
   readonly forced: TraceFormat | undefined
   readonly builder: TraceBuilder
+  readonly leftOut: LeftOut
   readonly options: ReadOptions
   readonly passes?: ReadContext['passes']
 }
 
 async function* readFile(file: string, request: FileRequest): AsyncGenerator<void> {
-  const {forced, builder, options, passes} = request
+  const {forced, builder, leftOut, options, passes} = request
   const source = Source.open(file)
   try {
     const head = sniff(file, source.head)
@@ -184,6 +202,7 @@ async function* readFile(file: string, request: FileRequest): AsyncGenerator<voi
       failed: options.failed ?? 'error',
       mapping,
       builder,
+      leftOut,
       passes,
     }
     builder.beginFile(file, format.name)

@@ -57,6 +57,18 @@ describe('Ctrl-C', () => {
     expect(server.stdout()).match(/^no requests came$/m)
   })
 
+  it('with nothing but failures says how many came, and with which status they ended', async function () {
+    this.timeout(60_000)
+    const server = await startListen('--fail', 'rate=100%,type=429|503')
+    for (let i = 0; i < 3; i++) await post({url: server.url, body: chat({max_tokens: 5})})
+    await post({url: server.url, path: '/chat/completions', body: chat({})})
+    server.kill('SIGINT')
+    expect((await server.ended).code).equal(0)
+    expect(server.stdout()).match(
+      /^4 requests came and none was answered: 2 × 429, 1 × 503, 1 × 404$/m,
+    )
+  })
+
   it('a port that is taken, a trace that exists, a wrong flag: one clear line', async function () {
     this.timeout(60_000)
     const server = await startListen()

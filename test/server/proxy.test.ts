@@ -212,6 +212,12 @@ describe('a proxy', function () {
     expect(error.message).contain(`127.0.0.1:${port}`).contain('ECONNREFUSED')
     expect((await fetch(`${proxy.url}/v1/models`)).status).equal(502)
     expect(rows.map(({status, httpStatus}) => [status, httpStatus])).deep.equal([['failed', 502]])
+    expect([...proxy.serving.unanswered]).deep.equal([['502', 1]])
+    const problem = await problemOf(() => readTrace([...proxy.files]))
+    expect(problem.code).equal('TRACE_EMPTY')
+    expect(problem.message).match(
+      /: its only row is a failed request \(1 × 502\): there is nothing/,
+    )
     const back = createServer((_request, response) => response.end('{"choices": []}'))
     await new Promise<void>((resolve) => back.listen(port, '127.0.0.1', resolve))
     expect((await post({url: proxy.url, body: {model, messages}})).status).equal(200)

@@ -180,6 +180,19 @@ const cases: readonly Case[] = [
     code: 'TRACE_EMPTY',
     says: ': the trace has no requests.',
   },
+  {
+    what: 'rows of failed requests only',
+    content: `status,${head}failed,0,1,0\nfailed,1,1,0\nlost,2,1,0\n,3,1,0\n`,
+    options: {failed: 'drop'},
+    code: 'TRACE_EMPTY',
+    says: ': all 4 rows are failed requests (2 × failed, 1 × lost, 1 × without output tokens): there is nothing to replay.',
+  },
+  {
+    what: 'a benchmark of failed requests only',
+    content: '{"input_lens": [5, 5], "output_lens": [0, 0], "errors": ["x", "y"]}',
+    code: 'TRACE_EMPTY',
+    says: ': all 2 rows are failed requests (2 × with an error): there is nothing to replay.',
+  },
   {what: 'an empty file', content: '', code: 'TRACE_EMPTY', says: ': the file is empty.'},
   {
     what: 'a file of blanks',

@@ -216,6 +216,8 @@ export class ProxyExchange {
     const {serving, backend} = this.#parts
     backend.inFlight--
     const rows = this.#rows(status)
+    if (status !== 'completed' && rows.every(({outputTokens}) => outputTokens === 0))
+      serving.turnAway(this.#ok ? status : String(this.#httpStatus ?? status))
     let left = rows.length
     let worst: 'kept' | 'lost' = 'kept'
     for (const row of rows) {

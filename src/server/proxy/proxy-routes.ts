@@ -33,6 +33,7 @@ function record(parts: ProxyParts, request: FastifyRequest, reply: FastifyReply)
     parts.serving.admit()
   } catch (error) {
     if (!(error instanceof ApiError)) throw error
+    parts.serving.turnAway(String(error.status))
     sendError(reply, error)
     return
   }

@@ -31,6 +31,8 @@ export interface ReadContext {
   /** Our name of a column → the file's name of it, from --columns. */
   readonly mapping: ReadonlyMap<string, string>
   readonly builder: TraceBuilder
+  /** Rows that were left out because their requests failed, by what the file says of them. */
+  readonly leftOut: Map<string, number>
 }
 
 /** What a written file cannot say is named in `lost`. */

@@ -46,7 +46,9 @@ function addCall(row: JsonRow, draft: Draft, context: ReadContext): void {
   draft.input = wholeNumber(required(row, 'input_toks'), row.spot('input_toks'), 1)
   draft.output = wholeNumber(required(row, 'output_toks'), row.spot('output_toks'), least)
   if (draft.output === 0) {
-    context.builder.note(`${context.file}: rows without output tokens were left out.`)
+    const why = 'without output tokens'
+    context.leftOut.set(why, (context.leftOut.get(why) ?? 0) + 1)
+    context.builder.note(`${context.file}: rows ${why} were left out.`)
     return
   }
   const prompt = wholeNumbers(row, 'input_tok_ids')

@@ -30,7 +30,9 @@ export const mooncake: JsonLinesFormat = {
       draft.input = wholeNumber(required(row, 'input_length'), row.spot('input_length'), 1)
       draft.output = wholeNumber(required(row, 'output_length'), row.spot('output_length'), least)
       if (draft.output === 0) {
-        context.builder.note(`${context.file}: rows without output tokens were left out.`)
+        const why = 'without output tokens'
+        context.leftOut.set(why, (context.leftOut.get(why) ?? 0) + 1)
+        context.builder.note(`${context.file}: rows ${why} were left out.`)
         return
       }
       const {session_id: session, delay} = row.object

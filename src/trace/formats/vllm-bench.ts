@@ -88,6 +88,7 @@ function read(document: JsonObject, context: ReadContext): void {
     builder.add(draft, 1)
     measured(ttfts?.[i], itls?.[i], spot, context)
   }
+  if (failed > 0) context.leftOut.set('with an error', failed)
   if (failed > 0) builder.note(`${file}: ${failed} failed requests were left out.`)
 }
 
