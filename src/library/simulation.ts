@@ -17,6 +17,7 @@ import {
   choice,
   type Fields,
   flag,
+  type Kind,
   list,
   made,
   maybe,
@@ -38,6 +39,21 @@ const policy = behaviour<SchedulingPolicy>(
 )
 
 type KvGroup = NonNullable<EngineConfig['kvGroups']>[number]
+const kvGroupFields = shape<KvGroup>({
+  sees: choice(['everything', 'window', 'chunk']),
+  window: whole({least: 0, unit: 'tokens'}),
+  pages: count,
+})
+const kvGroup: Kind<KvGroup> = {
+  ...kvGroupFields,
+  check(value, at) {
+    kvGroupFields.check(value, at)
+    const {sees, window} = value as KvGroup
+    if ((sees === 'everything') === (window === 0)) return
+    const rule = sees === 'everything' ? '0 where it sees everything' : 'at least 1, what it sees'
+    throw at.field('window').wrong(rule, window, [sees === 'everything' ? '0' : '128'])
+  },
+}
 type SpeculationOf = NonNullable<EngineConfig['speculation']>
 const engine = shape<EngineConfig>(
   {
@@ -53,16 +69,7 @@ const engine = shape<EngineConfig>(
     maxModelLen: count,
     depth: count,
     stages: maybe(count),
-    kvGroups: maybe(
-      list(
-        shape<KvGroup>({
-          sees: choice(['everything', 'window', 'chunk']),
-          window: whole({least: 0, unit: 'tokens'}),
-          pages: count,
-        }),
-        {least: 1},
-      ),
-    ),
+    kvGroups: maybe(list(kvGroup, {least: 1})),
     policy,
     speculation: maybe(
       behaviour<SpeculationOf>({tokens: count, accepts: call<SpeculationOf['accepts']>()}),

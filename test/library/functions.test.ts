@@ -166,6 +166,23 @@ describe('a trace from code', () => {
       expect(problem.message).match(says)
     })
 
+  it('runs on engines whose KV by groups can be', async () => {
+    const {replicas} = await deploy({hardware: 'H100', model: 'openai/gpt-oss-20b'})
+    const [gptOss] = replicas
+    const refused = (group: object) =>
+      problemOf(async () => {
+        const engine = {...gptOss!.engine, kvGroups: [group as never]}
+        const router = {name: 'first', pick: () => 0}
+        const simulation = {replicas: [{...gptOss!, engine}], router}
+        library.replay({trace: rows({}), simulation})
+      })
+    for (const [group, says] of [
+      [{sees: 'window', window: 0, pages: 1}, /window must be at least 1/],
+      [{sees: 'everything', window: 128, pages: 1}, /window must be 0 where/],
+    ] as const)
+      expect((await refused(group)).message).match(says)
+  })
+
   it('may have prefixes, think times and clients that leave', async () => {
     const deployment = await deploy({hardware: 'H100'})
     const cancelledAt = Float64Array.of(Number.NaN, 2e9)
