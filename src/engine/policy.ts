@@ -1,4 +1,5 @@
 /** Who goes first, and who gives way. A new policy is one entry of `policies`, or a user's own module. */
+import {closest} from '../edit-distance.js'
 import {Problem, type ProblemOptions} from '../errors.js'
 
 /** What a policy may know of a request: never its true output length. */
@@ -52,6 +53,7 @@ export async function loadPolicy(
     )
   }
   const found = await importPolicy(name, resolve(name))
+  checkFields(name, found)
   const victim = found.victim ?? 'last-admitted'
   if (typeof found.key !== 'function') {
     throw badModule(name, 'it exports no function "key".', {
@@ -64,7 +66,20 @@ export async function loadPolicy(
     const given = JSON.stringify(victim)
     throw badModule(name, `"victim" must be "last-admitted" or "largest-key", not ${given}.`)
   }
-  return {name, victim, key: (request) => keyOf(name, found, request)}
+  return heldToNumbers({name, victim, key: (request) => found.key!(request)}, '--policy')
+}
+
+const readFields: readonly string[] = ['key', 'victim']
+
+/** A module may export what it likes, but not what is meant for a field that it then lacks. */
+function checkFields(name: string, module: object): void {
+  for (const field of Object.keys(module)) {
+    const [meant] = readFields.includes(field) ? [] : closest(field, readFields)
+    if (meant === undefined || meant in module) continue
+    throw badModule(name, `nothing reads its "${field}".`, {
+      suggestions: [`${meant}, if that is meant`],
+    })
+  }
 }
 
 const badModule = (name: string, fault: string, options: ProblemOptions = {}): Problem =>
@@ -77,17 +92,28 @@ const ownFields: readonly (keyof WaitingView)[] = [
   'priority',
 ]
 
-/** What a module's key says, held to being a number. */
-function keyOf(name: string, module: Partial<SchedulingPolicy>, request: WaitingView): number {
+/**
+ * A policy of somebody else, whose key is a number or a Problem POLICY_BAD_MODULE that begins with `origin` and its
+ * name.
+ */
+export function heldToNumbers(policy: SchedulingPolicy, origin: string): SchedulingPolicy {
+  const {name, victim} = policy
   const suggestions = [`A request has ${ownFields.join(', ')} and nothing else.`]
-  let value: unknown
-  try {
-    value = module.key!(request)
-  } catch (cause) {
-    throw badModule(name, `key() threw: ${reasonOf(cause)}.`, {cause, suggestions})
+  const bad = (fault: string, cause?: unknown) =>
+    new Problem('POLICY_BAD_MODULE', `${origin} ${name}: ${fault}`, {cause, suggestions})
+  const called = (request: WaitingView): unknown => {
+    try {
+      return policy.key(request)
+    } catch (cause) {
+      throw bad(`key() threw: ${reasonOf(cause).replace(/\.?$/, '.')}`, cause)
+    }
   }
-  if (typeof value === 'number' && !Number.isNaN(value)) return value
-  throw badModule(name, `key() must return a number, it returned ${String(value)}.`, {suggestions})
+  const key = (request: WaitingView): number => {
+    const value = called(request)
+    if (typeof value === 'number' && !Number.isNaN(value)) return value
+    throw bad(`key() must return a number, it returned ${String(value)}.`)
+  }
+  return {name, victim, key}
 }
 
 async function importPolicy(name: string, url: string): Promise<Partial<SchedulingPolicy>> {

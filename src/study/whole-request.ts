@@ -1,5 +1,5 @@
 /** What code asks for made a whole request: the defaults of the flags, and a policy of its own. */
-import type {SchedulingPolicy} from '../engine/policy.js'
+import {heldToNumbers, type SchedulingPolicy} from '../engine/policy.js'
 import {Problem} from '../errors.js'
 import {defaultModel, type RunRequest} from './run-request.js'
 
@@ -34,13 +34,5 @@ export function ownPolicy(given: Partial<SchedulingPolicy>): SchedulingPolicy {
   if (typeof given.key !== 'function') throw bad('it has no function key')
   if (victim !== 'last-admitted' && victim !== 'largest-key')
     throw bad(`victim must be last-admitted or largest-key, not ${String(victim)}`)
-  return {
-    name,
-    victim,
-    key: (request) => {
-      const value: unknown = given.key!(request)
-      if (typeof value === 'number' && !Number.isNaN(value)) return value
-      throw bad(`key() must return a number, it returned ${String(value)}`)
-    },
-  }
+  return heldToNumbers({name, victim, key: (request) => given.key!(request)}, 'policy')
 }

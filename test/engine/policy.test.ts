@@ -33,6 +33,8 @@ describe('a policy module that is wrong', () => {
     'no-key': /it exports no function "key"\.$/,
     'key-is-text': /it exports no function "key"\.$/,
     null: /it exports no function "key"\.$/,
+    'misspelt-victim': /nothing reads its "victm"\.$/,
+    'misspelt-key': /nothing reads its "kye"\.$/,
     'bad-victim': /"victim" must be "last-admitted" or "largest-key", not "first"\.$/,
     syntax: /it could not be loaded: Unexpected identifier 'victim'\.$/,
     throws: /it could not be loaded: no licence\.$/,
@@ -57,7 +59,7 @@ describe('a policy module that is wrong', () => {
   const badKeys: Record<string, RegExp> = {
     'nan-key': /key\(\) must return a number, it returned NaN\.$/,
     'async-key': /key\(\) must return a number, it returned \[object Promise\]\.$/,
-    'throws-in-key': /key\(\) threw: Cannot read properties of undefined/,
+    'throws-in-key': /key\(\) threw: Cannot read properties of undefined.*[^.]\.$/,
   }
   for (const [name, message] of Object.entries(badKeys))
     it(`is refused at the first request: ${name}`, async () => {

@@ -284,5 +284,13 @@ describe('a request from code', () => {
     const notANumber = await deploy({...request, policy: {key: () => Number.NaN}})
     const problem = await problemOf(async () => simulate({trace, deployment: notANumber}))
     expect(problem.message).equal('policy own: key() must return a number, it returned NaN.')
+    const key = (): number => {
+      throw new Error('no such field.')
+    }
+    const throwing = await deploy({...request, policy: {name: 'mine', key}})
+    const thrown = await problemOf(async () => simulate({trace, deployment: throwing}))
+    expect(thrown.code).equal('POLICY_BAD_MODULE')
+    expect(thrown.message).equal('policy mine: key() threw: no such field.')
+    expect(thrown.cause).instanceOf(Error)
   })
 })
