@@ -34,6 +34,8 @@ export interface RunResult extends RequestResults {
   readonly gaps?: WeightedSamples | undefined
   /** Of each instance: whether its KV lies by groups of layers, so that its blocks are pages; absent: none. */
   readonly inPages?: readonly boolean[] | undefined
+  /** For how long each instance was ready, ns, where instances come and go; absent: all of the run. */
+  readonly readyNs?: readonly number[] | undefined
 }
 
 export interface SummaryOptions {
@@ -55,7 +57,7 @@ export interface EngineSummary {
 }
 
 export interface KvSummary {
-  /** Of all engines, pages included. */
+  /** Of all engines that were there, pages included. */
   readonly blocks: number
   /** How many of them are pages of groups of layers, which are no blocks of the whole context; absent: none. */
   readonly pages?: number
@@ -128,7 +130,7 @@ export interface Summary extends Measures {
   readonly kv_hand_offs?: HandedOn
 }
 
-type EngineResults = Pick<RunResult, 'engines' | 'prefixIdentity' | 'gaps' | 'inPages'>
+type EngineResults = Pick<RunResult, 'engines' | 'prefixIdentity' | 'gaps' | 'inPages' | 'readyNs'>
 
 /** The parts of a summary that follow from outcomes alone, and so can be made again from a stored run. */
 export type OutcomeSummary = Measures & Pick<Summary, 'requests' | 'duration_s' | 'warmup' | 'cost'>
@@ -178,7 +180,8 @@ export class SummaryBuilder {
     const total = (of: (engine: EngineTotals) => number): number =>
       engines.reduce((sum, engine) => sum + of(engine), 0)
     const lookedUp = total((e) => e.lookedUpTokens)
-    const perEngine = engines.map((engine) => summariseEngine(engine, this.#account.span))
+    const readyOf = (at: number): number => run.readyNs?.[at] ?? this.#account.span
+    const perEngine = engines.map((engine, at) => summariseEngine(engine, readyOf(at)))
     const gaps = run.gaps ?? pooled(engines.map((engine) => engine.gaps))
     return {
       requests,
@@ -189,7 +192,7 @@ export class SummaryBuilder {
       itl_ms: spreadOfNs(describeWeighted(gaps)),
       e2e_ms,
       queue_ms,
-      kv: kvOf(perEngine, run.inPages),
+      kv: kvOf(perEngine, run),
       prefix_cache: {
         hit_rate: quotient(
           total((e) => e.hitTokens),
@@ -198,7 +201,7 @@ export class SummaryBuilder {
         identity: run.prefixIdentity,
       },
       steps: total((e) => e.steps),
-      utilisation: mean(perEngine.map((e) => e.utilisation)),
+      utilisation: utilisationOf(perEngine, run.readyNs),
       ...findCause(engines),
       steady_state: findSteadyState(this.#sample, engines.length) ?? null,
       ...(this.#rules.size > 0 && {
@@ -214,15 +217,30 @@ export class SummaryBuilder {
   }
 }
 
-function kvOf(engines: readonly EngineSummary[], inPages: readonly boolean[] = []): KvSummary {
-  const blocksOf = (some: readonly EngineSummary[]): number =>
-    some.reduce((sum, {blocks}) => sum + blocks, 0)
-  const pages = blocksOf(engines.filter((_, at) => inPages[at]))
+function kvOf(
+  engines: readonly EngineSummary[],
+  {inPages = [], readyNs}: Pick<RunResult, 'inPages' | 'readyNs'>,
+): KvSummary {
+  const there = engines.map((_, at) => readyNs?.[at] !== 0)
+  const blocksOf = (are: readonly boolean[]): number =>
+    engines.reduce((sum, {blocks}, at) => sum + (there[at] && are[at] ? blocks : 0), 0)
+  const pages = blocksOf(inPages)
   return {
-    blocks: blocksOf(engines),
+    blocks: blocksOf(there),
     ...(pages > 0 && {pages}),
     peak_usage: largest(engines.map((e) => e.peak_usage)),
   }
+}
+
+/** The mean over engines, each by the time that it was ready. */
+function utilisationOf(
+  engines: readonly EngineSummary[],
+  readyNs: readonly number[] | undefined,
+): number | null {
+  if (readyNs === undefined) return mean(engines.map((e) => e.utilisation))
+  const all = readyNs.reduce((sum, ns) => sum + ns, 0)
+  const busy = engines.reduce((sum, e, at) => sum + (e.utilisation ?? 0) * readyNs[at]!, 0)
+  return quotient(busy, all)
 }
 
 function adapterUseOf(engines: readonly EngineTotals[]): {lora?: AdapterUse} {

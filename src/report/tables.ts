@@ -145,9 +145,13 @@ function prefixFact({prefix_cache}: Summary): string {
   return `${share(prefix_cache.hit_rate)} of prompt tokens`
 }
 
-function engineFact({steps, utilisation, engines}: Summary): string {
-  const who = engines.length === 1 ? '' : `${engines.length} engines, `
-  return `${who}${counted(steps, 'step')}, one running ${share(utilisation)} of the time`
+function engineFact({steps, utilisation, engines, autoscaling}: Summary): string {
+  // Those that were never ready have none.
+  const there = engines.filter((engine) => engine.utilisation !== null).length || engines.length
+  const time = autoscaling ? 'the time that it was ready' : 'the time'
+  const busy = `running ${share(utilisation)} of ${time}`
+  if (there === 1) return `${counted(steps, 'step')}, one ${busy}`
+  return `${there} engines, ${counted(steps, 'step')}, each ${busy} on average`
 }
 
 function fleetFact(fleet: FleetSummary): string {

@@ -42,6 +42,23 @@ export function priceOfFleet(
   return {...price, devices}
 }
 
+/** For how long between `from` and `to` each instance was ready or draining, ns: there, and past its cold start. */
+export function readyTimes(
+  fleet: FleetReport,
+  {coldStartNs, minInstances}: AutoscaleConfig,
+  {from, to}: {from: number; to: number},
+): number[] {
+  return fleet.on.map(({length, starts, ends}, i) => {
+    let ns = 0
+    for (let k = 0; k < length; k++) {
+      // The first ones are ready from the start.
+      const cold = k === 0 && i < minInstances ? 0 : coldStartNs
+      ns += Math.max(0, Math.min(to, ends[k]!) - Math.max(from, starts[k]! + cold))
+    }
+    return ns
+  })
+}
+
 /** A line for the head of the tables. */
 export function describeAutoscale(config: AutoscaleConfig, instances: number): string {
   const {signal, target, minInstances, windowNs, provisionNs, coldStartNs} = config

@@ -23,7 +23,7 @@ import {Samples} from '../stats/samples.js'
 import type {Series} from '../stats/series.js'
 import {FactsOfParts, type TraceFacts, type TracePart} from '../trace/parts.js'
 import type {Trace} from '../trace/trace.js'
-import {priceOfFleet} from './autoscaling.js'
+import {priceOfFleet, readyTimes} from './autoscaling.js'
 import type {Deployment} from './deployment.js'
 import {together} from './listeners.js'
 import {Adapters} from './lora.js'
@@ -124,6 +124,8 @@ export class Simulator {
     const {engines, busy, fleet, series} = this.#replayer!.finish()
     this.#check?.finish(engines)
     const gaps = this.#gaps.afterWarmup()
+    const {autoscale} = this.#request.deployment.request
+    const {served, window} = this.#served
     const summary = this.#summary.finish({
       engines,
       prefixIdentity: this.#hasPrefixes,
@@ -131,9 +133,9 @@ export class Simulator {
       inPages: this.#request.deployment.engines.map(
         ({settled}) => settled.config.kvGroups !== undefined,
       ),
+      readyNs: fleet && autoscale && readyTimes(fleet, autoscale, window),
     })
     const {power: plan} = this.#request.deployment
-    const {served, window} = this.#served
     const on = fleet?.on
     const weights = weightTraffic(this.#request.deployment.engines.map(stepTraffic), {
       totals: engines,

@@ -78,6 +78,43 @@ describe('tables', () => {
     assert.match(await renderRun(summary, [], plainStyle), /^cost +– \(no price is known; --price/m)
   })
 
+  const busy = [engine({blocks: 10, busyNs: 3e9}), engine({blocks: 20, busyNs: 1e9})]
+  const scaled = {
+    instance_hours: 1,
+    mean_instances: 1,
+    most_ready: 1,
+    scale_outs: 0,
+    scale_ins: 0,
+  }
+  // Six requests take 4 s.
+  const times: readonly (readonly [string, number[] | undefined, number, RegExp])[] = [
+    [
+      'all of a run',
+      undefined,
+      30,
+      /^engine +2 engines, 0 steps, each running 50 % of the time on average$/m,
+    ],
+    [
+      'the time that each was ready',
+      [3e9, 2e9],
+      30,
+      /^engine +2 engines, 0 steps, each running 80 % of the time that it was ready\s+on average$/m,
+    ],
+    [
+      'those that ever were',
+      [4e9, 0],
+      10,
+      /^engine +0 steps, one running 75 % of the time that it was ready$/m,
+    ],
+  ]
+  for (const [what, readyNs, blocks, says] of times)
+    it(`say how busy engines were, over ${what}`, async () => {
+      const summary = summarise({...buildRun(sixRequests, busy), readyNs})
+      assert.equal(summary.kv.blocks, blocks)
+      const autoscaling = readyNs && {autoscaling: scaled}
+      assert.match(await renderRun({...summary, ...autoscaling}, [], plainStyle), says)
+    })
+
   const kvLines: readonly [string, boolean[] | undefined, RegExp][] = [
     ['blocks', undefined, /^KV cache +300 blocks, /m],
     ['pages', [true, true], /^KV cache +300 pages, /m],

@@ -26,6 +26,11 @@ const request = runRequest({
   },
 })
 
+const windowOf = ({run: {outcomes}}: ReturnType<typeof simulate>) => ({
+  from: outcomes.arrivedAt.reduce((least, at) => Math.min(least, at)),
+  to: outcomes.finishedAt.reduce((most, at) => Math.max(most, at)),
+})
+
 describe('a deployment that scales', () => {
   it('pays for the time its instances were there, in money and in energy', async () => {
     const deployment = await deploy(request)
@@ -43,6 +48,35 @@ describe('a deployment that scales', () => {
       energy!.active_j / 350 + energy!.standby_j / 175 + energy!.idle_j / (350 * (35 / 600))
     expect(seconds).closeTo(ns / 1e9, 1e-6)
     expect(seconds).lessThan(6 * duration_s!)
+  })
+
+  it('is as busy as its instances were while they were ready, and has no KV of those that never were', async () => {
+    const trace = await readTrace([chat], {rate: 8})
+    const {autoscale} = request
+    // Cold starts end after the trace: one instance is ever ready.
+    const alone = {...autoscale!, coldStartNs: 1e15}
+    const one = simulate({trace, deployment: await deploy({...request, autoscale: alone})})
+    const plain = simulate({
+      trace,
+      deployment: await deploy({...request, autoscale: undefined, layout: {instances: 1}}),
+    })
+    expect(one.fleet!.scaleOuts).greaterThan(0)
+    expect(one.summary.kv.blocks).equal(plain.summary.kv.blocks)
+    expect(one.summary.utilisation).closeTo(plain.summary.utilisation!, 1e-12)
+    expect(one.summary.engines.map(({utilisation}) => utilisation).slice(1)).deep.equal(
+      Array.from({length: 5}, () => null),
+    )
+    const many = simulate({trace, deployment: await deploy(request)})
+    const busy = many.engines.reduce((sum, {busyNs}) => sum + busyNs, 0)
+    // instances.csv: ready and draining from each change on.
+    const {changes} = many.fleet!
+    const {from, to} = windowOf(many)
+    const ready = changes.reduce((sum, {at, ready, draining}, i) => {
+      const end = Math.min(to, changes[i + 1]?.at ?? to)
+      return sum + (ready + draining) * Math.max(0, end - Math.max(from, at))
+    }, 0)
+    expect(many.summary.utilisation).closeTo(busy / ready, 0.02)
+    expect(many.summary.utilisation).greaterThan(0.5)
   })
 
   it('is faster than its smallest self and cheaper than its largest', async () => {
