@@ -30,6 +30,18 @@ function orKinds(error: unknown): never {
   throw new Problem('MEASURED_BAD_FILE', message, {cause: error, suggestions: kinds})
 }
 
+/** What `simulate` kept has the columns of a measured trace, in one of its files. */
+function noRunIn(folder: string): Problem {
+  const requests = join(folder, 'requests.csv')
+  if (!isFile(requests))
+    return badMeasured(`${folder}: nothing in this folder is a measured run.`, kinds)
+  const what = isFile(join(folder, 'run.json')) ? 'a run that was simulated' : 'no measured run'
+  return badMeasured(`${folder}: this folder is ${what}; its requests.csv may stand for one.`, [
+    requests,
+    ...kinds,
+  ])
+}
+
 /**
  * The runs of a file or folder; a published set has several.
  * @throws Problem MEASURED_BAD_FILE, TRACE_…
@@ -41,7 +53,7 @@ export async function readMeasured(path: string): Promise<MeasuredRun[]> {
     if (set) return set
     const file = clientFiles.map((name) => join(path, name)).find(isFile)
     if (file !== undefined) return readMeasured(file)
-    throw badMeasured(`${path}: nothing in this folder is a measured run.`, kinds)
+    throw noRunIn(path)
   }
   if (!isFile(path)) throw badMeasured(`${path}: there is no such file or folder.`, kinds)
   const client = readClientResult(path)

@@ -42,6 +42,7 @@ export function compareRun(run: MeasuredRun, deployment: Deployment): RunCompari
   })
   checkServed(run, simulation)
   const engine = deployment.engines[0]!
+  const stages = run.stages.map((stage) => compareStage(run, stage, simulation))
   return {
     name: run.name,
     format: run.format,
@@ -51,10 +52,10 @@ export function compareRun(run: MeasuredRun, deployment: Deployment): RunCompari
     tp: engine.instance.tp,
     engine: engine.instance.profile.id,
     header: describeRun(simulation.facts, deployment, run.name),
-    stages: run.stages.map((stage) => compareStage(run, stage, simulation)),
+    stages,
     ...correlations(run, simulation),
     ...(run.timeline && {timeline: steps.beside(run.timeline, engine.settled.config.numGpuBlocks)}),
-    notes: run.notes,
+    notes: [...unitNotes(stages), ...run.notes],
   }
 }
 
@@ -76,6 +77,24 @@ function checkServed({name, trace}: MeasuredRun, {summary}: Simulation): void {
       ],
     },
   )
+}
+
+/** How far from 1000 a ratio of units may lie: a simulation is seldom off by more. */
+const unitSlack = 5
+
+/** Every mean latency a thousand times off, to the same side, is no error of a simulation. */
+function unitNotes(stages: readonly StageComparison[]): string[] {
+  const ratios = stages
+    .flatMap(({comparisons}) => comparisons)
+    .filter(({metric, statistic}) => metric.endsWith('_ms') && statistic === 'mean')
+    .map(({measured, simulated}) => measured / simulated)
+  const areAll = (factor: number) =>
+    ratios.length > 0 &&
+    ratios.every((ratio) => ratio > factor / unitSlack && ratio < factor * unitSlack)
+  const note = (share: string, unit: string) =>
+    `Every measured latency is about ${share} the simulated one: the file may have ${unit} where ms belong.`
+  if (areAll(1e-3)) return [note('a thousandth of', 'seconds')]
+  return areAll(1e3) ? [note('a thousand times', 'microseconds')] : []
 }
 
 function compareStage(

@@ -266,6 +266,12 @@ describe('measured runs', () => {
       /t\.csv: nothing reads its column "Statsu"/,
     ],
     ['nothing', {}, '', /nothing in this folder is a measured run/],
+    [
+      'a run that was simulated, but names its requests',
+      {'run.json': '{}', 'requests.csv': 'request_id\n'},
+      '',
+      /: this folder is a run that was simulated; its requests\.csv may stand for one\.$/,
+    ],
     ['no file', {}, 'gone.json', /gone\.json: there is no such file/],
     [
       'a trace that was never served',

@@ -6,6 +6,7 @@ import {expect} from 'chai'
 import {loadEngine} from '#llmsim/catalogue/engines.js'
 import type {MeasuredRun} from '#llmsim/measured/measured-run.js'
 import {readMeasured} from '#llmsim/measured/read.js'
+import {wholeStage} from '#llmsim/measured/request-rows.js'
 import {e2eOf, ttftOf} from '#llmsim/report/request-metrics.js'
 import {type ErrorSummary, sparkline, summariseErrors} from '#llmsim/report/validation.js'
 import {pearson} from '#llmsim/stats/correlation.js'
@@ -81,6 +82,29 @@ describe('validate', () => {
     expect(noiseOf('mean', 'ttft_ms')).closeTo(100 / Math.sqrt(ttft.length - 1) / mean, 1e-3)
     expect(noiseOf('mean', 'e2e_ms')).below(1e-4)
     expect(noiseOf('p50', 'ttft_ms')).equal(undefined)
+  })
+
+  it('says that the unit may be another where every latency is a thousand times off', async () => {
+    const run = await measuredOn(base)
+    const notesAt = async (factor: number, e2eFactor = factor) => {
+      const times = (values: Float64Array, by: number) => values.map((value) => value * by)
+      const {ttft, tpot, e2e} = run.requests!
+      const requests = {
+        ttft: times(ttft, factor),
+        tpot: times(tpot, e2eFactor),
+        e2e: times(e2e, e2eFactor),
+      }
+      const stages = [wholeStage(run.trace, requests)]
+      return (await validateRun({...run, requests, stages, notes: []}, base)).notes
+    }
+    const note = (share: string, unit: string) => [
+      `Every measured latency is about ${share} the simulated one: the file may have ${unit} where ms belong.`,
+    ]
+    expect(await notesAt(1e-3)).deep.equal(note('a thousandth of', 'seconds'))
+    expect(await notesAt(1 / 600)).deep.equal(note('a thousandth of', 'seconds'))
+    expect(await notesAt(1e3)).deep.equal(note('a thousand times', 'microseconds'))
+    for (const factor of [1, 0.1, 100, 1e-5]) expect(await notesAt(factor)).deep.equal([])
+    expect(await notesAt(1e-3, 1)).deep.equal([])
   })
 
   it('takes from the files what no flag says, and names what is missing', async () => {
