@@ -19,15 +19,17 @@ export abstract class BaseCommand extends Command {
     options?: Interfaces.Input<F, B, A>,
     argv?: string[],
   ): Promise<Interfaces.ParserOutput<F, B, A>> {
+    const words = argv ?? this.argv
+    if (words.includes('true') || words.includes('false')) {
+      const {valueOfSwitch} = await import('./parse-fault.js')
+      const fault = valueOfSwitch(words, {...this.ctor.baseFlags, ...this.ctor.flags})
+      if (fault) throw fault
+    }
     try {
       return await super.parse(options, argv)
     } catch (error) {
       const {commandNames, parseFault} = await import('./parse-fault.js')
-      throw parseFault(
-        error,
-        commandNames(this.config.bin, this.id ?? '', this.ctor),
-        argv ?? this.argv,
-      )
+      throw parseFault(error, commandNames(this.config.bin, this.id ?? '', this.ctor), words)
     }
   }
 

@@ -161,16 +161,16 @@ export default class Simulate extends BaseCommand {
     return undefined
   }
 
-  async #print({trace, runs, devices, header}: JobResult): Promise<void> {
+  async #print({runs, devices, header}: JobResult): Promise<void> {
     const style = await styleFor(process.stdout, process.env)
     if (devices.length > 1) {
       const {renderDevices} = await import('../report/device-table.js')
       this.log(await renderDevices(devices, header, style))
     } else for (const run of runs) this.log(await renderRun(run.summary, run.header, style))
     for (const run of runs) {
-      const {steps} = run.summary
+      const {steps, requests} = run.summary
       const counts = [
-        counted(trace.length, 'request'),
+        counted(requests.submitted - requests.rejected, 'request'),
         counted(run.tokens, 'token'),
         counted(steps, 'step'),
       ].join(', ')

@@ -302,7 +302,7 @@ export function taken(
   if (groups.length > 1 || groups[0]! > 0)
     throw new Problem(
       'PARALLELISM_INVALID',
-      `device ${Math.max(...devices)} is needed, and the topology has ${deviceCount(dimensions)}.`,
+      `${Math.max(...devices) + 1} devices are needed, and the topology has ${deviceCount(dimensions)}.`,
       {suggestions: ['A larger degree of the outermost dimension.', 'Fewer devices.']},
     )
   const product = degrees.reduce((all, degree) => all * degree, 1)

@@ -73,9 +73,8 @@ function basisOf({engine, band}: BandOfEngine): string {
   const {source, provenance} = engine.latency
   const unfitted = source === 'datasheet' ? 'datasheet' : 'device not calibrated'
   const basis = band.kind
-    .replace('class defaults', unfitted)
-    .replace('calibrated,', 'calibrated device,')
-    .replace(/^calibrated$/, 'calibrated device')
+    .replace(/^calibrated\b/, 'calibrated device')
+    .replace(/^class defaults\b/, unfitted)
     .replace('quantised', 'quantised weights')
   const terms = provenance.filter(({from}) => from === 'class default').map(({term}) => term)
   if (terms.length === 0 || source === 'datasheet') return basis

@@ -9,6 +9,7 @@ import type {Slo} from '../report/slo.js'
 import type {Summary} from '../report/summary.js'
 import {TimelineFile} from '../report/timeline-file.js'
 import type {Warmup} from '../report/warmup.js'
+import {status} from '../stats/outcomes.js'
 import type {GenerateSpec} from '../trace/generate.js'
 import {NeedsWholeTrace, type TraceFacts, type TracePart} from '../trace/parts.js'
 import {type ReadOptions, readTrace, readTraceParts} from '../trace/read.js'
@@ -108,7 +109,7 @@ async function finishedRun(
     summary,
     engineSeconds,
     folder: files.folder,
-    tokens: trace.inputTokens + files.producedTokens,
+    tokens: files.tokens,
   }
 }
 
@@ -143,7 +144,8 @@ type RunSinks = Pick<
 
 /** The files of a run: its folder, and those of --steps, --itl and --timeline. */
 class RunFiles {
-  producedTokens = 0
+  /** Prompts and outputs of requests that were not rejected. */
+  tokens = 0
   readonly #options: RunOptions
   readonly #deployment: Deployment
   #folder: string | undefined
@@ -165,7 +167,7 @@ class RunFiles {
   /** Begins the files, anew if they were begun before. @throws Problem OUTPUT_NOT_WRITABLE */
   open(): RunSinks {
     const {store, steps, itl, timeline} = this.#options
-    this.producedTokens = 0
+    this.tokens = 0
     this.#gaps.clear()
     if (store !== undefined) {
       this.#folder ??= this.#newFolder(store)
@@ -202,8 +204,10 @@ class RunFiles {
   #add(part: Parameters<NonNullable<RunSinks['onPart']>>[0]): void {
     this.#run?.add(part)
     this.#timeline?.requests(part.trace, part.outcomes, part.base)
-    const {producedTokens, length} = part.outcomes
-    for (let row = 0; row < length; row++) this.producedTokens += producedTokens[row]!
+    const {status: states, producedTokens, length} = part.outcomes
+    for (let row = 0; row < length; row++)
+      if (states[row] !== status.rejected)
+        this.tokens += part.trace.inputTokens[row]! + producedTokens[row]!
     if (this.#itl === undefined) return
     for (let row = part.base; row < part.base + length; row++) {
       const id = part.trace.requestId?.[row - part.base] ?? String(row)

@@ -546,6 +546,13 @@ describe('what can be named', () => {
     expect(own.summary.cost.usd_per_hour).equal(5.2)
   })
 
+  it('a trace of which a request is rejected, and counts what ran', async () => {
+    const trace = join(folder, 'long.csv')
+    await writeFile(trace, 'arrived_at,input_tokens,output_tokens\n0,200000,5\n1,100,5\n')
+    const {stderr} = await llmsim('simulate', trace, '--hardware', 'H100', '--no-save')
+    expect(stderr).match(/^simulated 1 request, 105 tokens, [1-9] steps? in /m)
+  })
+
   it('a cluster by LLMServingSim’s JSON, without its artefacts', async () => {
     const cluster = join(folder, 'cluster.json')
     const instance = {

@@ -940,6 +940,30 @@ const ofTyping: readonly Wrong[] = [
     tries: /^llmsim hardware show H100\nllmsim hardware list$/,
   },
   {
+    argv: 'hardware show H101',
+    code: 'HARDWARE_UNKNOWN',
+    says: /^There is no accelerator "H101" in the catalogue;/,
+    tries: /^H100$/m,
+  },
+  {
+    with: '--hardware H100 --enable-prefix-caching false',
+    code: 'FLAG_BAD_VALUE',
+    says: /^--enable-prefix-caching false: the flag takes no value\.$/,
+    tries: /^--no-enable-prefix-caching$/,
+  },
+  {
+    with: '--hardware H100 --no-enable-prefix-caching false',
+    code: 'FLAG_BAD_VALUE',
+    says: /^--no-enable-prefix-caching false: the flag takes no value\.$/,
+    tries: /^--enable-prefix-caching$/,
+  },
+  {
+    with: '--hardware H100 --check false',
+    code: 'FLAG_BAD_VALUE',
+    says: /^--check false: the flag takes no value\.$/,
+    tries: /^Leave --check out\.$/,
+  },
+  {
     argv: 'model list foo bar --json',
     code: 'ARGUMENT_UNEXPECTED',
     says: /^llmsim model list takes no arguments foo, bar\.$/,

@@ -81,6 +81,9 @@ describe('error bands', () => {
     expect(await basis({engineProfile: '0.12'})).match(/^calibrated device, vLLM 0.11 to 0.13/)
     const experts = {model: 'mistralai/Mixtral-8x7B-v0.1', layout: {tp: 2}}
     expect(await basis(experts)).match(/^calibrated device, experts or quantised weights/)
+    expect(await basis({hardware: 'RTX3090', model: 'gpt-oss-20b'})).match(
+      /^device not calibrated, experts or quantised weights, class defaults for /,
+    )
   })
 
   it('of a card that extends another say that nobody measured it, as its terms do', async () => {

@@ -55,7 +55,7 @@ describe('ranks in a topology', () => {
       'tp 4: the ranks from device 6 on lie in 2 × 2, those from device 10 on in 4 × 1 of the topology.',
     )
     const beyond = await problemOf(() => wire(topology, 24, {tp: 8, pp: 2, dp: 1, ep: 1}))
-    expect(beyond.message).equal('device 39 is needed, and the topology has 32.')
+    expect(beyond.message).equal('40 devices are needed, and the topology has 32.')
   })
 })
 

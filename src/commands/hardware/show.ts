@@ -2,6 +2,7 @@ import {Args} from '@oclif/core'
 import {BaseCommand} from '../../base-command.js'
 import {loadHardware} from '../../catalogue/hardware.js'
 import type {Hardware} from '../../catalogue/hardware-shape.js'
+import {Problem} from '../../errors.js'
 import {type HardwareRecord, hardwarePage, hardwareRecord} from '../../report/hardware-tables.js'
 
 export default class HardwareShow extends BaseCommand {
@@ -18,8 +19,20 @@ export default class HardwareShow extends BaseCommand {
 
   async run(): Promise<HardwareRecord & {kernels: Hardware['kernels']; notes: readonly string[]}> {
     const {args} = await this.parse(HardwareShow)
-    const hardware = await loadHardware(args.name)
+    const hardware = await loadHardware(args.name).catch((error: unknown) => {
+      throw asArgument(error)
+    })
     if (!this.jsonEnabled()) this.log(hardwarePage(hardware))
     return {...hardwareRecord(hardware), kernels: hardware.kernels, notes: hardware.notes}
   }
+}
+
+/** Elsewhere the name is that of `--hardware`. */
+function asArgument(error: unknown): unknown {
+  if (!(error instanceof Problem) || error.code !== 'HARDWARE_UNKNOWN') return error
+  const {code, message, suggestions} = error
+  return new Problem(code, message.replace(/^--hardware: there/, 'There'), {
+    suggestions,
+    cause: error,
+  })
 }
