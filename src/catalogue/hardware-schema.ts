@@ -51,6 +51,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
     name: file.text('name'),
     vendor: file.text('vendor'),
     aliases: file.texts('aliases'),
+    extended: file.texts('extends'),
     architecture,
     memoryGib,
     usableBytes: file.has('usable_bytes')

@@ -222,6 +222,8 @@ export interface Hardware {
   readonly name: string
   readonly vendor: string
   readonly aliases: readonly string[]
+  /** Ids of the cards that its file extends, nearest first: servers take it for one of these. */
+  readonly extended: readonly string[]
   readonly architecture: ArchitectureClass
   /** GiB as sold. */
   readonly memoryGib: number

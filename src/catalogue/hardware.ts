@@ -147,6 +147,11 @@ const extended = async (source: Source, behind: readonly string[]): Promise<unkn
     // What is not measured on this very card does not count as measured.
     calibrated: false,
     ...own,
+    // In place of where to read it: the cards behind this one, nearest first.
+    extends: [
+      document.id ?? stem(path),
+      ...(Array.isArray(document.extends) ? document.extends : []),
+    ],
     id,
     name: own.name ?? id,
     aliases: own.aliases ?? [],

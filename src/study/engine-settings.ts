@@ -21,10 +21,12 @@ export interface SettledEngine {
   readonly notes: readonly string[]
 }
 
-/** The server's defaults by device: large ones other than the A100 get more. */
+/** The server's defaults by device: large ones other than the A100, or a file that extends it, get more. */
 function defaultLimits({hardware, profile}: Instance, compat: RunRequest['compat']) {
   if (compat !== undefined) return compatDefaults
-  const isLarge = (hardware?.memoryGib ?? 0) >= 70 && !/^a100/i.test(hardware?.id ?? '')
+  const names = hardware ? [hardware.id, ...hardware.extended] : []
+  const isLarge =
+    (hardware?.memoryGib ?? 0) >= 70 && !names.some((name) => name.toLowerCase().startsWith('a100'))
   return isLarge ? profile.defaults.largeDevice : profile.defaults.smallDevice
 }
 

@@ -57,6 +57,13 @@ source: my own bench
       expect(priceUsdPerHour).to.equal(price)
     })
 
+  it('knows the cards that a file extends, nearest first', async () => {
+    write('middle.yaml', 'extends: A100-40GB\nid: Middle\n')
+    const {id, extended} = await loadHardware(write('last.yaml', 'extends: ./middle.yaml\n'))
+    expect([id, ...extended]).deep.equal(['last', 'Middle', 'A100-40GB', 'A100'])
+    expect((await loadHardware('A100')).extended).deep.equal([])
+  })
+
   describe('wrong files', () => {
     const cases: readonly (readonly [string, string, string, string])[] = [
       [

@@ -172,6 +172,18 @@ describe('calibrate', () => {
     expect(worst(summariseErrors([again]))).closeTo(worst(result.after), 0.05)
   }).timeout(120_000)
 
+  it('writes files under which the server has the limits of the card that was fitted', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'llmsim-calibrated-'))
+    const seatsOn = async (card: string): Promise<number> => {
+      const path = join(folder, `my-${card}.yaml`)
+      await writeFile(path, `extends: ${card}\n`)
+      const {replicas} = await deploy({...base, hardware: path})
+      return replicas[0]!.engine.maxNumSeqs
+    }
+    expect(await seatsOn('H100')).equal(1024)
+    expect(await seatsOn('A100')).equal(256)
+  })
+
   it('refuses a run that is too short', async () => {
     const run = await measuredOn(base)
     const problem = await problemOf(() => calibrate({...run, requests: undefined}, base))
