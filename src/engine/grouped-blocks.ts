@@ -6,16 +6,15 @@
 import {type KvGroup, mostBlocks, pagesPerBlock, unseenBlocks} from '../catalogue/kv-groups.js'
 import {BlockNames} from './block-names.js'
 import type {EngineConfig} from './engine-config.js'
-import {type BlockName, PagePool} from './page-pool.js'
+import {GroupedLookUp, nameless, type Table} from './grouped-look-up.js'
+import {PagePool} from './page-pool.js'
 import type {PrefixIdentity} from './prefix-identity.js'
 import type {PrefixMatch} from './request-blocks.js'
 import type {RequestPool} from './request-pool.js'
+import {SpanPlace} from './span-place.js'
 
 /** More than any request has. */
 const allBlocks = 0x3fff_ffff
-
-/** A block that nobody can find. */
-const nameless = -1
 
 /** What a request has of one group: nodes of its blocks behind those that went back. */
 interface Held {
@@ -30,13 +29,6 @@ interface Holding {
   entered: number
   /** By group. */
   readonly groups: readonly Held[]
-}
-
-/** Groups, and what of them can be found: by everybody, and by a preempted request only. */
-interface Table {
-  readonly group: KvGroup
-  readonly shared: BlockNames
-  readonly own: BlockNames
 }
 
 export interface GroupedBlocksParts {
@@ -57,9 +49,8 @@ export class GroupedBlocks {
   /** Whether a preempted request may find blocks that nobody shares. */
   readonly #keepsOwn: boolean
   readonly #holdings = new Map<number, Holding>()
-  /** Remembered while nothing changes that it depends on. */
-  readonly #match: PrefixMatch = {tokens: 0, pieces: [], shared: 0, own: 0, unheld: 0}
-  #matched = {slot: -1, reached: 0, version: -1}
+  readonly #lookUp: GroupedLookUp
+  readonly #place: SpanPlace
 
   constructor({config, groups, requests, identity}: GroupedBlocksParts) {
     this.pool = new PagePool(config.numGpuBlocks)
@@ -71,6 +62,9 @@ export class GroupedBlocks {
       shared: new BlockNames(),
       own: new BlockNames(),
     }))
+    const {pool} = this
+    this.#lookUp = new GroupedLookUp({config, tables: this.#tables, requests, identity, pool})
+    this.#place = new SpanPlace(identity)
     this.pagesPerBlock = pagesPerBlock(groups)
     this.#keepsOwn = config.enablePrefixCaching && config.ownBlocks
   }
@@ -207,109 +201,49 @@ export class GroupedBlocks {
     holding: Holding,
     {at, from, to}: {readonly at: number; readonly from: number; readonly to: number},
   ): void {
-    const row = this.#requests.row[slot]!
     const table = this.#tables[at]!
     const {gone, nodes} = holding.groups[at]!
     // Accepted drafts may carry a window past what they filled.
     for (let block = Math.max(from, gone); block < to; block++) {
       if (nodes[block - gone] !== nameless) continue
-      const name = this.#nameOf({row, slot, block}, table)
-      if (name !== undefined) nodes[block - gone] = this.pool.enter(name, table.group.pages)
+      nodes[block - gone] = this.#enter(slot, block, table)
     }
   }
 
-  /** Undefined: nobody can know what is in it. */
-  #nameOf(
-    {row, slot, block}: {readonly row: number; readonly slot: number; readonly block: number},
-    {shared, own}: Table,
-  ): BlockName | undefined {
-    const identity = this.#identity
-    if (block < identity.knownBlocks(row)) {
-      const span = identity.spanAt(row, block)
-      const start = identity.spanStart(row, span)
-      return {names: shared, stretch: identity.spanId(row, span), block: block - start}
-    }
-    return this.#config.ownBlocks && slot >= 0 ? {names: own, stretch: slot, block} : undefined
-  }
-
-  /**
-   * What the cache holds of a request that computed nothing: the most blocks, at most `floor((reached − 1) / block
-   * size)`, of which every group has those that the next token sees. The object is reused.
-   */
-  match(slot: number): PrefixMatch {
-    const match = this.#match
-    const {pool} = this
-    const reached = this.#requests.reached[slot]!
-    const {slot: last, reached: before, version} = this.#matched
-    if (slot === last && reached === before && version === pool.version) return match
-    this.#matched = {slot, reached, version: pool.version}
+  /** Returns the node by which a block can be found; none, where nobody can know what is in it. */
+  #enter(slot: number, block: number, {group, shared, own}: Table): number {
     const row = this.#requests.row[slot]!
-    match.shared = this.#mayHit(slot, row) ? this.#hits({row, slot}, reached) : 0
-    match.tokens = match.shared * this.#config.blockSize
-    match.unheld = 0
-    this.#visitHits({row, slot}, match.shared, (node, {group}) => {
-      if (!pool.isHeld(node)) match.unheld += group.pages
-    })
-    return match
-  }
-
-  #mayHit(slot: number, row: number): boolean {
-    if (!this.#config.enablePrefixCaching) return false
-    return this.#requests.preemptions[slot]! > 0 || this.#identity.knownBlocks(row) > 0
-  }
-
-  #hits(request: {readonly row: number; readonly slot: number}, reached: number): number {
-    const {blockSize} = this.#config
-    let hits = Math.floor((reached - 1) / blockSize)
-    for (let before = -1; before !== hits; ) {
-      before = hits
-      for (const table of this.#tables)
-        for (let k = hits - 1; k >= unseenBlocks(table.group, hits * blockSize, blockSize); k--)
-          if (this.#nodeOf({...request, block: k}, table) < 0) hits = k
+    if (block < this.#identity.knownBlocks(row)) {
+      const place = this.#place
+      place.seek(row, block)
+      this.#lookUp.entered(block, place.id)
+      return this.pool.enter(shared, place.id, block - place.start, group.pages)
     }
-    return hits
+    if (!this.#config.ownBlocks) return nameless
+    this.#lookUp.enteredOwn(slot)
+    return this.pool.enter(own, slot, block, group.pages)
   }
 
-  #nodeOf(
-    place: {readonly row: number; readonly slot: number; readonly block: number},
-    table: Table,
-  ): number {
-    const name = this.#nameOf(place, table)
-    this.pool.work++
-    return name === undefined ? nameless : name.names.find(name.stretch, name.block)
-  }
-
-  /** The blocks of each group that a request with `hits` cached blocks sees. */
-  #visitHits(
-    request: {readonly row: number; readonly slot: number},
-    hits: number,
-    visit: (node: number, table: Table, at: number) => void,
-  ): void {
-    const {blockSize} = this.#config
-    for (const [at, table] of this.#tables.entries())
-      for (let k = unseenBlocks(table.group, hits * blockSize, blockSize); k < hits; k++)
-        visit(this.#nodeOf({...request, block: k}, table), table, at)
+  /** What the cache holds of a request that computed nothing. The object is reused. */
+  match(slot: number): PrefixMatch {
+    return this.#lookUp.match(slot)
   }
 
   /** Gives the request, as it is admitted, the blocks that `match` found. */
   adopt(slot: number, match: PrefixMatch): void {
     const {blockSize} = this.#config
     const hits = match.shared
-    const groups = this.#tables.map(({group}) => ({
-      gone: unseenBlocks(group, hits * blockSize, blockSize),
-      nodes: [] as number[],
+    const groups = this.#lookUp.take(slot).map((nodes, at) => ({
+      gone: unseenBlocks(this.#tables[at]!.group, hits * blockSize, blockSize),
+      nodes,
     }))
-    this.#visitHits({row: this.#requests.row[slot]!, slot}, hits, (node, _, at) => {
-      this.pool.hold(node)
-      groups[at]!.nodes.push(node)
-    })
+    for (const {nodes} of groups) for (const node of nodes) this.pool.hold(node)
     this.#holdings.set(slot, {top: hits, entered: hits, groups})
   }
 
   /** Tokens that a look-up for a prompt of so many tokens would find; it leaves no trace. */
   peek(row: number, inputTokens: number): number {
-    if (!this.#config.enablePrefixCaching || this.#identity.knownBlocks(row) === 0) return 0
-    return this.#hits({row, slot: nameless}, inputTokens) * this.#config.blockSize
+    return this.#lookUp.peek(row, inputTokens) * this.#config.blockSize
   }
 
   /** Pages of drafts that were not accepted stay with the request. */
@@ -340,7 +274,7 @@ export class GroupedBlocks {
       this.#giveAll(slot, holding)
     }
     for (const {own} of this.#tables) this.pool.forget(own, slot)
-    if (this.#matched.slot === slot) this.#matched.slot = -1
+    this.#lookUp.forget(slot)
   }
 
   giveUp(slot: number, tokens: number): void {

@@ -6,25 +6,25 @@
 import type {BlockNames} from './block-names.js'
 import {FreeList, kind} from './free-list.js'
 
-/** What a block is called, and where. */
-export interface BlockName {
-  readonly names: BlockNames
-  readonly stretch: number
-  readonly block: number
-}
-
 export class PagePool {
   free: number
   readonly total: number
   work = 0
-  /** Rises whenever a look-up may find something else, or find it held by others. */
-  version = 0
-  /** Look-ups are not watched: whoever skips steps must look again. */
+  /** Whether a block is lost that the watched look-up found; others may say so for other reasons. */
+  isStale = true
+  /** Pages of what it found that nobody holds. */
+  unheld = 0
+  /** The look-up is watched for the head's sake alone: whoever skips steps must look again. */
   readonly index = {isDirty: true}
   readonly #list = new FreeList()
-  /** By node: its name while it can be found, and how many hold it. */
-  readonly #name: (BlockName | undefined)[] = []
+  /** By node: where it can be found, as which block of which stretch; undefined: nowhere. */
+  readonly #names: (BlockNames | undefined)[] = []
+  readonly #stretch: number[] = []
+  readonly #block: number[] = []
+  /** By node: how many hold it, and the number of the last look-up that found it. */
   readonly #holders: number[] = []
+  readonly #watchedBy: number[] = []
+  #watchNumber = 0
 
   constructor(total: number) {
     this.total = total
@@ -64,51 +64,67 @@ export class PagePool {
     else list.append(list.create(kind.plain, 0, 0, count))
   }
 
-  /** `pages` pages that the caller holds become the block of that name. Returns their node. */
-  enter(name: BlockName, pages: number): number {
-    const older = name.names.find(name.stretch, name.block)
+  /** `pages` pages that the caller holds become a block of `names`, of which it is the newest. Returns their node. */
+  enter(names: BlockNames, stretch: number, block: number, pages: number): number {
+    const older = names.find(stretch, block)
     if (older >= 0) this.#lose(older)
     const node = this.#list.create(kind.shared, 0, 0, pages)
-    this.#name[node] = name
+    this.#names[node] = names
+    this.#stretch[node] = stretch
+    this.#block[node] = block
     this.#holders[node] = 1
-    name.names.set(name.stretch, name.block, node)
+    this.#watchedBy[node] = 0
+    names.set(stretch, block, node)
     this.work++
-    this.version++
     return node
   }
 
-  isHeld(node: number): boolean {
-    return this.#holders[node]! > 0
+  /** Starts to watch a look-up: `isStale` turns true as soon as a block that it found is lost. */
+  startWatch(): void {
+    this.isStale = false
+    this.unheld = 0
+    this.#watchNumber++
+  }
+
+  /** The look-up found this block. */
+  watch(node: number): void {
+    this.#watchedBy[node] = this.#watchNumber
+    if (this.#holders[node] === 0) this.unheld += this.#list.size(node)
   }
 
   hold(node: number): void {
+    // Better a stop than a list that goes round, should a caller ever hold what it did not find.
+    if (this.#names[node] === undefined) throw new Error('nothing can be found in these pages')
     this.work++
-    this.version++
     if (this.#holders[node]!++ > 0) return
+    const pages = this.#list.size(node)
     this.#list.unlink(node)
-    this.free -= this.#list.size(node)
+    this.free -= pages
+    if (this.#watchedBy[node] === this.#watchNumber) this.unheld -= pages
   }
 
   release(node: number): void {
     this.work++
-    this.version++
     if (--this.#holders[node]! > 0) return
-    this.free += this.#list.size(node)
+    const pages = this.#list.size(node)
+    this.free += pages
     this.#list.append(node)
+    if (this.#watchedBy[node] === this.#watchNumber) this.unheld += pages
   }
 
   /** Nobody will look for the blocks of a stretch again. */
   forget(names: BlockNames, stretch: number): void {
-    for (const node of names.nodesOf(stretch)) this.#lose(node)
+    const nodes = names.nodesOf(stretch)
+    if (nodes !== undefined) for (const node of nodes.values()) this.#lose(node)
   }
 
   /** What lies in a node cannot be found any more. */
   #lose(node: number): void {
-    const name = this.#name[node]
-    if (name === undefined) return
-    name.names.delete(name.stretch, name.block)
-    this.#name[node] = undefined
+    const names = this.#names[node]
+    if (names === undefined) return
+    names.delete(this.#stretch[node]!, this.#block[node]!)
+    this.#names[node] = undefined
     this.#list.kind[node] = kind.plain
-    this.version++
+    if (this.#watchedBy[node] === this.#watchNumber) this.isStale = true
   }
 }

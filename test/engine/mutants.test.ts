@@ -35,6 +35,8 @@ const seats = 'engine/seats.js'
 const cohort = 'engine/cohort.js'
 const extremes = 'engine/extremes.js'
 const grouped = 'engine/grouped-blocks.js'
+const lookUp = 'engine/grouped-look-up.js'
+const names = 'engine/block-names.js'
 const pages = 'engine/page-pool.js'
 const kvGroups = 'catalogue/kv-groups.js'
 
@@ -473,10 +475,15 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
     from: 'for (let i = count - 1; i >= 0; i--)',
     to: 'for (let i = 0; i < count; i++)',
   },
-  'windows: hits need no more than the first group has': {
-    file: grouped,
-    from: 'for (const table of this.#tables)\n                for',
-    to: 'for (const table of this.#tables.slice(0, 1))\n                for',
+  'windows: hits need nothing of groups with windows': {
+    file: lookUp,
+    from: 'for (const table of this.#partial)',
+    to: 'for (const table of [])',
+  },
+  'windows: hits need nothing of groups that see everything': {
+    file: lookUp,
+    from: 'for (const table of this.#whole)',
+    to: 'for (const table of [])',
   },
   'windows: what a victim left in the plan that it lost its seat in cannot be found': {
     file: grouped,
@@ -498,15 +505,20 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
     from: 'this.#fill(holding, tokens);\n            this.#giveAll',
     to: 'this.#giveAll',
   },
-  'windows: hits that lie in the free list cost nothing': {
-    file: grouped,
-    from: 'match.unheld += group.pages',
-    to: 'match.unheld += 0',
-  },
   'windows: a look-up is remembered whatever happens': {
-    file: grouped,
-    from: 'version === pool.version',
-    to: 'true',
+    file: lookUp,
+    from: '!isSame || pool.isStale',
+    to: '!isSame',
+  },
+  'windows: a look-up is remembered when a block that it lacked is entered': {
+    file: lookUp,
+    from: 'if (this.#awaited.id === id)',
+    to: 'if (false)',
+  },
+  'windows: a look-up is remembered when the last block that may change it is entered': {
+    file: lookUp,
+    from: 'block > this.#last',
+    to: 'block >= this.#last',
   },
   'windows: accepted drafts are entered where a window has left them': {
     file: grouped,
@@ -532,6 +544,21 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
     file: pages,
     from: 'this.#lose(node);\n            list.dead',
     to: 'if (taken === list.size(node)) this.#lose(node);\n            list.dead',
+  },
+  'pages: hits that lie in the free list cost nothing': {
+    file: pages,
+    from: 'this.unheld += this.#list.size(node)',
+    to: 'this.unheld += 0',
+  },
+  'pages: a look-up is remembered when a block that it found is lost': {
+    file: pages,
+    from: 'if (this.#watchedBy[node] === this.#watchNumber)\n            this.isStale = true',
+    to: 'void 0',
+  },
+  'pages: a stretch is as long as it was, though a block is lost': {
+    file: names,
+    from: 'known.top = block',
+    to: 'known.top = known.top',
   },
   'pages: an older block of that name is given up for the newer': {
     file: pages,
