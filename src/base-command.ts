@@ -20,7 +20,7 @@ export abstract class BaseCommand extends Command {
     argv?: string[],
   ): Promise<Interfaces.ParserOutput<F, B, A>> {
     const words = argv ?? this.argv
-    if (words.includes('true') || words.includes('false')) {
+    if (words.some((word) => /^(--[^=]+=)?(true|false)$/.test(word))) {
       const {valueOfSwitch} = await import('./parse-fault.js')
       const fault = valueOfSwitch(words, {...this.ctor.baseFlags, ...this.ctor.flags})
       if (fault) throw fault

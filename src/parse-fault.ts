@@ -138,20 +138,20 @@ const unframe = (error: Error): Error => {
   return error
 }
 
-/** `--flag false`: the flag takes no value, and the word would be read as an argument, such as a trace. */
+/** `--flag false` or `--flag=false`: the flag takes no value, and the word would be read as an argument, such as a trace. */
 export function valueOfSwitch(
   argv: readonly string[],
   flags: Readonly<Record<string, unknown>>,
 ): Problem | undefined {
   for (const [at, word] of argv.entries()) {
-    const value = argv[at + 1]
+    const [, no = '', name = '', own] = /^--(no-)?([a-z0-9-]+)(?:=(.*))?$/.exec(word) ?? []
+    const value = own ?? argv[at + 1]
     if (value !== 'true' && value !== 'false') continue
-    const [, no = '', name = ''] = /^--(no-)?([a-z0-9-]+)$/.exec(word) ?? []
     const flag = flags[name] as {type?: string; allowNo?: boolean} | undefined
     if (flag?.type !== 'boolean') continue
     const isOn = (value === 'true') === (no === '')
     const meant = isOn ? `--${name}` : `--no-${name}`
-    return new Problem('FLAG_BAD_VALUE', `${word} ${value}: the flag takes no value.`, {
+    return new Problem('FLAG_BAD_VALUE', `--${no}${name} ${value}: the flag takes no value.`, {
       suggestions: [isOn || flag.allowNo ? meant : `Leave --${name} out.`],
     })
   }

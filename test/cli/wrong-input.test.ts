@@ -952,6 +952,12 @@ const ofTyping: readonly Wrong[] = [
     tries: /^--no-enable-prefix-caching$/,
   },
   {
+    with: '--hardware H100 --enable-prefix-caching=false',
+    code: 'FLAG_BAD_VALUE',
+    says: /^--enable-prefix-caching false: the flag takes no value\.$/,
+    tries: /^--no-enable-prefix-caching$/,
+  },
+  {
     with: '--hardware H100 --no-enable-prefix-caching false',
     code: 'FLAG_BAD_VALUE',
     says: /^--no-enable-prefix-caching false: the flag takes no value\.$/,
