@@ -100,15 +100,18 @@ export class GroupedBlocks {
 
   /**
    * Of those that go back, some the request would see again behind the last block that can be found: should it be
-   * preempted now, it may find them, and those that go with them.
+   * preempted now, it may find them. When one of these is lost it goes back to earlier blocks, so that those of all groups
+   * can be found then.
    */
   #nameLeft(slot: number, holding: Holding, computed: number): void {
     const {blockSize} = this.#config
     const full = Math.min(computed - (computed % blockSize), holding.entered * blockSize)
-    for (const [at, {group}] of this.#tables.entries()) {
-      const to = unseenBlocks(group, computed, blockSize)
-      if (unseenBlocks(group, full, blockSize) < to) this.#nameOwn(slot, holding, {at, to})
-    }
+    const isMissed = this.#tables.some(
+      ({group}) => unseenBlocks(group, full, blockSize) < unseenBlocks(group, computed, blockSize),
+    )
+    if (!isMissed) return
+    for (const [at, {group}] of this.#tables.entries())
+      this.#nameOwn(slot, holding, {at, to: unseenBlocks(group, computed, blockSize)})
   }
 
   /** Its own blocks below `to` of one group can be found. */

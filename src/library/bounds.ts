@@ -56,21 +56,33 @@ const sloFields = shape<Exclude<GivenSlo, string>>({
 const sloRule = "bounds such as 'ttft=500ms,tpot=50ms'"
 const sloExamples = ["'ttft=500ms,tpot=50ms'", "{ttft: '500ms'}"]
 
-export const sloKind: Kind<GivenSlo> = {
-  rule: sloRule,
-  examples: sloExamples,
-  parts: sloFields.parts!,
-  isMeant: (value) => typeof value === 'string' || sloFields.isMeant(value),
+/** What may be the text that a flag of this name takes, or of `parts`. */
+const textOr = <Given extends string | object>(
+  flag: 'slo' | 'warmup',
+  parts: Kind<Exclude<Given, string>>,
+  {rule, examples}: Pick<Kind<Given>, 'rule' | 'examples'>,
+): Kind<Given> => ({
+  rule,
+  examples,
+  parts: parts.parts!,
+  isMeant: (value) => typeof value === 'string' || parts.isMeant(value),
   check(value, at) {
-    if (typeof value === 'string') readable(value, 'slo', at)
-    else if (!sloFields.isMeant(value)) throw at.wrong(sloRule, value, sloExamples)
-    else {
-      sloFields.check(value, at)
-      const isEmpty = Object.values(value as object).every((bound) => bound === undefined)
-      if (isEmpty) throw at.wrong('bounds of at least one metric', value, sloExamples)
-    }
+    if (typeof value === 'string') readable(value, flag, at)
+    else if (parts.isMeant(value)) parts.check(value, at)
+    else throw at.wrong(rule, value, examples)
+  },
+})
+
+const someBounds: Kind<Exclude<GivenSlo, string>> = {
+  ...sloFields,
+  check(value, at) {
+    sloFields.check(value, at)
+    const isEmpty = Object.values(value as object).every((bound) => bound === undefined)
+    if (isEmpty) throw at.wrong('bounds of at least one metric', value, sloExamples)
   },
 }
+
+export const sloKind = textOr<GivenSlo>('slo', someBounds, {rule: sloRule, examples: sloExamples})
 
 /** In ns. */
 export function sloOf(given: GivenSlo): Slo {
@@ -95,20 +107,10 @@ const warmupParts = tagged('kind', {
   }),
 })
 
-const warmupRule = "a time such as '60s', or a number of requests such as '500', as a text"
-const warmupExamples = ["'60s'", "'500'"]
-
-export const warmupKind: Kind<GivenWarmup> = {
-  rule: warmupRule,
-  examples: warmupExamples,
-  parts: warmupParts.parts!,
-  isMeant: (value) => typeof value === 'string' || warmupParts.isMeant(value),
-  check(value, at) {
-    if (typeof value === 'string') readable(value, 'warmup', at)
-    else if (warmupParts.isMeant(value)) warmupParts.check(value, at)
-    else throw at.wrong(warmupRule, value, warmupExamples)
-  },
-}
+export const warmupKind = textOr<GivenWarmup>('warmup', warmupParts, {
+  rule: "a time such as '60s', or a number of requests such as '500', as a text",
+  examples: ["'60s'", "'500'"],
+})
 
 export const warmupOf = (given: GivenWarmup): Warmup =>
   typeof given === 'string' ? parseWarmup(given) : given
