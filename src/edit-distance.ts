@@ -46,3 +46,25 @@ export const closest = (word: string, candidates: Iterable<string>, limit = 1): 
   near.sort((a, b) => a.distance - b.distance)
   return near.slice(0, limit).map(({candidate}) => candidate)
 }
+
+/**
+ * The known word that `word` is a slip of, if any: one edit away (two from 12 letters on), or the same but for case,
+ * blanks, dashes and underscores. Stricter than `closest`: what it names is refused, not only suggested. A word
+ * shorter than a known one of up to five letters is another word (`mode` is no slip of `model`).
+ */
+export const nearMiss = (word: string, known: Iterable<string>): string | undefined => {
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[\s_-]/g, '')
+  const wanted = plain(word)
+  let best: {candidate: string; distance: number} | undefined
+  for (const candidate of known) {
+    if (candidate === word) return undefined
+    const letters = plain(candidate)
+    if (Math.abs(letters.length - wanted.length) > 2) continue
+    if (letters.length <= 5 && (wanted.length < letters.length || wanted[0] !== letters[0]))
+      continue
+    const distance = editDistance(wanted, letters)
+    if (distance > (letters.length < 12 ? 1 : 2) || distance >= (best?.distance ?? 3)) continue
+    best = {candidate, distance}
+  }
+  return best?.candidate
+}

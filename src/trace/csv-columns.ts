@@ -1,6 +1,4 @@
 /** The columns that CSV formats are made of, and how a header is matched to them. */
-import {closest} from '../edit-distance.js'
-import {Problem} from '../errors.js'
 import {idOfHex} from './block-ids.js'
 import type {Draft} from './draft.js'
 import type {CsvHeader, FailedRows} from './formats/format.js'
@@ -188,22 +186,13 @@ export const optionalColumns: readonly CsvColumn[] = [
   }),
 ]
 
-/** A column of a file: which of ours it is (none: it rides along), and how its name says it is counted. */
-export interface BoundColumn {
-  readonly index: number
-  readonly header: string
-  readonly column: CsvColumn | undefined
-  readonly digits: UnitDigits
-  readonly span: number
-}
-
 const unitOf = /_(s|ms|us|ns)$/
 const digitsOf: Readonly<Record<string, UnitDigits>> = {s: 0, ms: 3, us: 6, ns: 9}
 
-const normal = (name: string): string => name.trim().toLowerCase()
+export const normal = (name: string): string => name.trim().toLowerCase()
 
 /** A header's name without unit or block size, the unit, and the block size. */
-function dissect(header: string): {base: string; digits: UnitDigits; span: number} {
+export function dissect(header: string): {base: string; digits: UnitDigits; span: number} {
   const name = normal(header)
   const unit = unitOf.exec(name)?.[1]
   const blocks = /^(block_hashes)_(\d+)$/.exec(name)
@@ -215,108 +204,10 @@ function dissect(header: string): {base: string; digits: UnitDigits; span: numbe
   }
 }
 
-const isNamed = (column: CsvColumn, header: string): boolean =>
+export const isNamed = (column: CsvColumn, header: string): boolean =>
   column.aliases.includes(normal(header)) || column.aliases.includes(dissect(header).base)
 
 /** True when a header holds a column under one of its names. */
 export function holds(header: CsvHeader, column: CsvColumn): boolean {
   return header.columns.some((name) => isNamed(column, name))
-}
-
-/** Binds the columns of a header; TRACE_MISSING_COLUMN when a required one is not there. */
-export function bindColumns(
-  file: string,
-  header: CsvHeader,
-  columns: readonly CsvColumn[],
-  mapping: ReadonlyMap<string, string>,
-): BoundColumn[] {
-  const bound: (CsvColumn | undefined)[] = header.columns.map(() => undefined)
-  const known = new Set(columns.flatMap(({name, short}) => [name, short ?? name]))
-  for (const key of mapping.keys()) {
-    if (!known.has(key)) {
-      throw new Problem(
-        'FLAG_BAD_VALUE',
-        `--columns: there is no column "${key}" to map; it can be ${columns.map((column) => column.short ?? column.name).join(', ')}.`,
-        {
-          suggestions: closest(key, known).map((name) => `--columns ${name}=${mapping.get(key)}`),
-        },
-      )
-    }
-  }
-  for (const column of columns) {
-    const index = indexOf(file, header, column, mapping)
-    if (index < 0 && column.need === 'required') missing(file, header, column)
-    if (index < 0) continue
-    checkOnce(file, header, index)
-    bound[index] = column
-  }
-  return header.columns.map((name, index) => ({
-    index,
-    header: name,
-    column: bound[index],
-    ...dissect(name),
-  }))
-}
-
-/** Of two columns of one name, nobody can say which is meant. */
-function checkOnce(file: string, header: CsvHeader, index: number): void {
-  const name = header.columns[index]!
-  if (header.columns.filter((other) => normal(other) === normal(name)).length === 1) return
-  throw new Problem(
-    'TRACE_BAD_VALUE',
-    `${file}:${header.line}: the header has two columns of the name ${name}.`,
-    {suggestions: ['rename or remove one of them']},
-  )
-}
-
-function indexOf(
-  file: string,
-  header: CsvHeader,
-  column: CsvColumn,
-  mapping: ReadonlyMap<string, string>,
-): number {
-  const mapped = mapping.get(column.name) ?? mapping.get(column.short ?? column.name)
-  if (mapped === undefined) {
-    for (const alias of column.aliases) {
-      const index = header.columns.findIndex(
-        (name) => normal(name) === alias || dissect(name).base === alias,
-      )
-      if (index >= 0) return index
-    }
-    return -1
-  }
-  const index = header.columns.findIndex((name) => normal(name) === normal(mapped))
-  if (index >= 0) return index
-  throw new Problem(
-    'TRACE_MISSING_COLUMN',
-    `${file}:${header.line}: --columns takes ${column.name} from "${mapped}", which the file does not have; it has ${header.columns.join(', ')}.`,
-    {suggestions: remedies(header, column, mapped)},
-  )
-}
-
-/** The nearest name; else that the column is found without being named; else what to write. */
-function remedies(header: CsvHeader, column: CsvColumn, mapped: string): string[] {
-  const short = column.short ?? column.name
-  const near = closest(mapped, header.columns)
-  if (near.length > 0) return near.map((name) => `--columns ${short}=${name}`)
-  const own = header.columns.find((name) => isNamed(column, name))
-  return own === undefined
-    ? [`--columns ${short}=NAME with one of these names`]
-    : [`leave ${short} out of --columns: ${own} is known by its name`]
-}
-
-function missing(file: string, header: CsvHeader, column: CsvColumn): never {
-  const short = column.short ?? column.name
-  throw new Problem(
-    'TRACE_MISSING_COLUMN',
-    `${file}:${header.line}: there is no column ${column.name} (or ${column.aliases.filter((name) => name !== column.name).join(', ')}); the file has ${header.columns.join(', ')}.`,
-    {
-      suggestions: [
-        `say which column it is: --columns ${short}=NAME`,
-        ...(short === 'arrival'
-          ? ['for a closed loop (--concurrency) 0 in every row will do']
-          : []),
-      ],
-    },
-  )
 }

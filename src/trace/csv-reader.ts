@@ -4,12 +4,14 @@
  */
 import {Readable} from 'node:stream'
 import {Problem} from '../errors.js'
-import {type BoundColumn, bindColumns, type Cell} from './csv-columns.js'
+import {type BoundColumn, bindColumns} from './csv-binding.js'
+import type {Cell} from './csv-columns.js'
 import {placeOfCell, textFrom} from './csv-place.js'
 import {CsvScanner} from './csv-scan.js'
 import {clearDraft, emptyDraft} from './draft.js'
 import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
 import {partRows} from './parts.js'
+import {isRecording} from './recording.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
 import type {TimeParts, UnitDigits} from './time-parts.js'
@@ -78,11 +80,13 @@ export async function* readCsv(
   context: ReadContext,
   way: CsvWay = 'fastest',
 ): AsyncGenerator<void> {
-  const columns = bindColumns(context.file, header, format.columns, context.mapping)
+  const {columns, notes} = bindColumns({...context, header}, format)
+  if (context.passes === undefined && !isRecording(context.file))
+    for (const note of notes) context.builder.note(note)
   const failed = format.failed ?? context.failed
   const general = new GeneralReader(columns, {header, format, failed, way}, context)
   const layout = {delimiter: header.delimiter, line: header.line + 1}
-  const scans = way === 'fastest' && !header.quoted && CsvScanner.canRead(columns, format.extras)
+  const scans = way === 'fastest' && !header.quoted && CsvScanner.canRead(columns)
   const lines = source.lines(header.bodyOffset, context.torn)
   if (scans) yield* scanned(lines, new CsvScanner(columns, layout, context.builder), general)
   else yield* general.read(lines, layout.line)
@@ -230,9 +234,9 @@ class GeneralReader {
     if (draft.id !== undefined && this.#context.passes?.(draft.id)) return
     this.#together(record)
     this.#context.builder.add(draft, this.#cell.line)
-    if (this.#rules.format.extras === 'ignore') return
-    for (const {column, header, index} of this.#columns)
-      if (column === undefined) this.#context.builder.addExtra(header, trimmed(record[index]!))
+    for (const {rides, column, header, index} of this.#columns)
+      if (column === undefined && rides === 'along')
+        this.#context.builder.addExtra(header, trimmed(record[index]!))
   }
 
   /** What became of a failed request stands in columns of recordings. */

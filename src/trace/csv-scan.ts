@@ -4,7 +4,7 @@
  * decides what becomes of that.
  */
 import type {TraceBuilder} from './builder.js'
-import type {BoundColumn} from './csv-columns.js'
+import type {BoundColumn} from './csv-binding.js'
 import type {Lines} from './source.js'
 import {daysFromCivil, daysOfMonth, setDecimal, type UnitDigits} from './time-parts.js'
 import {maxTokens} from './trace.js'
@@ -40,9 +40,9 @@ export class CsvScanner {
   }
 
   /** True when every column we need is a number or a time. */
-  static canRead(columns: readonly BoundColumn[], extras: 'keep' | 'ignore'): boolean {
-    return columns.every(({column}) =>
-      column === undefined ? extras === 'ignore' : column.scan !== 'none',
+  static canRead(columns: readonly BoundColumn[]): boolean {
+    return columns.every(({column, rides}) =>
+      column === undefined ? rides === 'not' : column.scan !== 'none',
     )
   }
 

@@ -14,6 +14,7 @@ import {sniff} from './sniff.js'
 import {Source, type TornTail, traceFiles} from './source.js'
 import type {Trace} from './trace.js'
 import {isTransformed, type TransformOptions, transformTrace} from './transform.js'
+import {unrecognised} from './unrecognised.js'
 
 export interface ReadOptions extends TransformOptions {
   /** Name of a format; sniffed from the content when absent. */
@@ -234,26 +235,5 @@ function recognise(file: string, head: Head, mapping: ReadonlyMap<string, string
   const format = traceFormats.find((candidate) => candidate.recognises(head))
   if (format) return format
   if (head.kind === 'csv' && mapping.size > 0) return llmsimCsv
-  const seen =
-    head.kind === 'json'
-      ? `a JSON object with the keys ${head.keys.slice(0, 12).join(', ') || '(none)'}`
-      : headerSeen(head.header.columns)
-  const place = head.kind === 'csv' ? head.header.line : 1
-  throw new Problem(
-    'TRACE_FORMAT_UNKNOWN',
-    `${file}:${place}:1: the format is not known: the file begins with ${seen}; known are ${traceFormats.map(({name, looks}) => `${name} (${looks})`).join('; ')}.`,
-    {
-      suggestions:
-        head.kind === 'csv'
-          ? ['name its columns: --columns arrival=NAME,input=NAME,output=NAME']
-          : ['name the format: --format NAME'],
-    },
-  )
-}
-
-function headerSeen(columns: readonly string[]): string {
-  const numbers = columns.every((name) => /^[\d.\s:+-]*$/.test(name))
-  const shown = columns.slice(0, 12).join(', ')
-  const short = shown.length > 120 ? `${shown.slice(0, 119)}…` : shown
-  return numbers ? `a row of numbers (${short}) where a header belongs` : `the line ${short}`
+  throw unrecognised(file, head)
 }

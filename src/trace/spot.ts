@@ -18,6 +18,20 @@ const show = (value: unknown): string => {
   return text.length > 40 ? `${text.slice(0, 39)}…` : text
 }
 
+/** Names for a message: at most 12, or 150 characters. */
+export function fewNames(names: readonly string[]): string {
+  const shown: string[] = []
+  let length = 0
+  for (const name of names) {
+    const short = name.length > 40 ? `${name.slice(0, 39)}…` : name || '(no name)'
+    if (shown.length === 12 || (length > 0 && length + short.length > 150)) break
+    shown.push(short)
+    length += short.length + 2
+  }
+  const more = names.length - shown.length
+  return shown.join(', ') + (more > 0 ? ` and ${more} more` : '')
+}
+
 /** Throws TRACE_BAD_VALUE: place, name, value and the rule that it breaks. */
 export function refuse(
   spot: Spot,

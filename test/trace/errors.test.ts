@@ -122,7 +122,7 @@ const cases: readonly Case[] = [
     what: 'a column that the header has twice',
     content: 'arrived_at,input_tokens,Input_Tokens,output_tokens\n0,1,2,3\n',
     code: 'TRACE_BAD_VALUE',
-    says: ':1: the header has two columns of the name input_tokens.',
+    says: ':1: the header has two columns of the name Input_Tokens.',
     suggests: /rename/,
   },
   {

@@ -21,6 +21,7 @@ export const burstgpt: CsvFormat = {
   kind: 'csv',
   columns: [arrivalColumn('timestamp'), input, output, modelColumn(), sessionColumn('session id')],
   extras: 'ignore',
+  publishes: ['elapsed time', 'total tokens', 'log type'],
   failed: 'drop',
   recognises: (head) =>
     head.kind === 'csv' && holds(head.header, input) && holds(head.header, output),

@@ -56,11 +56,15 @@ export interface CsvFormat extends FormatCommon {
   readonly columns: readonly CsvColumn[]
   /** Unknown columns are kept in `extra`. */
   readonly extras: 'keep' | 'ignore'
+  /** Columns that its publisher writes and that say nothing to us, in lower case: no note names them. */
+  readonly publishes?: readonly string[]
   readonly failed?: FailedRows
 }
 
 export interface JsonLinesFormat extends FormatCommon {
   readonly kind: 'jsonl'
+  /** Keys of a line that mean something. */
+  readonly keys: readonly string[]
   /** Handles one line; called with a fresh function per file, for what lines share. */
   reader(context: ReadContext): (row: JsonRow) => void
 }

@@ -5,25 +5,38 @@
 import {Problem} from '../../errors.js'
 import {blockTokens, idsOfTokens} from '../block-ids.js'
 import {clearDraft, type Draft, emptyDraft} from '../draft.js'
+import {KnownKeys} from '../json-keys.js'
 import {required, wholeNumbers} from '../json-reader.js'
 import {durationOf, nameOf, refuse, timeOf, wholeNumber} from '../spot.js'
 import type {Trace} from '../trace.js'
 import type {JsonLinesFormat, JsonObject, JsonRow, ReadContext} from './format.js'
 import {lostBy} from './lost.js'
 
+const callKeys = [
+  'input_toks',
+  'output_toks',
+  'input_tok_ids',
+  'output_tok_ids',
+  'tool_duration_ns',
+]
+const keys = ['arrival_time_ns', 'sub_requests', 'session_id', ...callKeys]
+
 export const llmservingsim: JsonLinesFormat = {
   name: 'llmservingsim',
   looks: 'JSONL with input_toks, output_toks, arrival_time_ns (or sub_requests)',
   kind: 'jsonl',
+  keys,
   recognises: (head) =>
     head.kind === 'json' &&
     (head.keys.includes('input_toks') || head.keys.includes('sub_requests')),
   reader: (context) => {
     const draft = emptyDraft()
+    const known = new KnownKeys(llmservingsim.name, keys, context.builder)
     // It numbers requests in the order of the file, a session's calls in a row.
     context.builder.keepFileOrderIds()
     return (row) => {
-      if (row.object.sub_requests !== undefined) addSession(row, draft, context)
+      known.check(row)
+      if (row.object.sub_requests !== undefined) addSession(row, draft, {...context, known})
       else {
         clearDraft(draft)
         arrival(row, draft)
@@ -65,8 +78,12 @@ function addCall(row: JsonRow, draft: Draft, context: ReadContext): void {
   context.builder.add(draft, row.line)
 }
 
-function addSession(row: JsonRow, draft: Draft, context: ReadContext): void {
-  const {builder, file} = context
+function addSession(
+  row: JsonRow,
+  draft: Draft,
+  context: ReadContext & {readonly known: KnownKeys},
+): void {
+  const {builder, file, known} = context
   const calls = row.object.sub_requests
   if (!Array.isArray(calls)) refuse(row.spot('sub_requests'), calls, 'it must be an array of calls')
   const given = row.object.session_id
@@ -82,6 +99,7 @@ function addSession(row: JsonRow, draft: Draft, context: ReadContext): void {
   let pause = 0
   for (const [i, value] of (calls as readonly unknown[]).entries()) {
     const call = callRow(row, value, i)
+    known.check(call)
     clearDraft(draft)
     draft.session = name
     draft.turn = i

@@ -5,6 +5,7 @@
 import {derivedId} from '../block-ids.js'
 import {clearDraft, emptyDraft} from '../draft.js'
 import {GrowingFloats} from '../growing.js'
+import {KnownKeys} from '../json-keys.js'
 import {required, wholeNumbers} from '../json-reader.js'
 import {reuseOf} from '../reuse.js'
 import {durationOf, nameOf, refuse, timeOf, wholeNumber} from '../spot.js'
@@ -14,17 +15,22 @@ import {lostBy} from './lost.js'
 
 const blockTokens = 512
 
+const keys = ['timestamp', 'input_length', 'output_length', 'hash_ids', 'session_id', 'delay']
+
 export const mooncake: JsonLinesFormat = {
   name: 'mooncake',
   looks: 'JSONL with timestamp, input_length, output_length, hash_ids',
   kind: 'jsonl',
+  keys,
   recognises: (head) =>
     head.kind === 'json' &&
     head.keys.includes('input_length') &&
     head.keys.includes('output_length'),
   reader: (context) => {
     const draft = emptyDraft()
+    const known = new KnownKeys(mooncake.name, keys, context.builder)
     return (row) => {
+      known.check(row)
       clearDraft(draft)
       const least = context.failed === 'drop' ? 0 : 1
       draft.input = wholeNumber(required(row, 'input_length'), row.spot('input_length'), 1)

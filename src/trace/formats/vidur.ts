@@ -13,6 +13,7 @@ export const vidur: CsvFormat = {
   kind: 'csv',
   columns: [arrivalColumn('arrived_at'), input, output],
   extras: 'ignore',
+  publishes: ['num_total_tokens', 'pd_ratio'],
   recognises: (head) =>
     head.kind === 'csv' && holds(head.header, input) && holds(head.header, output),
   write: (trace) => ({

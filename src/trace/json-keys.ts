@@ -1,0 +1,48 @@
+/** Keys of JSON lines that no format reads: slips are refused, the others named once. */
+import {nearMiss} from '../edit-distance.js'
+import {Problem} from '../errors.js'
+import type {TraceBuilder} from './builder.js'
+import type {JsonRow} from './formats/format.js'
+
+export class KnownKeys {
+  readonly #format: string
+  readonly #keys: readonly string[]
+  readonly #builder: TraceBuilder
+  /** Every key that was judged, so that a line of a long file costs one look-up per key. */
+  readonly #seen: Set<string>
+
+  constructor(format: string, keys: readonly string[], builder: TraceBuilder) {
+    this.#format = format
+    this.#keys = keys
+    this.#builder = builder
+    this.#seen = new Set(keys)
+  }
+
+  /** TRACE_BAD_VALUE when a key of the line is nearly one that would mean something and is not there. */
+  check(row: JsonRow): void {
+    for (const key in row.object) if (!this.#seen.has(key)) this.#judge(row, key)
+  }
+
+  #judge(row: JsonRow, key: string): void {
+    const free = this.#keys.filter((name) => row.object[name] === undefined)
+    const meant = nearMiss(key, free)
+    if (meant !== undefined)
+      throw new Problem(
+        'TRACE_BAD_VALUE',
+        `${row.spot(key).where()}: there is no key "${key}"; ${meant} is probably meant, and would be lost.`,
+        {
+          suggestions: [
+            `write ${meant}`,
+            'if it is something else, give it a name that is less like it',
+          ],
+        },
+      )
+    this.#seen.add(key)
+    // A line with its own key for every request must not fill the notes.
+    if (this.#seen.size > this.#keys.length + 8) return
+    const shown = key.length > 40 ? `${key.slice(0, 39)}…` : key
+    this.#builder.note(
+      `the key ${shown} of the lines is none of the format ${this.#format}, and was not read.`,
+    )
+  }
+}

@@ -1,0 +1,157 @@
+/** Names in traces that are nearly ours, twice ours, or nobody's: nothing is lost without a word. */
+import {expect} from 'chai'
+import {nearMiss} from '#llmsim/edit-distance.js'
+import {Problem} from '#llmsim/errors.js'
+import {optionalColumns} from '#llmsim/trace/csv-columns.js'
+import {traceFormats} from '#llmsim/trace/formats/registry.js'
+import {type ReadOptions, readTrace} from '#llmsim/trace/read.js'
+import {fixture, scratch} from './files.js'
+
+const wrong: readonly [string, string, RegExp, RegExp][] = [
+  [
+    'prioritty',
+    'arrived_at,input_tokens,output_tokens,prioritty\n0,1,1,1\n',
+    /:1: there is no column "prioritty"; priority is probably meant, and would be lost\.$/,
+    /priority in the header.*--columns priority=prioritty/,
+  ],
+  [
+    'sessionId',
+    'arrived_at,input_tokens,output_tokens,sessionId\n0,1,1,1\n',
+    /"sessionId"; session_id is probably meant/,
+    /session=sessionId/,
+  ],
+  [
+    'a blank in a name',
+    'arrived_at,input_tokens,output_tokens,Session ID\n0,1,1,1\n',
+    /"Session ID"; session_id is probably/,
+    /--columns session="Session ID"/,
+  ],
+  [
+    'a unit behind',
+    'arrived_at,input_tokens,output_tokens,canceled_at_ms\n0,1,1,1\n',
+    /"canceled_at_ms"; cancelled_at is probably/,
+    /cancel=canceled_at_ms/,
+  ],
+  [
+    'BurstGPT',
+    'Timestamp,Sesion ID,Model,Request tokens,Response tokens\n0,a,m,1,1\n',
+    /"Sesion ID"; session.id is probably/,
+    /./,
+  ],
+  [
+    'arived_at',
+    'arived_at,input_tokens,output_tokens\n0,1,1\n',
+    /there is no column arrived_at/,
+    /write arrived_at for arived_at, or --columns arrival=arived_at/,
+  ],
+  [
+    'num_prefil_tokens',
+    'arrived_at,num_prefil_tokens,num_decode_tokens\n0,1,1\n',
+    /the format is not known/,
+    /write num_prefill_tokens for num_prefil_tokens/,
+  ],
+  [
+    'two names',
+    'arrived_at,timestamp,input_tokens,output_tokens\n0,5,1,1\n',
+    /:1: the columns arrived_at and timestamp both mean arrived_at; only one can\.$/,
+    /--columns arrival=arrived_at/,
+  ],
+  [
+    'two units',
+    'arrived_at,arrived_at_ms,input_tokens,output_tokens\n0,5,1,1\n',
+    /arrived_at and arrived_at_ms both mean/,
+    /./,
+  ],
+  [
+    'two unknown of one name',
+    'arrived_at,input_tokens,output_tokens,a,a\n0,1,1,x,y\n',
+    /two columns of the name a\./,
+    /rename/,
+  ],
+  [
+    'hash_id',
+    '{"timestamp": 0, "input_length": 10, "output_length": 5, "hash_id": [1]}\n',
+    /:1: there is no key "hash_id"; hash_ids is probably meant/,
+    /write hash_ids/,
+  ],
+  [
+    'a key of a call',
+    '{"arrival_time_ns": 0, "sub_requests": [{"input_toks": 1, "output_toks": 1, "tool_duration_n": 5}]}\n',
+    /:1: there is no key "tool_duration_n"; tool_duration_ns is/,
+    /./,
+  ],
+]
+
+describe('names in traces', () => {
+  const file = scratch()
+  const problemOf = async (path: string): Promise<Problem> => {
+    const error = await readTrace([path]).catch((reason: unknown) => reason)
+    expect(error).instanceOf(Problem)
+    return error as Problem
+  }
+
+  for (const [what, content, says, tries] of wrong)
+    it(`refuses ${what}`, async () => {
+      const problem = await problemOf(file(`${what}.txt`, content))
+      expect(problem.message).match(says)
+      expect(problem.suggestions.join('\n')).match(tries)
+    })
+
+  const notes = async (content: string, options: ReadOptions = {}) =>
+    (await readTrace([file('t.txt', content), file('u.txt', content)], options)).notes
+
+  it('names what rides along once, however many files have it', async () => {
+    expect(await notes('arrived_at,input_tokens,output_tokens,mood\n0,1,1,x\n')).deep.equal([
+      'columns that change nothing ride along: mood.',
+    ])
+  })
+
+  it('names what a format does not read, and how it is read', async () => {
+    const vidur = 'arrived_at,num_prefill_tokens,num_decode_tokens,priority\n0,1,1,3\n'
+    expect((await notes(vidur))[0]).match(/format vidur does not have were not read: priority;/)
+    const columns = new Map([
+      ['input', 'num_prefill_tokens'],
+      ['output', 'num_decode_tokens'],
+    ])
+    const trace = await readTrace([file('v.txt', vidur)], {format: 'llmsim', columns})
+    expect([...trace.priority!]).deep.equal([3])
+    const keyed = '{"timestamp": 0, "input_length": 10, "output_length": 5, "type": "text"}\n'
+    expect(await notes(keyed)).deep.equal([
+      'the key type of the lines is none of the format mooncake, and was not read.',
+    ])
+  })
+
+  it('takes the column that --columns names of two, and says so', async () => {
+    const two = 'arrived_at,timestamp,input_tokens,output_tokens\n0,5,1,1\n'
+    const trace = await readTrace([file('w.txt', two)], {
+      columns: new Map([['arrival', 'timestamp']]),
+    })
+    expect(trace.arrivedAt[0]).equal(5e9)
+    expect(trace.extra).equal(undefined)
+    expect(trace.notes).deep.equal([
+      'columns were not read, as --columns names others: arrived_at.',
+    ])
+  })
+
+  it('says nothing of what publishers write', async () => {
+    for (const name of ['vidur.csv', 'burstgpt.csv', 'azure-2023.csv', 'mooncake.jsonl'])
+      expect((await readTrace([fixture(name)])).notes.join(), name).not.match(/not read/)
+  })
+
+  it('takes no known name for a slip of another', () => {
+    const names = traceFormats.flatMap((format) =>
+      format.kind === 'csv' ? format.columns.map(({aliases}) => aliases) : [],
+    )
+    for (const known of [...names, ...optionalColumns.map(({aliases}) => aliases)])
+      for (const word of [
+        'mode',
+        'client',
+        'status',
+        'ttft_ms',
+        'cached_tokens',
+        'endpoint',
+        'time',
+      ])
+        expect(nearMiss(word, known), word).equal(undefined)
+  })
+})
