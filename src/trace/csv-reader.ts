@@ -11,7 +11,6 @@ import {CsvScanner} from './csv-scan.js'
 import {clearDraft, emptyDraft} from './draft.js'
 import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
 import {partRows} from './parts.js'
-import {isRecording} from './recording.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
 import type {TimeParts, UnitDigits} from './time-parts.js'
@@ -81,8 +80,7 @@ export async function* readCsv(
   way: CsvWay = 'fastest',
 ): AsyncGenerator<void> {
   const {columns, notes} = bindColumns({...context, header}, format)
-  if (context.passes === undefined && !isRecording(context.file))
-    for (const note of notes) context.builder.note(note)
+  for (const note of notes) context.builder.note(note)
   const failed = format.failed ?? context.failed
   const general = new GeneralReader(columns, {header, format, failed, way}, context)
   const layout = {delimiter: header.delimiter, line: header.line + 1}

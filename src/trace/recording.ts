@@ -92,6 +92,9 @@ const textColumns: typeof columns = [
   ['answer_json', (row) => csvCell(row.text?.answer ?? '')],
 ]
 
+/** Every column that a recording may have. */
+export const recordedColumns: readonly string[] = [...columns, ...textColumns].map(([name]) => name)
+
 /** Whether a recording holds texts. */
 export type KeptText = 'texts' | 'no texts'
 

@@ -2,6 +2,7 @@
 import {idToHex} from '../block-ids.js'
 import {arrivalColumn, holds, inputColumn, optionalColumns, outputColumn} from '../csv-columns.js'
 import {csvCell} from '../csv-text.js'
+import {recordedColumns} from '../recording.js'
 import {formatSeconds} from '../time-parts.js'
 import type {Labels, Trace} from '../trace.js'
 import type {CsvFormat} from './format.js'
@@ -29,6 +30,7 @@ export const llmsimCsv: CsvFormat = {
   kind: 'csv',
   columns: [arrival, input, output, ...optionalColumns],
   extras: 'keep',
+  publishes: recordedColumns,
   // One of them is enough: what is missing is then named, instead of "unknown format".
   recognises: (head) =>
     head.kind === 'csv' && (holds(head.header, input) || holds(head.header, output)),
