@@ -224,6 +224,8 @@ export interface Hardware {
   readonly aliases: readonly string[]
   /** Ids of the cards that its file extends, nearest first: servers take it for one of these. */
   readonly extended: readonly string[]
+  /** Figures that no known device has, one sentence each. Absent: none. */
+  readonly unusual?: readonly string[]
   readonly architecture: ArchitectureClass
   /** GiB as sold. */
   readonly memoryGib: number

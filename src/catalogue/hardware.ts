@@ -10,6 +10,7 @@ import {Problem} from '../errors.js'
 import {fieldsOf, measuredOn, merged, mergedKernels, usableOf} from './extended-card.js'
 import {hardwareFrom} from './hardware-schema.js'
 import type {Hardware, Link} from './hardware-shape.js'
+import {checkPlausible} from './plausible.js'
 import {SchemaFault} from './schema-section.js'
 import {readYamlFile, type YamlFile} from './yaml-file.js'
 
@@ -174,7 +175,9 @@ const baseFile = async (source: Source, name: string): Promise<string> => {
 
 const checked = async (source: Source, document: unknown): Promise<Hardware> => {
   try {
-    return hardwareFrom(document)
+    const hardware = hardwareFrom(document)
+    const unusual = checkPlausible(hardware, Object.keys(fieldsOf(source.file.value) ?? {}))
+    return unusual.length === 0 ? hardware : {...hardware, unusual}
   } catch (error) {
     if (error instanceof SchemaFault) throw await source.file.problem(error)
     throw error

@@ -24,6 +24,18 @@ export class SchemaFault extends Error {
 
 type Fields = Record<string, unknown>
 
+/** What a figure of that unit can be at most: 10 s of one kernel or hop, a megawatt, a hundred days. */
+const mostByUnit: Readonly<Record<string, number>> = {
+  us: 1e7,
+  ms: 1e7,
+  s: 8.64e6,
+  w: 1e6,
+  percent: 1e5,
+}
+
+/** One rule for every number of a file: its unit, the end of its name, bounds it; 10^15 where it has none. */
+const mostOf = (key: string): number => mostByUnit[/_([a-z]+)$/.exec(key)?.[1] ?? ''] ?? 1e15
+
 /** One map of the document, read key by key; a key that nobody asked for is a fault. */
 export class Section {
   readonly path: readonly string[]
@@ -69,14 +81,14 @@ export class Section {
     return value
   }
 
-  /** A number above 0 and at most `most`. */
-  positive(key: string, most = Number.MAX_VALUE): number {
+  /** A number above 0 and at most `most`; without that, what the unit of the key allows. */
+  positive(key: string, most?: number): number {
     const value = this.get(key)
-    if (typeof value !== 'number' || !(value > 0 && value <= most)) {
-      const bound = most === Number.MAX_VALUE ? '' : ` and at most ${most}`
-      throw this.fault(key, `must be a number above 0${bound}`)
-    }
-    return value
+    const limit = most ?? mostOf(key)
+    if (typeof value === 'number' && value > 0 && value <= limit) return value
+    const isTold = most !== undefined || (typeof value === 'number' && value > limit)
+    const bound = isTold ? ` and at most ${limit}` : ''
+    throw this.fault(key, `must be a number above 0${bound}`)
   }
 
   /** GB/s that something can have. */
@@ -89,9 +101,11 @@ export class Section {
 
   notNegative(key: string): number {
     const value = this.get(key)
-    if (typeof value !== 'number' || !(value >= 0 && value < Number.POSITIVE_INFINITY))
-      throw this.fault(key, 'must be a number of at least 0')
-    return value
+    const most = mostOf(key)
+    if (typeof value === 'number' && value >= 0 && value <= most) return value
+    if (typeof value === 'number' && value > most && value < Number.POSITIVE_INFINITY)
+      throw this.fault(key, `must be a number between 0 and ${most.toLocaleString('en-US')}`)
+    throw this.fault(key, 'must be a number of at least 0')
   }
 
   finite(key: string): number {

@@ -2,7 +2,9 @@
  * What the host adds to every step and request: the largest error of a GPU-only model at low load.
  * The figures stand in engines/*.yaml, one profile per release, with their source.
  */
+
 import type {EngineProfile, SamplerTerms, Sampling} from '../catalogue/engine-profile.js'
+import type {Hardware} from '../catalogue/hardware-shape.js'
 
 export interface HostTerms extends LaunchTerms {
   /** GPU idle time per step that waits for the scheduler. */
@@ -44,6 +46,15 @@ export const plainUse: HostUse = {
 
 /** Tokens of the largest CUDA graph: `set_cudagraph_sizes` in vLLM's configuration. */
 export const graphTokensOf = (maxNumSeqs: number): number => Math.min(2 * maxNumSeqs, 512)
+
+/**
+ * The host terms were fitted beside one kind of device and carried over to the others. A file that extends it is a
+ * variant of it, as with its kernels.
+ */
+export const hostFrom = (
+  hardware: Pick<Hardware, 'id' | 'extended'> | undefined,
+): 'calibrated' | 'class default' =>
+  hardware && [hardware.id, ...hardware.extended].includes('H100') ? 'calibrated' : 'class default'
 
 /** The host of an engine whose requests are sampled that way. */
 export const hostTermsOf = (

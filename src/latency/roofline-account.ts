@@ -3,6 +3,7 @@ import type {GemmClass} from '../catalogue/hardware-shape.js'
 import type {LayerGroup} from '../catalogue/model-shape.js'
 import type {Coefficients} from './coefficients.js'
 import {joinedBy} from './collective.js'
+import {hostFrom} from './host.js'
 import {type ModelPart, precisionOf} from './precision.js'
 import type {RooflineRequest} from './roofline.js'
 import type {Provenance, StepTimeModel} from './step-time.js'
@@ -37,9 +38,7 @@ export const rooflineProvenance = (
   if (tp > 1) add('all-reduce', joined('tensor', tp))
   if (experts && ep > tp)
     add(`experts by ${request.exchange ?? 'gather'}`, joined('experts', ep).library)
-  // The host terms were fitted on one kind of device and carried over to the others.
-  const own = request.hardware.id === 'H100'
-  add('host', {from: own ? 'calibrated' : 'class default', detail: request.host.source})
+  add('host', {from: hostFrom(request.hardware), detail: request.host.source})
   return lines
 }
 
@@ -53,7 +52,7 @@ const denseClasses = (request: RooflineRequest): Set<GemmClass> => {
 /** One sentence each, most important first. */
 export const rooflineNotes = (request: RooflineRequest, coefficients: Coefficients): string[] => {
   const {hardware, kvDtype, model, parallelism} = request
-  const notes: string[] = []
+  const notes = [...(hardware.unusual ?? [])]
   const unmeasured = unmeasuredNote(request, coefficients)
   if (unmeasured) notes.push(unmeasured)
   notes.push(...formatNotes(request))

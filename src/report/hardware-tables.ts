@@ -117,7 +117,7 @@ export const hardwarePage = (hardware: Hardware): string => {
     ['price', hardware.priceUsdPerHour === null ? '–' : `${priceCell(hardware)} USD per hour`],
     ['calibrated', hardware.calibrated ? 'yes' : 'not calibrated'],
     ['source', hardware.source],
-    ...hardware.notes.map((note) => ['note', note] as const),
+    ...[...hardware.notes, ...(hardware.unusual ?? [])].map((note) => ['note', note] as const),
   ]
   const sections = [
     facts.flatMap(([name, text]) => hanging(name, text, 12)),

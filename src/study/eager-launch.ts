@@ -1,6 +1,7 @@
 /** `--enforce-eager`: what the launch of a layer takes where no CUDA graph spares it, and how that is known. */
 import {loadEngine} from '../catalogue/engines.js'
-import type {StepTimeModel} from '../latency/step-time.js'
+import {hostFrom} from '../latency/host.js'
+import type {Provenance, StepTimeModel} from '../latency/step-time.js'
 import type {Instance} from './instance.js'
 
 /** The only profile with a figure of its own: nothing measured of newer servers shows one. */
@@ -19,7 +20,7 @@ export async function eagerLaunchOf(instance: Instance): Promise<EagerLaunch> {
   const {profile} = instance
   const own = profile.host.eagerLayerNs
   if (own !== undefined) {
-    const from = instance.hardware?.id === 'H100' ? ('calibrated' as const) : 'class default'
+    const from = hostFrom(instance.hardware)
     return {instance, provenance: [lineOf(own, from, profile.id)], notes: []}
   }
   const eagerLayerNs = (await loadEngine(measuredProfile)).profile.host.eagerLayerNs!
@@ -32,7 +33,7 @@ export async function eagerLaunchOf(instance: Instance): Promise<EagerLaunch> {
   }
 }
 
-const lineOf = (ns: number, from: 'calibrated' | 'class default', profile: string) => ({
+const lineOf = (ns: number, from: Provenance, profile: string) => ({
   term: 'launch of layers',
   from,
   detail: `no CUDA graphs: ${ns / 1e3} µs a layer, engine profile ${profile}`,

@@ -23,7 +23,8 @@ export default class HardwareShow extends BaseCommand {
       throw asArgument(error)
     })
     if (!this.jsonEnabled()) this.log(hardwarePage(hardware))
-    return {...hardwareRecord(hardware), kernels: hardware.kernels, notes: hardware.notes}
+    const notes = [...hardware.notes, ...(hardware.unusual ?? [])]
+    return {...hardwareRecord(hardware), kernels: hardware.kernels, notes}
   }
 }
 
