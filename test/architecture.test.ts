@@ -73,6 +73,7 @@ const faces: Readonly<Record<string, readonly string[]>> = {
     'workload.ts',
   ],
   'command-flags': [
+    'duration-flag.ts',
     'engine-flags.ts',
     'extra-flags.ts',
     'kv-offload-flag.ts',

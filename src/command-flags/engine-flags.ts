@@ -16,6 +16,7 @@ import {
   samplingChoices,
 } from '../study/run-request.js'
 import {whyUnreadable} from '../unreadable.js'
+import {durationOrNumberNs} from './duration-flag.js'
 import {rateFlag} from './positive-flag.js'
 
 const size = (helpGroup: string, summary: string, min = 1) =>
@@ -63,12 +64,17 @@ export const engineFlags = {
     helpValue: 'NAME',
     summary: 'The same for engines that decode (default: least-requests).',
   }),
-  'router-view-age': Flags.integer({
+  'router-view-age': Flags.custom<number>({
     helpGroup: 'HARDWARE',
     helpValue: 'MS',
-    min: 0,
+    parse: async (text) =>
+      durationOrNumberNs('router-view-age', text, {
+        ns: 1e6,
+        name: 'a number of milliseconds',
+        example: '200',
+      }) / 1e6,
     summary: 'Routers see engines as they were at the last multiple of this (default: 0, now).',
-  }),
+  })(),
   prefill: size('HARDWARE', 'Instances that only prefill; needs --decode.'),
   decode: size('HARDWARE', 'Instances that decode what --prefill instances prefilled.'),
   'kv-stream': Flags.option({

@@ -2,14 +2,16 @@
 import {Flags} from '@oclif/core'
 import {type AutoscaleConfig, signals} from '../cluster/autoscaler.js'
 import {Problem} from '../errors.js'
-import {parseDuration} from '../report/duration.js'
 import type {LoraRequest} from '../study/lora.js'
 import type {SpeculationRequest} from '../study/speculation.js'
+import {durationNs, durationOrNumberNs} from './duration-flag.js'
 
 const helpGroup = 'SPECULATION'
 
 const duration = (summary: string) =>
   Flags.string({helpGroup: 'AUTOSCALING', helpValue: '60s', summary})
+
+const milliseconds = {ns: 1e6, name: 'a number of milliseconds', example: '30'}
 
 interface AmountHelp {
   readonly helpValue: string
@@ -62,11 +64,12 @@ export const extraFlags = {
     min: 1,
     summary: 'Rank of the adapters (default: 16).',
   }),
-  'lora-load-ms': amount(
-    'lora-load-ms',
-    'Time to load an adapter (default: its bytes over PCIe).',
-    {helpValue: 'MS', example: 30},
-  ),
+  'lora-load-ms': Flags.custom<number>({
+    helpGroup: 'LORA',
+    helpValue: 'MS',
+    summary: 'Time to load an adapter (default: its bytes over PCIe).',
+    parse: async (text) => durationOrNumberNs('lora-load-ms', text, milliseconds) / 1e6,
+  })(),
   'lora-overhead': amount(
     'lora-overhead',
     'Share of a step for each adapter in use (default: by rank).',
@@ -205,10 +208,9 @@ function delayOf(
       suggestions: [`--${name} 60s`, `--${name} 0s`],
     })
   }
-  const ns = parseDuration(text)
-  if (ns !== undefined && (ns > 0 || name !== 'scale-window')) return ns
-  const rule = name === 'scale-window' ? 'a time above 0' : 'a time'
-  throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be ${rule} such as 60s.`, {
+  const ns = durationNs(name, text)
+  if (ns > 0 || name !== 'scale-window') return ns
+  throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be above 0.`, {
     suggestions: [`--${name} 60s`],
   })
 }

@@ -1,28 +1,20 @@
 /** Values of the flags of `listen` that are more than a number or a word. */
 import {Problem} from '../errors.js'
+import {durationWords, parseDuration} from '../report/duration.js'
 
-const units: Readonly<Record<string, number>> = {ms: 1, s: 1000, m: 60_000, h: 3_600_000}
 const sizes: Readonly<Record<string, number>> = {kb: 1e3, mb: 1e6, gb: 1e9}
-
-/** `30s`, `500ms`, `2m`, `1h` → ms. @throws Problem FLAG_BAD_VALUE */
-export function durationMs(text: string, flag: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/i.exec(text.trim())
-  if (match) return Number(match[1]) * units[match[2]!.toLowerCase()]!
-  throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: it must be a time like 30s or 5m.`)
-}
 
 /** `100MB` (a size) or `1h` (a time): when to begin a new file. @throws Problem FLAG_BAD_VALUE */
 export function rotationOf(text: string): {bytes?: number; ms?: number} {
   const match = /^(\d+(?:\.\d+)?)\s*(kb|mb|gb)$/i.exec(text.trim())
   if (match) return {bytes: Number(match[1]) * sizes[match[2]!.toLowerCase()]!}
-  try {
-    return {ms: durationMs(text, 'rotate')}
-  } catch {
-    throw new Problem(
-      'FLAG_BAD_VALUE',
-      `--rotate ${text}: it must be a size like 100MB or a time like 1h.`,
-    )
-  }
+  const ns = parseDuration(text)
+  if (ns !== undefined) return {ms: ns / 1e6}
+  throw new Problem(
+    'FLAG_BAD_VALUE',
+    `--rotate ${text}: it must be a size such as 100MB or ${durationWords}.`,
+    {suggestions: ['--rotate 100MB', '--rotate 1h']},
+  )
 }
 
 const isPlain = /^[\w@%+=:,./-]+$/

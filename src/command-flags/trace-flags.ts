@@ -2,6 +2,7 @@
 import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
 import type {ReadOptions} from '../trace/read.js'
+import {durationOrNumberNs} from './duration-flag.js'
 
 const helpGroup = 'TRACE'
 
@@ -17,6 +18,15 @@ const number = (name: string, what: string) =>
         suggestions: [`--${name} 10`],
       })
     },
+  })
+
+/** Seconds, or a time with its unit. */
+const seconds = (name: string) =>
+  Flags.custom<number>({
+    helpGroup,
+    helpValue: 'S',
+    parse: async (text) =>
+      durationOrNumberNs(name, text, {ns: 1e9, name: 'a number of seconds', example: '60'}) / 1e9,
   })
 
 /** Put these into `flags` of a command, and hand what it parsed to `readOptionsOf`. */
@@ -35,8 +45,8 @@ export const traceFlags = {
     description:
       'As in --columns arrival=ts_ms,input=prompt_len,output=gen_len. A time is in the unit that its name ends in (_ns, _us, _ms, _s), else in seconds.',
   }),
-  from: number('from', 'S')({summary: 'Leave out what arrives before this second.'}),
-  to: number('to', 'S')({summary: 'Leave out what arrives at this second or later.'}),
+  from: seconds('from')({summary: 'Leave out what arrives before this second.'}),
+  to: seconds('to')({summary: 'Leave out what arrives at this second or later.'}),
   limit: number('limit', 'N')({summary: 'Take the first N requests; sessions are kept whole.'}),
   'time-scale': number(
     'time-scale',

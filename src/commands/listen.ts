@@ -1,15 +1,9 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand, calledAs} from '../base-command.js'
+import {durationNs} from '../command-flags/duration-flag.js'
 import {engineFlags, runRequestOf} from '../command-flags/engine-flags.js'
 import {kvOffloadFlags, kvOffloadOf} from '../command-flags/kv-offload-flag.js'
-import {
-  durationMs,
-  namesOf,
-  quoted,
-  retyped,
-  rotationOf,
-  speedOf,
-} from '../command-flags/listen-flags.js'
+import {namesOf, quoted, retyped, rotationOf, speedOf} from '../command-flags/listen-flags.js'
 import {memoryFlags, weightsOf} from '../command-flags/memory-flags.js'
 import {counted} from '../report/figures.js'
 import {styleFor} from '../report/style.js'
@@ -159,7 +153,7 @@ export default class Listen extends BaseCommand {
         answer: flags.answer,
         outputTokens: flags['output-tokens'],
       },
-      warmupMs: flags.warmup === undefined ? 0 : durationMs(flags.warmup, 'warmup'),
+      warmupMs: flags.warmup === undefined ? 0 : durationNs('warmup', flags.warmup, '30s') / 1e6,
       version: this.config.version,
       onLog: (line) => this.logToStderr(line),
     })

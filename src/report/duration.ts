@@ -1,16 +1,23 @@
-/** Durations as people type them (`500ms`, `1.5s`) to whole nanoseconds and back. */
+/** Durations as people type them (`500ms`, `1.5s`, `5m`) to whole nanoseconds and back. */
 
 const nsPerUnit: ReadonlyMap<string, number> = new Map([
   ['us', 1e3],
   ['ms', 1e6],
   ['s', 1e9],
+  ['m', 60e9],
+  ['min', 60e9],
+  ['h', 3600e9],
 ])
 
-/** Nanoseconds of `500ms`, `50us` or `1.5s`, rounded to whole ones; undefined for anything else. */
+/** What every message says of a text that is none. */
+export const durationWords = 'a time such as 500ms, 60s or 5m (us, ms, s, m, h; at most 104 days)'
+
+/** Nanoseconds of `500ms`, `1.5s` or `5m`, rounded to whole ones; undefined for anything else, or past 2^53. */
 export function parseDuration(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(us|ms|s)$/.exec(text.trim())
+  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(us|ms|s|m|min|h)$/i.exec(text.trim())
   if (!match) return undefined
-  return Math.round(Number(match[1]) * nsPerUnit.get(match[2]!)!)
+  const ns = Math.round(Number(match[1]) * nsPerUnit.get(match[2]!.toLowerCase())!)
+  return Number.isSafeInteger(ns) ? ns : undefined
 }
 
 /** The shortest of `us`, `ms`, `s` that shows a duration (ns) as a whole number, else `ms`. */

@@ -1,6 +1,6 @@
 /** Service-level objectives: upper bounds that a request must meet to count as goodput. */
 import {Problem} from '../errors.js'
-import {parseDuration} from './duration.js'
+import {durationWords, parseDuration} from './duration.js'
 
 export const sloMetrics = ['ttft', 'tpot', 'itl', 'e2e'] as const
 export type SloMetric = (typeof sloMetrics)[number]
@@ -27,7 +27,7 @@ export function parseSlo(text: string): Slo {
     }
     if (slo[metric] !== undefined) throw reject(`bounds ${metric} a second time`)
     const ns = parseDuration(value)
-    if (ns === undefined) throw reject('needs a duration with a unit, us, ms or s, such as 500ms')
+    if (ns === undefined) throw reject(`needs ${durationWords}`)
     if (ns <= 0) throw reject('must be more than zero: no request could meet it')
     slo[metric] = ns
   }

@@ -1,6 +1,6 @@
 /** The warm-up: the start of a run that is left out of its statistics. */
 import {Problem} from '../errors.js'
-import {parseDuration, showDuration} from './duration.js'
+import {durationWords, parseDuration, showDuration} from './duration.js'
 
 export type Warmup =
   | {readonly kind: 'time'; readonly ns: number}
@@ -16,7 +16,7 @@ export function parseWarmup(text: string): Warmup {
   if (ns !== undefined) return {kind: 'time', ns}
   throw new Problem(
     'FLAG_BAD_VALUE',
-    `--warmup: "${text}" is neither a duration such as 60s nor a whole number of requests.`,
+    `--warmup: "${text}" is neither ${durationWords} nor a whole number of requests.`,
     {suggestions: ['--warmup 60s', '--warmup 500']},
   )
 }

@@ -635,7 +635,7 @@ const ofOutput: readonly Wrong[] = [
   {
     with: '--hardware H100 --slo ttft=500',
     code: 'FLAG_BAD_VALUE',
-    says: /--slo: "ttft=500" needs a duration with a unit/,
+    says: /--slo: "ttft=500" needs a time such as 500ms/,
   },
   {
     with: '--hardware H100 --slo speed=1s',
@@ -645,7 +645,7 @@ const ofOutput: readonly Wrong[] = [
   {
     with: '--hardware H100 --warmup soon',
     code: 'FLAG_BAD_VALUE',
-    says: /--warmup: "soon" is neither a duration/,
+    says: /--warmup: "soon" is neither a time/,
     tries: /--warmup 60s/,
   },
   {
