@@ -50,9 +50,9 @@ export const searchRate = (flags: RateFlagValues, input: RateInput): Promise<Rat
     requests,
     slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
     warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),
-    onProbe: (device, {rate, attainment, growing}) =>
+    onProbe: (device, {rate, attainment, growing, rounds}) =>
       tell(
-        `${device}: ${figure(rate)} req/s, ${(100 * attainment).toFixed(1)} % within the SLOs${growing ? ', and the queue grows' : ''}`,
+        `${device}: ${figure(rate)} req/s${rounds > 1 ? `, ${rounds} times in a row` : ''}, ${(100 * attainment).toFixed(1)} % within the SLOs${growing ? ', and the queue grows' : ''}`,
       ),
   })
 }

@@ -15,6 +15,15 @@ export interface DeviceRow {
 
 const boundNames = {kv: 'KV', seats: 'seats', budget: 'budget', none: 'step time'} as const
 
+/** Marks of runs that may have no steady state. */
+const doubts: Readonly<Record<string, {readonly mark: string; readonly words: string}>> = {
+  overloaded: {mark: '*', words: 'queue still growing: no steady state'},
+  'cannot tell': {
+    mark: '?',
+    words: 'cannot tell yet whether the queue keeps growing: a longer trace would',
+  },
+}
+
 /**
  * One row per device; what does not fit says why below the table, and what the columns mean.
  * `header`: what was compared, one fact a line.
@@ -27,7 +36,6 @@ export async function renderDevices(
   const summaries = devices.flatMap(({result}) => (result.fits ? [result.summary] : []))
   const slo = summaries.find(({goodput}) => goodput !== undefined)?.goodput
   const head = header.flatMap((line) => wrap(line).map(style.faint))
-  const growing = summaries.some((summary) => summary.steady_state?.growing)
   const reasons = devices.flatMap(({device, result}) =>
     result.fits ? [] : wrap(`${device}: ${result.reason}`),
   )
@@ -46,7 +54,9 @@ export async function renderDevices(
     ...table,
     '',
     ...wrap(legend(slo)).map(style.faint),
-    ...(growing ? [style.warning('* queue still growing: no steady state')] : []),
+    ...Object.entries(doubts)
+      .filter(([verdict]) => summaries.some((one) => one.steady_state?.verdict === verdict))
+      .flatMap(([, {mark, words}]) => wrap(`${mark} ${words}`).map(style.warning)),
     ...[...empty, ...reasons].map(style.warning),
   ]
   return lines.join('\n')
@@ -82,7 +92,7 @@ function cellsOf({device, result}: DeviceRow, slo: Goodput | undefined): string[
   const {summary} = result
   // Without an SLO every completed request is good.
   const good = summary.goodput ?? summary.throughput
-  const growing = summary.steady_state?.growing ? '*' : ''
+  const doubt = doubts[summary.steady_state?.verdict ?? '']?.mark ?? ''
   return [
     name,
     'yes',
@@ -92,7 +102,7 @@ function cellsOf({device, result}: DeviceRow, slo: Goodput | undefined): string[
     ...(slo ? [share(summary.goodput?.attainment ?? null)] : []),
     share(summary.utilisation),
     dollars(summary.cost?.usd_per_1m_output_tokens ?? null),
-    `${boundNames[summary.bound]}${growing}`,
+    `${boundNames[summary.bound]}${doubt}`,
   ]
 }
 

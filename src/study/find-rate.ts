@@ -1,18 +1,21 @@
 /**
  * How much of this traffic a deployment carries: the largest request rate that lasts and at which the SLOs still hold.
- * A rate lasts where the run has a steady state, and where so many requests per second were served in one of the runs.
+ * A rate lasts where the run has a steady state, where so many requests per second were served in one of the runs, and
+ * where the SLOs still hold and the queue does not grow when the trace follows itself.
  * Each probe is a whole simulation of the trace, its arrivals stretched or squeezed to the rate; nothing is extrapolated.
  */
 import {Problem} from '../errors.js'
-import {figure, share as percent} from '../report/figures.js'
+import {figure} from '../report/figures.js'
+import {servedRate} from '../report/served-rate.js'
 import type {Slo} from '../report/slo.js'
-import {servedRate} from '../report/steady-state.js'
+import {growsByRound} from '../report/steady-state.js'
 import type {Summary} from '../report/summary.js'
 import type {Warmup} from '../report/warmup.js'
+import {repeat} from '../trace/repeat.js'
 import type {Trace} from '../trace/trace.js'
 import {meanRate, toRate} from '../trace/transform.js'
 import type {Deployment} from './deployment.js'
-import {simulate} from './simulate.js'
+import {type Simulation, simulate} from './simulate.js'
 
 export interface RateRequest {
   readonly trace: Trace
@@ -33,6 +36,8 @@ export interface RateProbe {
   readonly holds: boolean
   /** Whether more was asked than served: in the long run no latency would hold, so such a rate does not. */
   readonly growing: boolean
+  /** So many times in a row the trace came: 1, 2 or 4. */
+  readonly rounds: number
 }
 
 export interface FoundRate {
@@ -57,8 +62,6 @@ const precision = 1.01
 const reach = 16
 /** Rates further apart than this factor are worth a word. */
 const wide = 1.1
-/** A trace that tells only larger overloads than this is too short to trust its rate without a word. */
-const coarse = 0.05
 
 /** @throws Problem FLAG_CONFLICT where the trace has no rate of its own to change */
 export function findRate(request: RateRequest): FoundRate {
@@ -73,7 +76,7 @@ export function findRate(request: RateRequest): FoundRate {
 }
 
 const growingQueue = ({steady_state: state, cause}: Summary): string =>
-  `${state?.warning ?? 'queue still growing'}; ${cause}`
+  `${(state?.growing && state.warning) || 'queue still growing when the trace follows itself'}; ${cause}`
 
 interface Outcome extends RateProbe {
   readonly summary: Summary
@@ -83,6 +86,14 @@ interface Outcome extends RateProbe {
 interface Bracket {
   readonly good: Outcome | undefined
   readonly bad: Outcome | undefined
+}
+
+interface Range {
+  readonly start: number
+  readonly most: number
+  /** A rate that is known not to hold. */
+  readonly bad?: Outcome
+  readonly probe: (rate: number) => Outcome
 }
 
 interface Lengths {
@@ -107,29 +118,53 @@ class Search {
   }
 
   from(start: number): FoundRate {
-    const {good, bad} = this.#bracket(start, Number.POSITIVE_INFINITY)
+    const probe = (rate: number): Outcome => this.#probe(rate)
+    const {good, bad} = this.#bracket({start, most: Number.POSITIVE_INFINITY, probe})
     if (good === undefined) return this.#none(bad!)
     // In a short trace the queue has no time to be seen to grow, but nobody is served faster than they are served.
-    if (bad !== undefined && this.#lasts(good)) return this.#found(good, bad, this.#tooShort(good))
-    const slower = this.#bracket(Math.min(good.rate, this.#mostServed), this.#mostServed)
+    if (bad !== undefined && this.#lasts(good))
+      return this.#repeated(good, (rate) => this.#found(rate, bad, this.#tooShort(rate)))
+    const most = this.#mostServed
+    const slower = this.#bracket({start: Math.min(good.rate, most), most, probe})
     if (slower.good === undefined) return this.#none(slower.bad!)
-    return this.#capped(slower.good, {good, bad})
+    return this.#repeated(slower.good, (rate) => this.#capped(rate, {good, bad}))
+  }
+
+  /** What `tell` says of `once` if it holds when the trace follows itself; else of the largest rate below that does. */
+  #repeated(once: Outcome, tell: (rate: Outcome) => FoundRate): FoundRate {
+    const again = this.#again(once)
+    if (again.holds) return tell(once)
+    const probe = (rate: number): Outcome => {
+      const outcome = this.#probe(rate)
+      const twice = outcome.holds ? this.#again(outcome) : outcome
+      return twice.holds ? outcome : twice
+    }
+    const {good, bad} = this.#bracket({start: once.rate / 2, most: once.rate, bad: again, probe})
+    if (good === undefined) return this.#none(bad!)
+    const found = tell(good)
+    if (once.rate <= wide * good.rate) return {...found, ...this.#limitOf(bad)}
+    const caveat = `one pass of the trace holds ${figure(once.rate)} req/s, but when it follows itself only ${figure(good.rate)} last`
+    return {
+      ...found,
+      ...this.#limitOf(bad),
+      caveat: found.caveat ? `${found.caveat}; ${caveat}` : caveat,
+    }
   }
 
   /** Searches at `most` requests per second and below. */
-  #bracket(start: number, most: number): Bracket {
+  #bracket({start, most, probe, ...known}: Range): Bracket {
     let good: Outcome | undefined
-    let bad: Outcome | undefined
+    let bad = known.bad
     let rate = start
     for (let step = 0; step <= reach && !(good && bad); step++) {
-      const outcome = this.#probe(rate)
+      const outcome = probe(rate)
       if (outcome.holds) good = outcome
       else bad = outcome
       if (good && good.rate >= most) break
       rate = outcome.holds ? Math.min(rate * 2, most) : rate / 2
     }
     while (good && bad && bad.rate / good.rate > precision) {
-      const outcome = this.#probe(Math.sqrt(bad.rate * good.rate))
+      const outcome = probe(Math.sqrt(bad.rate * good.rate))
       if (outcome.holds) good = outcome
       else bad = outcome
     }
@@ -150,12 +185,40 @@ class Search {
   }
 
   #probe(rate: number): Outcome {
-    const {trace, deployment, slo, warmup, share, onProbe} = this.#request
-    const {summary, run} = simulate({trace: toRate(trace, rate), deployment, slo, warmup})
-    const attainment = summary.goodput?.attainment ?? 0
-    const growing = summary.steady_state?.growing ?? false
-    const probe = {rate, attainment, holds: attainment >= share && !growing, growing}
+    const trace = toRate(this.#request.trace, rate)
+    const {summary, run} = this.#simulate(trace)
     this.#mostServed = Math.max(this.#mostServed, servedRate(trace, run.outcomes))
+    const growing = summary.steady_state?.growing ?? false
+    return this.#judge({rate, growing, rounds: 1, summary})
+  }
+
+  /** The same when the trace follows itself: once, or longer where the system may still be filling up then. */
+  #again(once: Outcome): Outcome {
+    const twice = this.#inARow(once, 2)
+    return twice.growing && twice.attainment >= this.#request.share ? this.#inARow(once, 4) : twice
+  }
+
+  #inARow(once: Outcome, count: number): Outcome {
+    const {trace} = this.#request
+    const {rate} = once
+    const rounds = {count, ns: Math.round((trace.length / rate) * 1e9)}
+    const {summary, run} = this.#simulate(repeat(toRate(trace, rate), rounds))
+    // Turns wait for each other, and what is longer than a round is still under way after it.
+    const tells = trace.thinkTime === undefined && !isMostlyTail(this.#lengths(once))
+    const growsOn = tells && growsByRound({outcomes: run.outcomes, rounds})
+    const growing = growsOn || (summary.steady_state?.growing ?? false)
+    return this.#judge({rate, growing, rounds: count, summary})
+  }
+
+  #simulate(trace: Trace): Simulation {
+    const {deployment, slo, warmup} = this.#request
+    return simulate({trace, deployment, slo, warmup})
+  }
+
+  #judge({summary, ...run}: Pick<Outcome, 'rate' | 'growing' | 'rounds' | 'summary'>): Outcome {
+    const {share, onProbe} = this.#request
+    const attainment = summary.goodput?.attainment ?? 0
+    const probe = {...run, attainment, holds: attainment >= share && !run.growing}
     this.#probes.push(probe)
     onProbe?.(probe)
     return {...probe, summary}
@@ -201,13 +264,15 @@ class Search {
     const {steady_state: state} = summary
     if (state === null)
       return 'too few requests come by themselves, or all in one burst, to tell whether the queue would grow: a longer trace would show what rate lasts'
-    if (state.tells_from <= coarse) return undefined
-    return `so few requests tell only an overload of ${percent(state.tells_from)} or more: a longer trace would show what rate lasts`
+    return state.verdict === 'cannot tell' ? state.warning : undefined
   }
 
   #result({summary}: Outcome, bad: Outcome | undefined): Omit<FoundRate, 'rate' | 'bound'> {
-    const {share} = this.#request
+    return {share: this.#request.share, summary, probes: this.#probes, ...this.#limitOf(bad)}
+  }
+
+  #limitOf(bad: Outcome | undefined): Pick<FoundRate, 'limit'> {
     const limit = bad && (bad.growing ? growingQueue(bad.summary) : bad.summary.cause)
-    return {share, limit: limit ?? null, summary, probes: this.#probes}
+    return {limit: limit ?? null}
   }
 }

@@ -439,7 +439,15 @@ describe('what arrives', () => {
 
   it('sessions claim it only where more of them begin than are served', async () => {
     expect(await growing(chat, '--hardware', 'H100', '--max-num-seqs', '6')).equal(false)
-    expect(await growing(chat, '--hardware', 'H100', '--max-num-seqs', '4')).equal(true)
+    expect(await growing(chat, '--hardware', 'H100', '--max-num-seqs', '2')).equal(true)
+  })
+
+  it('an overload that so few sessions may show by chance is told as that', async () => {
+    const argv = ['simulate', chat, '--hardware', 'H100', '--max-num-seqs', '4', '--no-save']
+    const {stdout} = await llmsim(...argv)
+    expect(stdout.replaceAll(/\s+/g, ' '))
+      .match(/cannot tell yet whether the queue keeps growing: \d+ % more came than was served/)
+      .match(/about \d+ more of them \([\d.]+ s\) would tell/)
   })
 })
 

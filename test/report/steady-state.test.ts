@@ -1,5 +1,6 @@
 import {strict as assert} from 'node:assert'
-import {findSteadyState, servedRate} from '#llmsim/report/steady-state.js'
+import {servedRate} from '#llmsim/report/served-rate.js'
+import {findSteadyState, growsByRound} from '#llmsim/report/steady-state.js'
 import {buildRun, type Row} from './build-run.js'
 
 /** One server, first come first served, a fixed service time; arrivals as given (ms). */
@@ -119,13 +120,70 @@ describe('steady state', () => {
   })
 
   it('says which overloads so few requests tell, and tells those', () => {
-    for (const count of [30, 100, 400, 2500]) {
+    const tells = [30, 100, 400, 2500].map((count) => {
       const state = queueRun(every(100, count), 100)!
-      assert.equal(state.tells_from, 1 / Math.sqrt(count))
-      assert.equal(state.growing, false)
+      assert.equal(state.verdict, 'keeps up')
       assert.equal(queueRun(every(100, count), 100 * (1 + 2.5 / Math.sqrt(count)))!.growing, true)
-    }
-    assert.equal(queueRun(every(100, 40_000), 99)!.tells_from, 0.01)
+      return state.tells_from
+    })
+    assert.deepEqual(
+      tells,
+      tells.toSorted((a, b) => b - a),
+    )
+    assert.equal(tells[3], 0.01)
+    assert.equal(queueRun(every(100, 40_000), 98)!.tells_from, 0.01)
+  })
+})
+
+/** Batches of 1 to 31 requests that come at once, at random times: the number that comes varies by some 21 times its mean. */
+function inBatches(count: number, seed: number): number[] {
+  const times = poisson(1600, Math.ceil(count / 16), seed)
+  return times.flatMap((at, i) => every(0, 1 + ((i * 17 + seed) % 31)).map(() => at))
+}
+
+describe('an overload in bursts', () => {
+  const verdicts = (count: number, serviceMs: number): string[] =>
+    Array.from(
+      {length: 24},
+      (_, seed) => queueRun(inBatches(count, 7919 * (seed + 1)), serviceMs)!.verdict,
+    )
+  const shareOf = (all: readonly string[], verdict: string): number =>
+    all.filter((one) => one === verdict).length / all.length
+
+  it('is not seen where there is none', () => {
+    for (const count of [300, 1600])
+      for (const serviceMs of [80, 95])
+        assert.equal(shareOf(verdicts(count, serviceMs), 'overloaded'), 0)
+  })
+
+  it('is seen once there are requests enough, and is never passed over where it is large', () => {
+    assert.equal(shareOf(verdicts(4000, 150), 'overloaded'), 1)
+    const few = verdicts(300, 150)
+    assert.ok(shareOf(few, 'cannot tell') > 0.5, few.join())
+    assert.ok(shareOf(few, 'keeps up') < 0.2, few.join())
+  })
+
+  it('is said to need more requests, and those that are named tell it', () => {
+    // 25 requests/s for 10 s, nothing for 30 s; 5 a second are served: 1.25 times the capacity is asked for.
+    const cycles = (count: number): number[] =>
+      every(40, count).map((at) => at + 30_000 * Math.floor(at / 10_000))
+    const short = queueRun(cycles(1000), 200)!
+    assert.equal(short.verdict, 'cannot tell')
+    assert.equal(short.growing, false)
+    assert.ok(short.tells_from > 0.25)
+    assert.match(
+      short.warning!,
+      /^cannot tell yet whether the queue keeps growing: \d+ % more came than was served, but of requests that come like these that may be chance below \d+ %; about [\d,.]+ more of them \([\d.]+ (s|min.*)\) would tell$/,
+    )
+    const long = queueRun(cycles(1000 + short.needs_requests!), 200)!
+    assert.equal(long.verdict, 'overloaded')
+    assert.equal(long.needs_requests, null)
+    assert.equal(queueRun(cycles(1000 + short.needs_requests!), 120)!.verdict, 'keeps up')
+  })
+
+  it('is nothing that one burst after calm shows', () => {
+    const late = [...every(100, 300), ...every(1, 200).map((at) => 30_000 + at)]
+    assert.equal(queueRun(late, 60)!.growing, false)
   })
 })
 
@@ -187,15 +245,20 @@ function serve(rows: readonly Row[], order: Order, load: number): Row[] {
 
 describe('an overload', () => {
   for (const [name, order] of orders) {
-    const growing = (load: number, seed: number): boolean =>
-      findSteadyState(buildRun(serve(mixedRows(100, 600, seed * 7919), order, load)), 1)!.growing
+    const verdicts = (load: number): string[] =>
+      Array.from({length: 12}, (_, seed) => {
+        const rows = mixedRows(100, 600, (seed + 1) * 7919)
+        return findSteadyState(buildRun(serve(rows, order, load)), 1)!.verdict
+      })
 
     it(`is seen under ${name}`, () => {
-      for (let seed = 1; seed <= 12; seed++) assert.equal(growing(1.25, seed), true, `seed ${seed}`)
+      const seen = verdicts(1.25)
+      assert.ok(seen.filter((verdict) => verdict === 'overloaded').length >= 11, seen.join())
+      assert.ok(!seen.includes('keeps up'), seen.join())
     })
 
     it(`is not seen under ${name} where there is none`, () => {
-      for (let seed = 1; seed <= 12; seed++) assert.equal(growing(0.8, seed), false, `seed ${seed}`)
+      assert.ok(!verdicts(0.8).includes('overloaded'))
     })
   }
 
@@ -288,6 +351,28 @@ describe('an overload', () => {
       return {arrived, scheduled: arrived + 20, first: arrived + 100, finished, output: 200}
     })
     assert.equal(findSteadyState(buildRun(rows), 1)!.growing, false)
+  })
+})
+
+describe('from round to round', () => {
+  /** Five bursts of 40 in 100 s, three times in a row. */
+  const grows = (serviceMs: number): boolean => {
+    let free = 0
+    const rows = Array.from({length: 600}, (_, i): Row => {
+      const arrived = 20_000 * Math.floor(i / 40) + (i % 40)
+      free = Math.max(free, arrived) + serviceMs
+      const one = {arrived, first: free, finished: free}
+      return i % 50 === 7 ? {arrived, status: 2, reason: 'too long'} : one
+    })
+    return growsByRound({outcomes: buildRun(rows).outcomes, rounds: {count: 3, ns: 100e9}})
+  }
+
+  it('a queue grows by what is asked beyond what is served', () => {
+    for (const overload of [1.03, 1.25, 3]) assert.equal(grows(500 * overload), true, `${overload}`)
+  })
+
+  it('none grows, however long the queue that each round leaves', () => {
+    for (const load of [0.2, 0.9, 1]) assert.equal(grows(500 * load), false, `${load}`)
   })
 })
 

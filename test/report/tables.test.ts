@@ -63,7 +63,9 @@ const extreme = (): Summary => {
     cause: 'KV-bound: 1,234 of 2,048 seats, 96 % of blocks; 1,234,567 preemptions; '.repeat(3),
     steady_state: {
       growing: true,
+      verdict: 'overloaded',
       tells_from: 0.05,
+      needs_requests: null,
       asked_tokens_per_s: 12e3,
       served_tokens_per_s: 7.7e3,
       warning: `queue still growing: ${'x'.repeat(200)}`,
@@ -231,7 +233,9 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
       ...summarise(buildRun(sixRequests)),
       steady_state: {
         growing: true,
+        verdict: 'overloaded' as const,
         tells_from: 0.05,
+        needs_requests: null,
         asked_tokens_per_s: 12e3,
         served_tokens_per_s: 7.7e3,
         warning: 'queue still growing: no steady state',
@@ -239,6 +243,29 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
     }
     const style = {...plainStyle, warning: (text: string) => `<${text}>`}
     assert.match(await renderRun(summary, [], style), /\n<queue still growing: no steady state>$/)
+  })
+
+  it('of devices mark whose queue grows, and of which that cannot be told', async () => {
+    const run = summarise(buildRun(sixRequests))
+    const rowOf = (device: string, verdict: 'overloaded' | 'keeps up' | 'cannot tell') => {
+      const growing = verdict === 'overloaded'
+      const rates = {
+        tells_from: 0.3,
+        needs_requests: null,
+        asked_tokens_per_s: 3,
+        served_tokens_per_s: 2,
+      }
+      const summary = {...run, steady_state: {growing, verdict, ...rates}}
+      return {device, result: {fits: true as const, summary}}
+    }
+    const rows = [rowOf('A', 'overloaded'), rowOf('B', 'keeps up'), rowOf('C', 'cannot tell')]
+    const text = await renderDevices(rows, [], plainStyle)
+    assert.match(text, /^A .*\S\*$/m)
+    assert.match(text, /^B .*[^*?]$/m)
+    assert.match(text, /^C .*\S\?$/m)
+    assert.match(text, /\n\* queue still growing: no steady state\n\? /)
+    const calm = await renderDevices([rows[1]!], [], plainStyle)
+    assert.doesNotMatch(calm, /queue/)
   })
 
   it('of devices have a row for each, and the reason of one that does not fit', async () => {

@@ -7,6 +7,7 @@ import {simulate} from '#llmsim/study/simulate.js'
 import {parseArrivals} from '#llmsim/trace/arrivals.js'
 import {generateTrace} from '#llmsim/trace/generate.js'
 import {readTrace} from '#llmsim/trace/read.js'
+import {repeat} from '#llmsim/trace/repeat.js'
 import {parseDistribution} from '#llmsim/trace/samplers.js'
 import type {Trace} from '#llmsim/trace/trace.js'
 import {toRate} from '#llmsim/trace/transform.js'
@@ -106,6 +107,34 @@ describe('find-rate', () => {
         expect(found.limit).match(/^queue still growing/)
       })
 
+    it('is less where the SLOs hold in one pass, but not when the trace follows itself', async () => {
+      const deployment = await deploy(runRequest({hardware: 'RTX3090'}))
+      const slo = parseSlo('ttft=20s')
+      const {rate, bound, caveat, probes, summary} = findRate({
+        trace: code,
+        deployment,
+        slo,
+        share,
+      })
+      const met = (trace: Trace) => simulate({trace, deployment, slo}).summary.goodput!.attainment!
+      const twice = (at: number) => {
+        const once = toRate(code, at)
+        return repeat(once, {count: 2, ns: Math.round((1e9 * code.length) / at)})
+      }
+      const once = Math.max(
+        ...probes.filter((one) => one.holds && one.rounds === 1).map((one) => one.rate),
+      )
+      expect(met(toRate(code, once))).at.least(share)
+      expect(met(twice(once))).below(0.95)
+      expect(bound).equal('found')
+      expect(met(twice(rate!))).at.least(share)
+      expect(summary.goodput!.attainment).equal(met(toRate(code, rate!)))
+      expect(met(twice(rate! * 1.02))).below(share)
+      expect(caveat).match(
+        /^one pass of the trace holds 0\.99\d req\/s, but when it follows itself only 0\.8\d+ last$/,
+      )
+    })
+
     it('is no more of a few of its requests, and only a bound', async () => {
       const deployment = await deploy(runRequest({hardware: 'RTX3090', policy: 'sjf'}))
       for (const limit of [2, 10, 29]) {
@@ -175,6 +204,7 @@ describe('simulate --find-rate', () => {
     expect(stderr)
       .match(/^RTX3090: 3\.21 req\/s, 100\.0 % within the SLOs, and the queue grows$/m)
       .match(/^RTX3090: 1\.60 req\/s, 100\.0 % within the SLOs$/m)
+      .match(/^RTX3090: 1\.\d+ req\/s, 2 times in a row, 100\.0 % within the SLOs$/m)
   })
 
   it('prints one JSON value', async () => {
