@@ -43,3 +43,10 @@ export const linkDefaults = {
   /** One port of 400 Gb/s. */
   network: {readGbPerS: 50, writeGbPerS: 50, transferUs: 10},
 } as const satisfies Readonly<Record<string, LinkDefault>>
+
+/**
+ * No figure of a device, an engine or a run is larger: 2^53 ns are 104 days, and bytes of the largest memory, rates of the
+ * fastest links and operations of the widest chip in their units lie below it. Beyond is a slip of the pen, and sums would
+ * no longer be exact.
+ */
+export const largestNumber = Number.MAX_SAFE_INTEGER

@@ -1,6 +1,6 @@
 /** A document read key by key, so that a fault knows its place. */
 import {closest} from '../edit-distance.js'
-import {slowestGbPerS} from './link-defaults.js'
+import {largestNumber, slowestGbPerS} from './link-defaults.js'
 
 export interface FaultOptions {
   /** Which end of the last key is wrong. */
@@ -33,8 +33,9 @@ const mostByUnit: Readonly<Record<string, number>> = {
   percent: 1e5,
 }
 
-/** One rule for every number of a file: its unit, the end of its name, bounds it; 10^15 where it has none. */
-const mostOf = (key: string): number => mostByUnit[/_([a-z]+)$/.exec(key)?.[1] ?? ''] ?? 1e15
+/** One rule for every number of a file: its unit, the end of its name, bounds it, or the largest that there is. */
+const mostOf = (key: string): number =>
+  mostByUnit[/_([a-z]+)$/.exec(key)?.[1] ?? ''] ?? largestNumber
 
 /** One map of the document, read key by key; a key that nobody asked for is a fault. */
 export class Section {

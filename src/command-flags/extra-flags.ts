@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core'
 import {type AutoscaleConfig, signals} from '../cluster/autoscaler.js'
 import {Problem} from '../errors.js'
-import type {LoraRequest} from '../study/lora.js'
+import {type LoraRequest, mostOverhead} from '../study/lora.js'
 import type {SpeculationRequest} from '../study/speculation.js'
 import {durationNs, durationOrNumberNs} from './duration-flag.js'
 
@@ -17,18 +17,20 @@ interface AmountHelp {
   readonly helpValue: string
   /** A value that would do. */
   readonly example: number
+  readonly most: number
 }
 
 /** A number from 0 up. */
-const amount = (name: string, summary: string, {helpValue, example}: AmountHelp) =>
+const amount = (name: string, summary: string, {helpValue, example, most}: AmountHelp) =>
   Flags.custom<number>({
     helpGroup: 'LORA',
     helpValue,
     summary,
     parse: async (text) => {
       const value = text.trim() === '' ? Number.NaN : Number(text)
-      if (value >= 0 && value < Number.POSITIVE_INFINITY) return value
-      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a number from 0 up.`, {
+      if (value >= 0 && value <= most) return value
+      const rule = value > most ? `at most ${most}` : 'a number from 0 up'
+      throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be ${rule}.`, {
         suggestions: [`--${name} ${example}`],
       })
     },
@@ -73,7 +75,7 @@ export const extraFlags = {
   'lora-overhead': amount(
     'lora-overhead',
     'Share of a step for each adapter in use (default: by rank).',
-    {helpValue: 'SHARE', example: 0.035},
+    {helpValue: 'SHARE', example: 0.035, most: mostOverhead},
   ),
   autoscale: Flags.string({
     helpGroup: 'AUTOSCALING',

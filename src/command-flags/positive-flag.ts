@@ -1,5 +1,5 @@
 /** Flags whose value is a number above 0. */
-import {slowestGbPerS} from '../catalogue/link-defaults.js'
+import {largestNumber, slowestGbPerS} from '../catalogue/link-defaults.js'
 import {Problem} from '../errors.js'
 
 /** Undefined without the flag. `example`: a value that would do. @throws Problem FLAG_BAD_VALUE */
@@ -10,8 +10,9 @@ export function positiveFlag(
 ): number | undefined {
   if (text === undefined) return undefined
   const value = text.trim() === '' ? Number.NaN : Number(text)
-  if (value > 0 && Number.isFinite(value)) return value
-  throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: it must be a number above 0.`, {
+  if (value > 0 && value <= largestNumber) return value
+  const rule = value > largestNumber ? `at most ${largestNumber}` : 'a number above 0'
+  throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: it must be ${rule}.`, {
     suggestions: [`--${flag} ${example}`],
   })
 }

@@ -35,6 +35,7 @@ import type {Trace} from '../trace/trace.js'
 import {writeTrace as written} from '../trace/write.js'
 import {type GivenSlo, type GivenWarmup, sloOf, warmupOf} from './bounds.js'
 import {check} from './calls.js'
+import {Place} from './place.js'
 import {
   deployed,
   type GivenJob,
@@ -44,6 +45,7 @@ import {
   type GivenRun,
   type GivenTask,
 } from './runs.js'
+import {checkGroups} from './simulation.js'
 import {type GivenSpec, trusted} from './trace.js'
 
 type FinishedRuns = ReturnType<typeof ranMany>
@@ -205,11 +207,13 @@ export function buildSimulation(
   sink: RequestSink,
 ): ReturnType<typeof clusterOf> {
   check('buildSimulation', {config, sink})
+  checkGroups(config, new Place('buildSimulation', '', 'config'))
   return clusterOf(config, sink)
 }
 
 /** A trace through an event loop with parts of one's own, on the virtual clock. */
 export function replay(request: ReplayRequest): Replay {
   check('replay', {request})
+  checkGroups(request.simulation, new Place('replay', 'simulation', 'request'))
   return replayed(request)
 }

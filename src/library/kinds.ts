@@ -3,6 +3,7 @@
  * of a rule is the type that it lets through, neither wider nor narrower, so the compiler refuses a table of fields that
  * lacks one of its interface, has one too many, or says something else of one.
  */
+import {largestNumber} from '../catalogue/link-defaults.js'
 import {meantBy, type Place} from './place.js'
 
 export interface Kind<Value> {
@@ -108,11 +109,20 @@ const within = (value: number, {least, above, most}: Bounds): boolean =>
 function numeric(noun: string, bounds: Bounds, test: (value: number) => boolean): Kind<number> {
   const {unit, example = Math.max(1, bounds.least ?? 1)} = bounds
   const rule = [noun, unit && `of ${unit}`, boundsText(bounds)].filter(Boolean).join(' ')
-  return plain(
+  const kind = plain<number>(
     rule,
     [String(example)],
     (value) => typeof value === 'number' && test(value) && within(value, bounds),
   )
+  const most = bounds.most ?? largestNumber
+  return {
+    ...kind,
+    check(value, at) {
+      kind.check(value, at)
+      if (Math.abs(Number(value)) > most)
+        throw at.wrong(`${rule} and of at most ${most}`, value, [String(example)])
+    },
+  }
 }
 
 export const number = (bounds: Bounds = {}): Kind<number> =>

@@ -1,7 +1,7 @@
 /** What code may ask of a deployment: the rule of each field of a request, as the flags hold theirs. */
 import type {EngineProfile, SamplerTerms} from '../catalogue/engine-profile.js'
 import {architectureClasses, type EfficiencyScale} from '../catalogue/hardware-shape.js'
-import {longestLatencyUs, slowestGbPerS} from '../catalogue/link-defaults.js'
+import {largestNumber, longestLatencyUs, slowestGbPerS} from '../catalogue/link-defaults.js'
 import type {ReserveLaw} from '../catalogue/memory.js'
 import type {BlockPart} from '../catalogue/model-arithmetic.js'
 import {pimSpecs} from '../catalogue/pim.js'
@@ -19,7 +19,7 @@ import {
   tierKinds,
   tierWrites,
 } from '../study/kv-tiers.js'
-import type {LoraRequest} from '../study/lora.js'
+import {type LoraRequest, mostOverhead} from '../study/lora.js'
 import type {PimRequest} from '../study/pim.js'
 import {
   all2allBackends,
@@ -60,6 +60,7 @@ import {
 export const count = whole({least: 1})
 const amount = number({least: 0})
 export const duration = whole({least: 0, unit: 'ns', example: 60e9})
+const milliseconds = number({least: 0, most: Math.floor(largestNumber / 1e6), unit: 'ms'})
 const share = number({above: 0, most: 1, example: 0.9})
 const rate = number({least: slowestGbPerS, unit: 'GB/s', example: 64})
 const latency = number({least: 0, most: longestLatencyUs, unit: 'µs', example: 1})
@@ -195,7 +196,7 @@ const gateClass = shape<GateClass>({
 
 const traffic = shape<TrafficRequest>({
   decodeRouter: maybe(router),
-  viewAgeMs: maybe(number({least: 0, unit: 'ms'})),
+  viewAgeMs: maybe(milliseconds),
   stream: maybe(choice(['at the end', 'by layer'])),
   stayBelow: maybe(whole({least: 0})),
   network: maybe(
@@ -230,8 +231,8 @@ export const autoscale = holding(
 const lora = shape<LoraRequest>({
   maxLoras: count,
   rank: count,
-  loadMs: maybe(number({least: 0, unit: 'ms'})),
-  overhead: maybe(amount),
+  loadMs: maybe(milliseconds),
+  overhead: maybe(number({least: 0, most: mostOverhead})),
   adapters: maybe(count),
 })
 

@@ -26,6 +26,7 @@ import {
   text,
   whole,
 } from './kinds.js'
+import type {Place} from './place.js'
 import {autoscale, count, duration} from './run-request.js'
 import {traceKind} from './trace.js'
 
@@ -206,6 +207,26 @@ export const simulation = shape<SimulationConfig>(
   {...simulationFields, coupling: choice(['independent', 'lockstep'])},
   simulationWords,
 )
+
+/**
+ * KV by groups of layers stays where it is: such an engine neither hands KV on nor keeps it below its device.
+ * @throws Problem FLAG_BAD_VALUE
+ */
+export function checkGroups({replicas}: Pick<SimulationConfig, 'replicas'>, place: Place): void {
+  for (const [at, {engine: settings, role, tiers: below}] of replicas.entries()) {
+    if (settings.kvGroups === undefined || (role ?? below) === undefined) continue
+    const [field, what] =
+      role === undefined ? ['tiers', 'no memory below it'] : ['role', 'no hand-off of KV']
+    throw place
+      .field('replicas')
+      .entry(at)
+      .field(field!)
+      .fault(`goes with no engine.kvGroups: KV in groups of layers has ${what}`, [
+        `leave ${field} out`,
+        'leave engine.kvGroups out: KV is then one pool of blocks (deploy: disableHybridKvCacheManager: true)',
+      ])
+  }
+}
 
 export const sink = behaviour<RequestSink>(
   {

@@ -1,6 +1,7 @@
 /** `--cluster FILE.yaml`: instances, routing, hand-off and admission in one file. docs/cluster.md. */
+
 import {z} from 'zod'
-import {longestLatencyUs, slowestGbPerS} from '../catalogue/link-defaults.js'
+import {largestNumber, longestLatencyUs, slowestGbPerS} from '../catalogue/link-defaults.js'
 import {pimSpecs} from '../catalogue/pim.js'
 import {SchemaFault} from '../catalogue/schema-section.js'
 import {weightFormats} from '../catalogue/weight-format.js'
@@ -16,8 +17,8 @@ import {namedParts, outerLayers, weightPlaces} from './weights/rules.js'
 
 const size = z.int().min(1)
 const share = z.number().gt(0).max(1)
-const positive = z.number().positive()
-const rate = z.number().min(slowestGbPerS)
+const positive = z.number().positive().max(largestNumber)
+const rate = z.number().min(slowestGbPerS).max(largestNumber)
 const latency = z.number().min(0).max(longestLatencyUs)
 
 /** One of some words as flags spell them; blanks may stand for their hyphens. Read with blanks. */
@@ -122,10 +123,10 @@ const router = z.union([
     name: routerName,
     weights: z
       .strictObject({
-        prefix: z.number().min(0).default(defaultWeights.prefix),
-        tiers: z.number().min(0).default(defaultWeights.tiers),
-        queue: z.number().min(0).default(defaultWeights.queue),
-        kv: z.number().min(0).default(defaultWeights.kv),
+        prefix: z.number().min(0).max(largestNumber).default(defaultWeights.prefix),
+        tiers: z.number().min(0).max(largestNumber).default(defaultWeights.tiers),
+        queue: z.number().min(0).max(largestNumber).default(defaultWeights.queue),
+        kv: z.number().min(0).max(largestNumber).default(defaultWeights.kv),
       })
       .optional(),
   }),
@@ -156,7 +157,11 @@ const schema = z
     instances: z.array(instance).min(1),
     router: router.optional(),
     decode_router: router.optional(),
-    router_view_age_ms: z.number().min(0).optional(),
+    router_view_age_ms: z
+      .number()
+      .min(0)
+      .max(largestNumber / 1e6)
+      .optional(),
     hand_off: z
       .strictObject({
         stream: stream.optional(),

@@ -21,6 +21,9 @@ export interface LoraRequest {
   readonly adapters?: number | undefined
 }
 
+/** A step that is a hundred times as long for each adapter is a slip of the pen (percent). */
+export const mostOverhead = 100
+
 /** @throws Problem FLAG_CONFLICT */
 export function checkLora({lora, compat}: RunRequest): void {
   if (lora === undefined || compat === undefined) return

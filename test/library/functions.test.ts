@@ -183,6 +183,57 @@ describe('a trace from code', () => {
       expect((await refused(group)).message).match(says)
   })
 
+  it('refuses KV by groups where KV would have to move', async () => {
+    const {replicas} = await deploy({hardware: 'H100', model: 'openai/gpt-oss-20b'})
+    const kvGroups = [{sees: 'everything', window: 0, pages: 1}] as const
+    const engine = {...replicas[0]!.engine, kvGroups}
+    const router = {name: 'first', pick: () => 0}
+    const tiers = {
+      group: 'all',
+      tiers: [{name: 'cpu', pool: '0', blocks: 9, write: 'through', maxPending: 9}],
+      blockBytes: 1,
+      links: () => undefined as never,
+    } as const
+    for (const [own, field] of [
+      [{role: 'prefill'}, 'role'],
+      [{tiers}, 'tiers'],
+    ] as const) {
+      const simulation = {replicas: [{...replicas[0]!, engine, ...own}], router}
+      const rule = new RegExp(
+        `replicas\\[0\\]\\.${field} goes with no engine\\.kvGroups: KV in groups`,
+      )
+      const sink = {finished() {}, rejected() {}, cancelled() {}}
+      const built = await problemOf(async () =>
+        library.buildSimulation({...simulation, coupling: 'independent'}, sink),
+      )
+      expect(built.message).match(rule)
+      expect(built.oclif.exit).equal(2)
+      expect(
+        (await problemOf(async () => library.replay({trace: rows({}), simulation}))).message,
+      ).match(rule)
+    }
+  })
+
+  it('refuses numbers that nothing has', async () => {
+    const wrong: readonly [object, RegExp][] = [
+      [
+        {lora: {maxLoras: 2, rank: 8, loadMs: 1e300}},
+        /lora\.loadMs must be a number of ms of at least 0 and of at most 9007199254, not 1e\+?300/,
+      ],
+      [{lora: {maxLoras: 2, rank: 8, overhead: 3500}}, /lora\.overhead must be .* of at most 100/],
+      [{lora: {maxLoras: 2, rank: 8, loadMs: Number.NaN}}, /lora\.loadMs must be/],
+      [{traffic: {viewAgeMs: 1e12}}, /traffic\.viewAgeMs must be/],
+      [
+        {network: {bandwidthGbS: 1e300}},
+        /network\.bandwidthGbS must be .*at most 9007199254740991|network/,
+      ],
+    ]
+    for (const [own, says] of wrong)
+      expect((await problemOf(() => deploy({hardware: 'H100', ...own} as never))).message).match(
+        says,
+      )
+  })
+
   it('may have prefixes, think times and clients that leave', async () => {
     const deployment = await deploy({hardware: 'H100'})
     const cancelledAt = Float64Array.of(Number.NaN, 2e9)

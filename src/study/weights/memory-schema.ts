@@ -1,6 +1,12 @@
 /** The section `memory` of a cluster file. docs/cluster.md. */
+
 import {z} from 'zod'
-import {firstByteUs, longestLatencyUs, slowestGbPerS} from '../../catalogue/link-defaults.js'
+import {
+  firstByteUs,
+  largestNumber,
+  longestLatencyUs,
+  slowestGbPerS,
+} from '../../catalogue/link-defaults.js'
 import {
   type MemoryDevice,
   type MemoryDevices,
@@ -8,8 +14,8 @@ import {
   memoryKinds,
 } from '../../catalogue/memory-devices.js'
 
-const positive = z.number().positive()
-const rate = z.number().min(slowestGbPerS)
+const positive = z.number().positive().max(largestNumber)
+const rate = z.number().min(slowestGbPerS).max(largestNumber)
 
 const reached = {
   latency_us: z.number().min(0).max(longestLatencyUs).default(firstByteUs),
