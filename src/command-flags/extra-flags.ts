@@ -212,7 +212,7 @@ function delayOf(
   }
   const ns = durationNs(name, text)
   if (ns > 0 || name !== 'scale-window') return ns
-  throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be above 0.`, {
+  throw new Problem('FLAG_BAD_VALUE', `--${name} ${text}: it must be a time above 0.`, {
     suggestions: [`--${name} 60s`],
   })
 }

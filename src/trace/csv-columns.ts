@@ -14,6 +14,10 @@ export interface Cell extends Spot {
   /** Tokens per block of this column, from the end of its name. */
   readonly span: number
   readonly failed: FailedRows
+  /** What separates the cells of the file. */
+  readonly delimiter: string
+  /** Told of each calendar time: a note says where a file holds both kinds. */
+  zone(kind: 'zoned' | 'bare'): void
 }
 
 export interface CsvColumn {
@@ -30,6 +34,15 @@ export interface CsvColumn {
   set(draft: Draft, text: string, cell: Cell): void
 }
 
+/** Where semicolons separate cells, 1.000 may be a thousand, as in Excel, or one, as in programs. */
+function tokensOf(text: string, cell: Cell, least: number): number {
+  if (cell.delimiter === ';' && /^\d{1,3}\.\d{3}$/.test(text))
+    refuse(cell, text, 'it may be thousands or a fraction', [
+      `write ${text.replace('.', '')} or ${Number(text)}`,
+    ])
+  return wholeNumber(text, cell, least)
+}
+
 export const inputColumn = (...aliases: readonly string[]): CsvColumn => ({
   name: 'input_tokens',
   short: 'input',
@@ -37,7 +50,7 @@ export const inputColumn = (...aliases: readonly string[]): CsvColumn => ({
   need: 'required',
   scan: 'input',
   set(draft, text, cell) {
-    draft.input = wholeNumber(text, cell, cell.failed === 'drop' ? 0 : 1)
+    draft.input = tokensOf(text, cell, cell.failed === 'drop' ? 0 : 1)
   },
 })
 
@@ -48,7 +61,7 @@ export const outputColumn = (...aliases: readonly string[]): CsvColumn => ({
   need: 'required',
   scan: 'output',
   set(draft, text, cell) {
-    draft.output = wholeNumber(text, cell, cell.failed === 'drop' ? 0 : 1)
+    draft.output = tokensOf(text, cell, cell.failed === 'drop' ? 0 : 1)
   },
 })
 
@@ -73,8 +86,13 @@ export const dateTimeColumn = (...aliases: readonly string[]): CsvColumn => ({
 
 function setDate(text: string, cell: Cell, out: TimeParts): void {
   if (!parseDateTime(out, text))
-    refuse(cell, text, 'it must be a time like 2023-11-16 18:15:46.6805900')
+    refuse(cell, text, 'it must be a time like 2023-11-16 18:15:46.6805900', [
+      'write date and time to the second, with a zone (Z, +02:00) if it is not UTC',
+    ])
+  cell.zone(endsWithZone.test(text.slice(10)) ? 'zoned' : 'bare')
 }
+
+const endsWithZone = /(?:Z|[+-]\d{2}(?::?\d{2})?)$/
 
 /** 1.2e-05, a number, has its hyphen in the same place. */
 const startsWithYear = /^\d{4}-/

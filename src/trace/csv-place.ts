@@ -25,6 +25,56 @@ export function textFrom(file: string, line: number): string {
   }
 }
 
+export interface QuoteFault {
+  readonly kind: 'never closed' | 'text behind' | 'inside'
+  /** `line:column` of the quote that opens, or that stands inside of a cell. */
+  readonly at: string
+  /** `line:column` of what follows a closing quote. */
+  readonly behind?: string
+}
+
+const quote = 34
+
+/** Walks a CSV file to its first quote that breaks the rules: it opens a cell, is doubled inside, and closes it. */
+export function quoteFault(file: string, delimiter: string): QuoteFault | undefined {
+  const separator = delimiter.charCodeAt(0)
+  const descriptor = openSync(file, 'r')
+  const bytes = Buffer.alloc(1024 * 1024)
+  let state: 'start' | 'plain' | 'quoted' | 'closed' = 'start'
+  let line = 1
+  let start = 0
+  let opened = ''
+  try {
+    for (let position = 0; ; ) {
+      const length = readSync(descriptor, bytes, 0, bytes.length, position)
+      if (length === 0) return state === 'quoted' ? {kind: 'never closed', at: opened} : undefined
+      const from = position === 0 && bytes.subarray(0, 3).toString('hex') === 'efbbbf' ? 3 : 0
+      if (from > 0) start = from
+      for (let i = from; i < length; i++) {
+        const byte = bytes[i]!
+        const place = () => `${line}:${position + i - start + 1}`
+        if (byte === quote) {
+          if (state === 'plain') return {kind: 'inside', at: place()}
+          if (state === 'start') opened = place()
+          state = state === 'quoted' ? 'closed' : 'quoted'
+        } else if (state !== 'quoted') {
+          const ends = byte === separator || byte === 10
+          if (state === 'closed' && !ends && byte !== 13)
+            return {kind: 'text behind', at: opened, behind: place()}
+          if (state !== 'closed' || ends) state = ends ? 'start' : 'plain'
+        }
+        if (byte === 10) {
+          line++
+          start = position + i + 1
+        }
+      }
+      position += length
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
 /** Where cell `index` of the record that begins `text` is: lines below its first, and the column, from 1. */
 export function placeOfCell(
   text: string,

@@ -5,59 +5,21 @@
 import {Readable} from 'node:stream'
 import {Problem} from '../errors.js'
 import {type BoundColumn, bindColumns} from './csv-binding.js'
+import {MovingCell} from './csv-cell.js'
 import type {Cell} from './csv-columns.js'
-import {placeOfCell, textFrom} from './csv-place.js'
+import {quoteFault, textFrom} from './csv-place.js'
+import {counted, raggedFix} from './csv-ragged.js'
 import {CsvScanner} from './csv-scan.js'
 import {clearDraft, emptyDraft} from './draft.js'
 import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
 import {partRows} from './parts.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
-import type {TimeParts, UnitDigits} from './time-parts.js'
+import type {TimeParts} from './time-parts.js'
 import {maxPrefixTokens} from './trace.js'
 
 /** Which way to go; tests compare both. */
 export type CsvWay = 'fastest' | 'general'
-
-/** The cell that is being read, whatever it is: one object per file. */
-class MovingCell implements Cell {
-  readonly failed: Cell['failed']
-  readonly #file: string
-  readonly #delimiter: string
-  #bound: BoundColumn | undefined
-  /** Where the row begins. */
-  line = 0
-
-  constructor(file: string, delimiter: string, failed: Cell['failed']) {
-    this.#file = file
-    this.#delimiter = delimiter
-    this.failed = failed
-  }
-
-  at(bound: BoundColumn): this {
-    this.#bound = bound
-    return this
-  }
-
-  get name(): string {
-    return this.#bound!.header
-  }
-
-  get digits(): UnitDigits {
-    return this.#bound!.digits
-  }
-
-  get span(): number {
-    return this.#bound!.span
-  }
-
-  where(): string {
-    // Only a wrong cell asks, so its column is looked up in the file instead of kept for every row.
-    const text = textFrom(this.#file, this.line)
-    const {line, column} = placeOfCell(text, this.#bound!.index, this.#delimiter)
-    return `${this.#file}:${this.line + line}:${column}`
-  }
-}
 
 /** False where one of the two is no time. */
 const isEarlier = (a: TimeParts, b: TimeParts): boolean =>
@@ -103,6 +65,7 @@ async function* scanned(
     for (let from = scanner.scan(value); from < value.to; ) {
       const odd = firstLine(value, from)
       if (hasQuote(odd)) {
+        general.sawDates(scanner.dateLine)
         yield* general.read(followedBy({...value, from}, lines), scanner.line)
         return
       }
@@ -110,6 +73,7 @@ async function* scanned(
       scanner.line++
       from = scanner.scan({...value, from: odd.to})
     }
+    general.sawDates(scanner.dateLine)
     yield
   }
 }
@@ -153,13 +117,18 @@ class GeneralReader {
     this.#cell = new MovingCell(context.file, rules.header.delimiter, rules.failed)
   }
 
+  /** The scanner took calendar times, all of them without a zone, from `line` on; 0: none. */
+  sawDates(line: number): void {
+    if (line > 0) this.#cell.zone('bare', line)
+  }
+
   async *read(lines: Generator<Lines>, line: number): AsyncGenerator<void> {
     this.#cell.line = line
     for (;;) {
       const {value, done} = lines.next()
       if (done) return
       if (this.#rules.way === 'general' || hasQuote(value)) {
-        yield* this.#parse(followedBy(value, lines), this.#cell.line)
+        yield* this.#parse(followedBy(value, lines))
         return
       }
       this.split(value, this.#cell.line)
@@ -169,6 +138,7 @@ class GeneralReader {
 
   /** Says what was left out of the rows that were read. */
   finish(): void {
+    for (const note of this.#cell.zoneNotes()) this.#context.builder.note(note)
     if (this.#dropped === 0) return
     this.#context.builder.note(
       `${this.#context.file}: ${this.#dropped === 1 ? '1 row' : `${this.#dropped} rows`} without output tokens (failed requests) left out.`,
@@ -190,7 +160,7 @@ class GeneralReader {
     }
   }
 
-  async *#parse(lines: Iterable<Lines>, firstLine: number): AsyncGenerator<void> {
+  async *#parse(lines: Iterable<Lines>): AsyncGenerator<void> {
     const {parse} = await import('csv-parse')
     const {delimiter} = this.#rules.header
     // No `info`, `raw` or `trim`: each makes csv-parse several times slower, and none is needed.
@@ -210,7 +180,7 @@ class GeneralReader {
         if (this.#context.builder.length >= partRows) yield
       }
     } catch (error) {
-      throw this.#translated(error, firstLine)
+      throw this.#translated(error)
     }
   }
 
@@ -318,23 +288,33 @@ class GeneralReader {
     const torn = record.length < expected && !textFrom(file, line).includes('\n')
     throw new Problem(
       torn ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
-      `${file}:${line}:1: the row has ${record.length} cells where the header has ${expected}${torn ? ', and the file ends in the middle of it' : ''}.`,
+      `${file}:${line}:1: the row has ${counted(record.length)} where the header has ${expected}${torn ? ', and the file ends in the middle of it' : ''}.`,
       {
         suggestions: torn
           ? ['remove the last line or fetch the file again']
-          : ['quote cells that hold the delimiter'],
+          : raggedFix(record, expected, this.#rules.header.delimiter),
       },
     )
   }
 
-  #translated(error: unknown, firstLine: number): unknown {
+  #translated(error: unknown): unknown {
     if (!(error instanceof Error) || !('code' in error) || !('lines' in error)) return error
-    const lines = Number(error.lines)
-    const open = error.code === 'CSV_QUOTE_NOT_CLOSED'
+    const {file} = this.#context
+    const fault = quoteFault(file, this.#rules.header.delimiter)
+    const says = {
+      'never closed': 'the quote that opens here is not closed before the file ends',
+      'text behind': `the quoted cell that opens here closes before ${fault?.behind}, where no delimiter follows`,
+      inside: 'a quote stands inside a cell that does not begin with one',
+    }
     return new Problem(
-      open ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
-      `${this.#context.file}:${firstLine + lines - 1}:1: ${open ? 'a quoted cell is not closed before the file ends' : 'a quote stands inside a cell that does not begin with one'}.`,
-      {suggestions: ['double a quote that belongs to the text: ""'], cause: error},
+      fault?.kind === 'never closed' ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
+      fault === undefined
+        ? `${file}: the quotes of the file cannot be read (${String(error.code)}).`
+        : `${file}:${fault.at}: ${says[fault.kind]}.`,
+      {
+        suggestions: ['double a quote that belongs to the text: ""', 'close the cell with a quote'],
+        cause: error,
+      },
     )
   }
 }

@@ -18,11 +18,14 @@ const zero = 48
 export class CsvScanner {
   /** Number of the next line. */
   line: number
+  /** The first line with a calendar time; 0: none. */
+  dateLine = 0
   readonly #columns: readonly BoundColumn[]
   readonly #delimiter: number
   readonly #builder: TraceBuilder
   readonly #time = {seconds: Number.NaN, nanos: 0}
   readonly #fraction = {value: 0, places: 0}
+  #dated = 0
   #input = 0
   #output = 0
   #number = 0
@@ -71,6 +74,7 @@ export class CsvScanner {
     }
     if (bytes[at] === carriageReturn) at++
     if (at >= to || bytes[at] !== newline) return -1
+    if (this.dateLine === 0) this.dateLine = this.#dated
     this.#builder.addPlain(this.#time, this.#input, this.#output, this.line)
     return at + 1
   }
@@ -155,6 +159,7 @@ export class CsvScanner {
     const minute = this.#fixed(bytes, start + 14, 2)
     const second = this.#fixed(bytes, start + 17, 2)
     if (!(hour <= 23 && minute <= 59 && second <= 60) || Number.isNaN(days)) return -1
+    this.#dated = this.line
     let at = start + 19
     let nanos = 0
     if (bytes[at] === point) {

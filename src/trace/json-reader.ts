@@ -7,18 +7,11 @@ import type {
   JsonRow,
   ReadContext,
 } from './formats/format.js'
+import {faultOfJson} from './json-fault.js'
 import type {Source} from './source.js'
 
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** Where V8 says that parsing stopped, from 0; at the end when it only says that the text ended. */
-function stoppedAt(error: unknown, text: string): number {
-  const position = /at position (\d+)/.exec(String(error))?.[1]
-  return position === undefined || /end of JSON/.test(String(error))
-    ? text.length
-    : Number(position)
-}
 
 class LineRow implements JsonRow {
   readonly object: JsonObject
@@ -64,17 +57,25 @@ function parseLine(text: string, place: string, ended: boolean): JsonObject {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    const at = stoppedAt(error, text)
-    const torn = at >= text.trimEnd().length || /Unterminated/.test(String(error))
-    const where = `${place}:${Math.min(at, text.length) + 1}`
-    if (torn) {
-      throw new Problem(
-        'TRACE_TRUNCATED',
-        `${where}: the line ends in the middle of a JSON object${ended ? '' : ', and so does the file'}.`,
-        {suggestions: ['remove the line or fetch the file again'], cause: error},
-      )
-    }
-    throw new Problem('TRACE_BAD_VALUE', `${where}: the line is not JSON.`, {cause: error})
+    const fault = faultOfJson(text)
+    const where = `${place}:${Math.min(fault.at, text.length) + 1}`
+    if (!fault.torn)
+      throw new Problem('TRACE_BAD_VALUE', `${where}: the line is not JSON: ${fault.says}.`, {
+        suggestions: fault.fix,
+        cause: error,
+      })
+    throw new Problem(
+      'TRACE_TRUNCATED',
+      `${where}: the line ends in the middle of a JSON object${ended ? '' : ', and so does the file'}.`,
+      {
+        suggestions: [
+          ended
+            ? 'write each object on one line (jq -c . FILE), or remove the torn line'
+            : 'remove the line or fetch the file again',
+        ],
+        cause: error,
+      },
+    )
   }
   if (isObject(value)) return value
   throw new Problem('TRACE_BAD_VALUE', `${place}:1: the line must be a JSON object.`)
@@ -94,15 +95,14 @@ export async function readJson(
   try {
     document = JSON.parse(text)
   } catch (error) {
-    const at = stoppedAt(error, text)
+    const {at, torn, says, fix} = faultOfJson(text)
     const before = text.slice(0, at)
     const line = before.split('\n').length
     const column = at - before.lastIndexOf('\n')
-    const torn = at >= text.trimEnd().length
     throw new Problem(
       torn ? 'TRACE_TRUNCATED' : 'TRACE_BAD_VALUE',
-      `${context.file}:${line}:${column}: ${torn ? 'the file ends in the middle of the JSON document' : 'the file is not one JSON document'}.`,
-      {cause: error},
+      `${context.file}:${line}:${column}: ${torn ? 'the file ends in the middle of the JSON document' : `the file is not one JSON document: ${says}`}.`,
+      {suggestions: torn ? ['fetch the file again'] : fix, cause: error},
     )
   }
   if (!isObject(document))

@@ -10,6 +10,7 @@ import {formatNames, formatOf, traceFormats} from './formats/registry.js'
 import {readJson, readJsonLines} from './json-reader.js'
 import {NeedsWholeTrace, partRows, type TracePart} from './parts.js'
 import {isRecording, openFileOf} from './recording.js'
+import {serialDays} from './serial-days.js'
 import {sniff} from './sniff.js'
 import {Source, type TornTail, traceFiles} from './source.js'
 import type {Trace} from './trace.js'
@@ -42,7 +43,7 @@ export async function readTrace(
   for await (const _ of readFiles(files, builder, options)) {
     // The whole of it is wanted.
   }
-  return transformTrace(builder.finish(), options)
+  return transformTrace(finished(builder), options)
 }
 
 /**
@@ -86,12 +87,18 @@ async function* cutParts(
     held = part
   }
   if (held === undefined) {
-    yield {trace: builder.finish(), place: 'last'}
+    yield {trace: finished(builder), place: 'last'}
     return
   }
   const rest = builder.length > 0 ? builder.cut() : undefined
   yield {trace: held, place: rest === undefined ? 'last' : 'more follows'}
   if (rest !== undefined) yield {trace: rest, place: 'last'}
+}
+
+function finished(builder: TraceBuilder): Trace {
+  const trace = builder.finish()
+  const notes = serialDays(trace)
+  return notes.length === 0 ? trace : {...trace, notes: [...trace.notes, ...notes]}
 }
 
 async function* readFiles(

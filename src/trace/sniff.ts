@@ -1,6 +1,7 @@
 /** What the head of a file says about its format: a CSV header, or the keys of the first JSON object. */
 import {Problem} from '../errors.js'
 import type {CsvHeader, Head} from './formats/format.js'
+import {fewNames} from './spot.js'
 
 const delimiters = [',', ';', '\t'] as const
 
@@ -57,6 +58,7 @@ const endOfString = (text: string, start: number): number => {
 /** Reads the head of a file (bytes without a byte order mark). */
 export function sniff(file: string, bytes: Buffer): Head {
   const text = bytes.toString('utf8')
+  checkLineEnds(file, text)
   const start = text.search(/\S/)
   const first = text[start]
   if (first === '{') return {kind: 'json', keys: topLevelKeys(text.slice(start))}
@@ -64,13 +66,38 @@ export function sniff(file: string, bytes: Buffer): Head {
     throw new Problem(
       'TRACE_FORMAT_UNKNOWN',
       `${file}:1:1: the file is a JSON array, which no known trace format is.`,
-      {suggestions: ['write one object per line (JSONL)', 'write CSV']},
+      {suggestions: [`write one object per line: jq -c '.[]' ${file} > trace.jsonl`]},
     )
   }
-  return {kind: 'csv', header: csvHeader(text, bytes)}
+  return {kind: 'csv', header: csvHeader(file, text, bytes)}
 }
 
-function csvHeader(text: string, bytes: Buffer): CsvHeader {
+/** Lines that end with CR alone, as on old Macs: to everybody else such a file is one line. */
+function checkLineEnds(file: string, text: string): void {
+  const at = text.search(/\r[^\r\n]/)
+  const line = text.lastIndexOf('\n', at) + 1
+  if (at < 0 || text.slice(0, at).includes('"')) return
+  const number = text.slice(0, line).split('\n').length
+  throw new Problem(
+    'TRACE_BAD_VALUE',
+    `${file}:${number}:${at - line + 1}: the line ends with CR alone (behind ${fewNames([text.slice(Math.max(line, at - 30), at)])}); lines of a trace end with LF or CRLF.`,
+    {suggestions: [`tr '\\r' '\\n' < ${file} > unix.csv`]},
+  )
+}
+
+/** Names of columns have no line break, so a quote that opens in the header closes there. */
+function checkQuotes(place: string, row: string): void {
+  let open = -1
+  for (let i = 0; i < row.length; i++) if (row[i] === '"') open = open < 0 ? i : -1
+  if (open < 0) return
+  throw new Problem(
+    'TRACE_BAD_VALUE',
+    `${place}:${open + 1}: the quote that opens here is not closed in the header.`,
+    {suggestions: ['close it, or double a quote that belongs to the name: ""']},
+  )
+}
+
+function csvHeader(file: string, text: string, bytes: Buffer): CsvHeader {
   let line = 1
   let from = 0
   for (;;) {
@@ -81,6 +108,7 @@ function csvHeader(text: string, bytes: Buffer): CsvHeader {
       from = end + 1
       continue
     }
+    checkQuotes(`${file}:${line}`, row)
     const counts = delimiters.map((delimiter) => row.split(delimiter).length)
     const delimiter = delimiters[counts.indexOf(Math.max(...counts))]!
     const columns = splitCsvLine(row.trim(), delimiter)

@@ -6,9 +6,18 @@ import {closeSync, openSync, readdirSync, readSync, type Stats, statSync} from '
 import {basename, dirname, join} from 'node:path'
 import {closest} from '../edit-distance.js'
 import {Problem} from '../errors.js'
+import {checkText, refuseBinary} from './text-bytes.js'
 
 const headBytes = 64 * 1024
 const chunkBytes = 1024 * 1024
+const longestLine = 256 * 1024 * 1024
+
+const tooLong = (path: string): Problem =>
+  new Problem(
+    'TRACE_BAD_VALUE',
+    `${path}: a line of more than 256 MiB has no end; every request stands on a line of its own.`,
+    {suggestions: ['end lines with LF or CRLF']},
+  )
 
 /** Whole lines in bytes[from … to); only the last line of a file may lack its newline. */
 export interface Lines {
@@ -94,30 +103,6 @@ export function traceFiles(paths: readonly string[]): string[] {
   return files
 }
 
-const refuseBinary = (path: string, head: Buffer): void => {
-  const kinds: readonly [string, string, string][] = [
-    ['1f8b', 'compressed with gzip', `unpack it: gunzip ${path}`],
-    ['28b52ffd', 'compressed with zstd', `unpack it: unzstd ${path}`],
-    ['504b0304', 'a zip archive', `unpack it: unzip ${path}`],
-    ['50415231', 'a Parquet file', 'convert it to CSV'],
-    ['fffe', 'text in UTF-16', 'save it as UTF-8'],
-    ['feff', 'text in UTF-16', 'save it as UTF-8'],
-  ]
-  const start = head.subarray(0, 4).toString('hex')
-  const known = kinds.find(([magic]) => start.startsWith(magic))
-  let control = head.includes(0)
-  for (let i = 0; i < Math.min(head.length, 1024) && !control; i++) {
-    const byte = head[i]!
-    control = byte < 32 && byte !== 9 && byte !== 10 && byte !== 13 && byte !== 12
-  }
-  if (!known && !control) return
-  throw new Problem(
-    'TRACE_BINARY',
-    `${path}: the file is ${known?.[1] ?? 'binary'}; a trace is UTF-8 text (CSV, JSONL or JSON).`,
-    {suggestions: known ? [known[2]] : []},
-  )
-}
-
 /** An open trace file. Close it. */
 export class Source {
   readonly path: string
@@ -144,9 +129,12 @@ export class Source {
       const bytesRead = readSync(file, buffer, 0, headBytes, 0)
       const head = buffer.subarray(0, bytesRead)
       refuseBinary(path, head)
+      checkText(path, head.subarray(0, head.lastIndexOf(10) + 1), 0)
       const source = new Source(path, file, head)
       if (source.head.toString('latin1').trim() === '' && bytesRead < headBytes)
-        throw new Problem('TRACE_EMPTY', `${path}: the file is empty.`)
+        throw new Problem('TRACE_EMPTY', `${path}: the file is empty.`, {
+          suggestions: ['see whether the file was written to its end'],
+        })
       return source
     } catch (error) {
       if (file !== undefined) closeSync(file)
@@ -168,12 +156,16 @@ export class Source {
       const bytesRead = readSync(this.#file, buffer, kept, buffer.length - kept, position)
       position += bytesRead
       const filled = kept + bytesRead
+      // In one line of 256 MB there is no trace; it would only fill the memory.
+      if (kept > longestLine) throw tooLong(this.path)
       if (bytesRead === 0) {
+        if (torn === 'error') checkText(this.path, buffer.subarray(0, filled), position - filled)
         if (filled > 0 && torn === 'error') yield {bytes: buffer, from: 0, to: filled}
         else this.dropped = filled
         return
       }
       const end = buffer.subarray(0, filled).lastIndexOf(10) + 1
+      checkText(this.path, buffer.subarray(0, end), position - filled)
       if (end > 0) yield {bytes: buffer, from: 0, to: end}
       kept = filled - end
       buffer.copy(buffer, 0, end, filled)

@@ -48,6 +48,18 @@ const numberOf = (value: unknown): number => {
   return typeof value === 'string' && isNumber(value) ? Number(value) : Number.NaN
 }
 
+/** How numbers and dates of spreadsheets are to be written. */
+function spelling(value: unknown): string[] {
+  if (typeof value !== 'string') return []
+  if (/^\d{1,3}([ ,.'_\u00a0\u202f]\d{3})+$/.test(value))
+    return [`write numbers without thousands separators: ${value.replaceAll(/\D/g, '')}`]
+  if (/^\d+,\d+$/.test(value)) return [`write decimals with a point: ${value.replace(',', '.')}`]
+  if (/^\d+(\.\d+)?[kKM]$/.test(value)) return ['write numbers in full: 1500 for 1.5k']
+  if (/^\d{1,4}[./-]\d{1,2}[./-]\d{2,4}/.test(value) || /\d:\d\d/.test(value))
+    return ['write calendar times as 2023-11-16 18:15:46']
+  return []
+}
+
 /** A whole number from `least` to 2^30 − 1; `12.0` counts as whole. */
 export function wholeNumber(value: unknown, spot: Spot, least: number): number {
   const number = numberOf(value)
@@ -58,7 +70,7 @@ export function wholeNumber(value: unknown, spot: Spot, least: number): number {
       : `it must be a whole number of at least ${least}`
   const hint =
     number === 0 && least === 1 ? ['leave rows without output out with --drop-failed'] : []
-  return refuse(spot, value, rule, hint)
+  return refuse(spot, value, rule, [...hint, ...spelling(value)])
 }
 
 /** A whole number of either sign. */
@@ -79,7 +91,7 @@ export function timeOf(
     typeof value === 'number' ? Number.isFinite(value) : typeof value === 'string' && value !== ''
   if (read && typeof value === 'number') setNumber(out, value, digits)
   else if (!read || !parseTime(out, value as string, digits))
-    refuse(spot, value, `it must be a number of ${unitNames[digits]}`)
+    refuse(spot, value, `it must be a number of ${unitNames[digits]}`, spelling(value))
   if (out.seconds < 0) refuse(spot, value, 'a time must not be negative')
   return out
 }

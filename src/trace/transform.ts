@@ -51,6 +51,10 @@ export function transformTrace(trace: Trace, options: TransformOptions): Trace {
     })
   check('time-scale', timeScale, 'positive')
   check('rate', rate, 'positive')
+  if (rate !== undefined && rate > 1e9)
+    throw new Problem('FLAG_BAD_VALUE', `--rate: ${rate} is more than a request per nanosecond.`, {
+      suggestions: ['--concurrency N sends requests as fast as they are answered'],
+    })
   if (from !== undefined && to !== undefined && to <= from)
     throw new Problem('FLAG_CONFLICT', `--to ${to} must be later than --from ${from}.`, {
       suggestions: [`--from ${to} --to ${from}`],

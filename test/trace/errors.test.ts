@@ -172,7 +172,7 @@ const cases: readonly Case[] = [
     what: 'a quote that is not closed',
     content: `note,${head}x,0,1,1\n"y,1,1,1\n`,
     code: 'TRACE_TRUNCATED',
-    says: ':3:1: a quoted cell is not closed before the file ends.',
+    says: ':3:1: the quote that opens here is not closed before the file ends.',
   },
   {
     what: 'a header without rows',
@@ -273,7 +273,7 @@ const cases: readonly Case[] = [
     name: 'not.jsonl',
     content: `${mooncake}{"timestamp": 1, oops}\n`,
     code: 'TRACE_BAD_VALUE',
-    says: ':2:18: the line is not JSON.',
+    says: ':2:18: the line is not JSON: oops is no JSON value.',
   },
   {
     what: 'a line that is no object',
