@@ -130,15 +130,38 @@ export class Course {
    * span that the system is still filling up, three quarters longer than they did.
    */
   slowdownLoads(): readonly Load[] {
-    const first = this.#firstTake.sum / this.#firstTake.count
+    const {first, before, late} = this.#slowdown()
     if (!(first <= tooFull)) return []
-    const ages = this.#ages()
-    const early = ages.subarray(moments / 4, moments / 2)
-    const before = early.reduce((a, b) => a + b, 0) / early.length
-    const late = ages.subarray((moments * 3) / 4).reduce((a, b) => (b < a ? b : a))
     const isLonger = first <= fillingSpan ? late >= 1.25 * before : late >= 1.75 * first
     if (!isLonger) return []
     return [{excess: Math.log1p(((late - before) * 8) / 3), chance: this.askedChance()}]
+  }
+
+  /**
+   * What `slowdownLoads` may be once the trace is longer: in the last quarter all take a quarter longer than the first
+   * requests did. A system that fills up, or one burst, does that, too.
+   */
+  slowdownHints(): readonly Load[] {
+    const {first, late} = this.#slowdown()
+    if (!(late >= 1.25 * first)) return []
+    return [{excess: Math.log1p(((late - first) * 4) / 3), chance: this.askedChance()}]
+  }
+
+  /** Share of the requests that had not left when the last one came. */
+  unfinished(): number {
+    const come = this.#come[0]![moments - 1]!
+    return 1 - this.#left[moments - 1]! / come
+  }
+
+  /** How long requests take, as shares of the span: the first, those of the second quarter, the fastest of the last. */
+  #slowdown() {
+    const ages = this.#ages()
+    const early = ages.subarray(moments / 4, moments / 2)
+    return {
+      first: this.#firstTake.sum / this.#firstTake.count,
+      before: early.reduce((a, b) => a + b, 0) / early.length,
+      late: ages.subarray((moments * 3) / 4).reduce((a, b) => (b < a ? b : a)),
+    }
   }
 
   /** At each moment, how long ago (as a share of the span) as many had come as have left. */

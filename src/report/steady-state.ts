@@ -7,7 +7,7 @@ import type {RequestColumns} from './measures.js'
 export interface SteadyState {
   /** More was asked than the system serves: the longer the trace, the worse its latencies. */
   readonly growing: boolean
-  /** `cannot tell`: more was asked than served, but so few requests, in such bursts, may be that by chance. */
+  /** `cannot tell`: the queue may be growing, but so few requests, in such bursts, may do that by chance. */
   readonly verdict: 'overloaded' | 'keeps up' | 'cannot tell'
   /** Overloads below this share of what is served, 0–1 and more, are lost in the chance of so few arrivals. */
   readonly tells_from: number
@@ -62,7 +62,7 @@ export function findSteadyState(
   const asked = (weight * askedTokens(trace, outcomes)) / (span / 1e9)
   const served =
     (weight * servedTokens(trace, outcomes, start + span / 3, end)) / ((span * 2) / 3 / 1e9)
-  const {verdict, overload, telling, needs} = asked > served ? judge(course) : unloaded(course)
+  const {verdict, doubt, telling, needs} = asked > served ? judge(course) : settled(course)
   const rates = {asked_tokens_per_s: asked, served_tokens_per_s: served}
   const state = {
     growing: verdict === 'overloaded',
@@ -81,7 +81,7 @@ export function findSteadyState(
   return {
     ...state,
     needs_requests: more,
-    warning: `cannot tell yet whether the queue keeps growing: ${share(overload)} more came than was served, but of requests that come like these that may be chance below ${share(telling)}; about ${count(more)} more of them (${time}) would tell`,
+    warning: `cannot tell yet whether the queue keeps growing: ${doubt}; about ${count(more)} more of them (${time}) would tell`,
   }
 }
 
@@ -123,8 +123,8 @@ function roundUp(value: number): number {
 
 interface Judgement {
   readonly verdict: SteadyState['verdict']
-  /** How much more is asked than served, as a share of what is served; 0 where nothing hints at that. */
-  readonly overload: number
+  /** Why it cannot be told. */
+  readonly doubt?: string
   /** Smallest overload that is told. */
   readonly telling: number
   /** How many times as many requests would tell. */
@@ -139,7 +139,6 @@ const tellable = (chance: number, least: number): number =>
 
 const unloaded = (course: Course): Judgement => ({
   verdict: 'keeps up',
-  overload: 0,
   telling: Math.expm1(tellable(course.askedChance(), finest)),
   needs: 1,
 })
@@ -149,18 +148,40 @@ function judge(course: Course): Judgement {
     ...course.queueLoads().map((load) => ({...load, least: finest})),
     ...course.slowdownLoads().map((load) => ({...load, least: finestSlowdown})),
   ].filter(({excess}) => excess >= Math.log1p(worthAWord))
-  if (signs.length === 0) return unloaded(course)
+  if (signs.length === 0) return hinted(course)
   const margin = ({excess, chance, least}: Load & {readonly least: number}): number =>
     excess - tellable(chance, least)
   const clearest = signs.reduce((best, sign) => (margin(sign) > margin(best) ? sign : best))
   const {excess, chance, least} = clearest
+  const telling = Math.expm1(tellable(chance, least))
+  const doubt = `${share(Math.expm1(excess))} more came than was served, but of requests that come like these that may be chance below ${share(telling)}`
+  const isSure = margin(clearest) >= 0
   return {
-    verdict: margin(clearest) >= 0 ? 'overloaded' : 'cannot tell',
-    overload: Math.expm1(excess),
-    telling: Math.expm1(tellable(chance, least)),
-    // Chance falls with the root of the number of requests.
-    needs: Math.max(1, (chance / (excess - keepsUpAt)) ** 2),
+    telling,
+    needs: needsFor(clearest),
+    ...(isSure ? {verdict: 'overloaded'} : {verdict: 'cannot tell', doubt}),
   }
+}
+
+/** Chance falls with the root of the number of requests. */
+const needsFor = ({excess, chance}: Load): number =>
+  Math.max(1, (chance / (excess - keepsUpAt)) ** 2)
+
+/** Of a trace that is over before half of its requests are, nothing can be told but an overload. */
+function settled(course: Course): Judgement {
+  const unfinished = course.unfinished()
+  if (unfinished <= 1 / 2) return unloaded(course)
+  const doubt = `${share(unfinished)} of the requests had not been served when the last one came`
+  // So many that the time that one takes is a quarter of the trace.
+  return {...unloaded(course), verdict: 'cannot tell', doubt, needs: 4 * unfinished}
+}
+
+function hinted(course: Course): Judgement {
+  const [hint] = course.slowdownHints()
+  if (hint === undefined || hint.excess < Math.log1p(finestSlowdown)) return settled(course)
+  const doubt =
+    'requests take longer and longer, but the trace is too short for how long they take, or for bursts like these'
+  return {...unloaded(course), verdict: 'cannot tell', doubt, needs: Math.max(2, needsFor(hint))}
 }
 
 /** Those that came by themselves and were let in: what is rejected on arrival never stands in the queue. */

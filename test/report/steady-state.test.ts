@@ -181,6 +181,36 @@ describe('an overload in bursts', () => {
     assert.equal(queueRun(cycles(1000 + short.needs_requests!), 120)!.verdict, 'keeps up')
   })
 
+  /** Nobody waits, and each takes as long as is said. */
+  const withLatency = (count: number, latency: (row: number) => number) =>
+    findSteadyState(
+      buildRun(
+        every(100, count).map((arrived, i): Row => {
+          const finished = arrived + latency(i)
+          return {arrived, scheduled: arrived, first: arrived + 10, finished, output: 50}
+        }),
+      ),
+      1,
+    )!
+
+  it('is not ruled out by a trace that is over before half of its requests are', () => {
+    const short = withLatency(100, (row) => 6000 + row)
+    assert.equal(short.verdict, 'cannot tell')
+    assert.match(
+      short.warning!,
+      /: 6\d % of the requests had not been served when the last one came; /,
+    )
+    const long = withLatency(100 + short.needs_requests!, (row) => 6000 + row)
+    assert.equal(long.verdict, 'keeps up')
+  })
+
+  it('is not ruled out where requests take longer, if not long enough to be sure', () => {
+    const slower = withLatency(400, (row) => 11_000 + 25 * row)
+    assert.equal(slower.verdict, 'cannot tell')
+    assert.match(slower.warning!, /: requests take longer and longer, but the trace is too short/)
+    assert.equal(withLatency(400, () => 11_000).verdict, 'keeps up')
+  })
+
   it('is nothing that one burst after calm shows', () => {
     const late = [...every(100, 300), ...every(1, 200).map((at) => 30_000 + at)]
     assert.equal(queueRun(late, 60)!.growing, false)
