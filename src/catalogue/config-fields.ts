@@ -1,5 +1,6 @@
 /** Reads fields of a foreign JSON object and says exactly where and why one is wrong. */
 
+import {closest, nearMiss} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -22,6 +23,9 @@ export class ConfigFields {
   readonly file: string
   readonly #path: string
   readonly #values: JsonObject
+  /** Names that were asked for, and those of them that were not there. */
+  readonly #asked = new Set<string>()
+  readonly #absent = new Set<string>()
 
   constructor(values: JsonObject, file: string, path = '') {
     this.#values = values
@@ -34,7 +38,27 @@ export class ConfigFields {
     const name = names.find(
       (each) => this.#values[each] !== undefined && this.#values[each] !== null,
     )
+    for (const each of names) {
+      this.#asked.add(each)
+      if (name === undefined) this.#absent.add(each)
+    }
     return name === undefined ? undefined : this.#values[name]
+  }
+
+  /**
+   * Once all has been read: a name that nobody asked for and that is nearly one that is not there changed the model
+   * without a word (`num_key_value_head`: as many KV heads as query heads). @throws Problem MODEL_BAD_CONFIG
+   */
+  checkSlips(): void {
+    for (const key of this.keys()) {
+      const meant = this.#asked.has(key) ? undefined : nearMiss(key, this.#absent)
+      if (meant !== undefined)
+        throw new Problem(
+          'MODEL_BAD_CONFIG',
+          `${this.file}: ${this.pathOf(key)} is not known; ${meant} is probably meant, and would be lost.`,
+          {suggestions: [`write ${meant}`]},
+        )
+    }
   }
 
   has(...names: string[]): boolean {
@@ -106,11 +130,16 @@ export class ConfigFields {
   wrong(names: readonly string[], rule: string, value: unknown): Problem {
     const present = names.find((each) => this.#values[each] !== undefined) ?? names[0] ?? ''
     const got = value === undefined ? 'but it is missing' : `got ${shown(value)}`
+    const unasked = this.keys().filter((key) => !this.#asked.has(key))
+    const near = value === undefined ? names.flatMap((name) => closest(name, unasked)) : []
     return new Problem(
       'MODEL_BAD_CONFIG',
       `${this.file}: ${this.pathOf(present)} ${rule}, ${got}.`,
       {
-        suggestions: ['Compare the file with the config.json of the model on Hugging Face.'],
+        suggestions: [
+          ...(near.length > 0 ? [`write ${present} for ${near[0]}`] : []),
+          'Compare the file with the config.json of the model on Hugging Face.',
+        ],
       },
     )
   }

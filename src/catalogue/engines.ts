@@ -92,6 +92,14 @@ const extended = async ({path, file}: Source, behind: readonly string[]): Promis
   if (typeof base !== 'string' || base === '')
     throw await file.problem(new SchemaFault(['extends'], 'must name a profile or a file'))
   const basePath = isPath(base) ? resolve(dirname(path), base) : `${folder}${base}.yaml`
+  if (!isPath(base)) {
+    const known = readdirSync(folder).map(stem)
+    if (!known.includes(base))
+      throw await file.problem(
+        new SchemaFault(['extends'], `names "${base}", which is no engine profile`),
+        known.filter((name) => name.startsWith('vllm')).map((name) => `extends: ${name}`),
+      )
+  }
   if (basePath === path || behind.includes(basePath))
     throw await file.problem(new SchemaFault(['extends'], 'leads back to this file'))
   const inherited = await extended(await readSource(basePath), [...behind, path])

@@ -60,7 +60,7 @@ export const hardwareFrom = (document: unknown): Hardware => {
     bandwidthGbS: file.rate('bandwidth_gb_s'),
     peakTflops: peakFrom(file),
     l2Mb: file.has('l2_mb') ? file.positive('l2_mb') : null,
-    multiprocessors: file.has('multiprocessors') ? file.positive('multiprocessors') : null,
+    multiprocessors: file.has('multiprocessors') ? file.count('multiprocessors') : null,
     powerW: file.positive('power_w'),
     power: file.has('power') ? powerFrom(file.section('power', powerKeys)) : null,
     priceUsdPerHour: priceFrom(file),

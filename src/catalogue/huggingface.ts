@@ -61,9 +61,11 @@ export const readHuggingFaceConfig = (config: unknown, source: ConfigSource): Lo
   }
   const section = quantizationSection(config, inner)
   const {model, notes} = withQuantization(plain, {section, layers, source})
+  const said = readingNotes(outer, text)
+  text.checkSlips()
   return {
     model,
-    notes: [...readingNotes(outer, text), ...notes].map((note) => `${source.id}: ${note}`),
+    notes: [...said, ...notes].map((note) => `${source.id}: ${note}`),
   }
 }
 

@@ -20,7 +20,7 @@ export const linksFrom = (file: Section): Link[] => {
       name,
       kind: link.oneOf('kind', linkKinds),
       gbPerS: link.rate('gb_s'),
-      maxDevices: link.positive('max_devices'),
+      maxDevices: link.count('max_devices'),
       allReduce: link.has('all_reduce') ? collectiveFrom(link, 'all_reduce', 'all-reduce') : null,
       library: link.has('library') ? libraryFrom(link) : {},
     }

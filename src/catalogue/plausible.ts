@@ -101,6 +101,14 @@ const narrower: Range = {
     'the 8-bit peak of an H100 is 2 times its 16-bit one, the 4-bit peak of an RTX 5090 8 times',
 }
 
+/** Memory that a process can use over that which was sold. */
+const usable: Range = {
+  possible: [0.1, 1],
+  usual: [0.6, 1],
+  unit: 'of it',
+  reason: 'usable_bytes are bytes; an H100 shows 0.99 of its memory, an M3 Ultra 0.75',
+}
+
 interface Figure {
   readonly path: readonly string[]
   /** Where to point instead, if only that is the file's own. */
@@ -129,6 +137,13 @@ function figuresOf(hardware: Hardware): Figure[] {
   return [
     of('bandwidth_gb_s', hardware.bandwidthGbS),
     of('memory_gb', hardware.memoryGib),
+    {
+      path: ['usable_bytes'],
+      other: ['memory_gb'],
+      value: hardware.usableBytes / (hardware.memoryGib * 2 ** 30),
+      range: usable,
+      name: 'usable_bytes over memory_gb',
+    },
     ...Object.entries(peak).map(([dtype, value]) => of('peak_tflops', value, dtype)),
     ...(['fp8', 'int8', 'fp4'] as const).map((dtype) => ({
       path: ['peak_tflops', dtype],

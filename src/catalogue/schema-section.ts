@@ -73,7 +73,14 @@ export class Section {
       const name = [...this.path, key].join('.')
       return new SchemaFault(this.path, `lacks the key ${name}, which ${rule}`)
     }
-    return new SchemaFault([...this.path, key], `${rule}, but is ${shown(this.get(key))}`)
+    const value = this.get(key)
+    const isNumeric =
+      typeof value === 'string' && /^[\d.,_ ]*\d/.test(value) && / number/.test(rule)
+    return new SchemaFault([...this.path, key], `${rule}, but is ${shown(value)}`, {
+      suggestions: isNumeric
+        ? ['write a plain number: no unit (the key names it), no quotes, a point for decimals']
+        : [],
+    })
   }
 
   text(key: string): string {
@@ -166,5 +173,7 @@ export class Section {
 /** A number that JSON has no word for, such as .nan, stands as it is. */
 const shown = (value: unknown): string => {
   if (value === undefined || value === null) return 'empty'
-  return typeof value === 'number' ? String(value) : JSON.stringify(value)
+  if (typeof value === 'number') return String(value)
+  const text = JSON.stringify(value)
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text
 }

@@ -153,10 +153,14 @@ const check = (options: GenerateOptions): void => {
       `--requests ${requests}: at most ${mostRequests} are made at once, in memory.`,
       {suggestions: ['several traces of different --seed, which are read as one']},
     )
-  if (!(rate > 0 && Number.isFinite(rate)))
-    throw new Problem('FLAG_BAD_VALUE', `--rate ${rate}: it must be above 0 requests per second.`, {
-      suggestions: ['--rate 4'],
-    })
+  if (!(rate > 0 && rate <= 1e9))
+    throw new Problem(
+      'FLAG_BAD_VALUE',
+      `--rate ${rate}: it must be above 0 ${rate > 1e9 ? 'and at most 10^9 ' : ''}requests per second.`,
+      {
+        suggestions: ['--rate 4'],
+      },
+    )
   if (requests / rate >= latest)
     throw new Problem(
       'FLAG_BAD_VALUE',

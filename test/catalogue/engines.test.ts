@@ -99,7 +99,11 @@ describe('engine profiles', () => {
     ['no map', '- 1\n', /must be a map/],
     ['no YAML', 'a: [1\n', /mine\.yaml:\d+:\d+: not valid YAML/],
     ['a circle', 'extends: ./mine.yaml', /extends leads back to this file/],
-    ['an unknown base', 'extends: vllm-7', /vllm-7\.yaml: there is no such file/],
+    [
+      'an unknown base',
+      'extends: vllm-7',
+      /mine\.yaml:1:10: extends names "vllm-7", which is no engine profile/,
+    ],
   ]
   for (const [name, text, message] of wrong) {
     it(`refuse ${name}`, async () => {

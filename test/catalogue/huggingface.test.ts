@@ -56,6 +56,12 @@ describe('wrong model configurations', () => {
       bad,
       /hidden_size must be a positive whole number, but it is missing/,
     ],
+    [
+      'a key that is nearly one that is missing',
+      {...llama, num_key_value_heads: undefined, num_key_value_head: 2},
+      bad,
+      /^config\.json: num_key_value_head is not known; num_key_value_heads is probably meant/,
+    ],
     ['no vocabulary', {...llama, vocab_size: null}, bad, /vocab_size must be/],
     [
       'no context',

@@ -41,6 +41,19 @@ describe('figures of hardware files', () => {
     ],
     ['multiprocessors: 16896', /:2:18: multiprocessors must be .*not CUDA cores/],
     ['memory_gb: 80000000000', /:2:12: memory_gb must be/],
+    [
+      'memory_gb: 80 GB',
+      /:2:12: memory_gb must be a number above 0 and at most 65536, but is "80 GB"/,
+    ],
+    [
+      'usable_bytes: 80',
+      /:2:15: usable_bytes cannot be: usable_bytes over memory_gb is .* between 0\.1 and 1/,
+    ],
+    ['multiprocessors: 132.5', /:2:18: multiprocessors must be a whole number/],
+    [
+      'links: {a: {kind: nvlink, gb_s: 450, max_devices: 8.5}}',
+      /links\.a\.max_devices must be a whole number/,
+    ],
     ['memory_gb: 0.08', /:2:12: memory_gb must be/],
     ['power_w: 0.7', /:2:10: power_w must be between 1 and 50,000 W/],
     ['l2_mb: 52428800', /:2:8: l2_mb must be/],
