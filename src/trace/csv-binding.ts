@@ -38,6 +38,7 @@ export function bindColumns(of: HeaderOf, format: CsvFormat): Binding {
   const {columns} = format
   checkMapping(columns, mapping)
   checkOnce(of)
+  for (const name of header.columns) checkUnit(of, name, columns)
   const bound: (CsvColumn | undefined)[] = header.columns.map(() => undefined)
   for (const column of columns) {
     const index = indexOf(of, column)
@@ -62,8 +63,16 @@ export function bindColumns(of: HeaderOf, format: CsvFormat): Binding {
       format,
       others.filter((name) => !replaced.includes(name)),
       replaced,
-    ),
+    ).concat(lonelyTurns(bound)),
   }
+}
+
+/** Turns are those of a session. */
+const lonelyTurns = (bound: readonly (CsvColumn | undefined)[]): string[] => {
+  const has = (name: string) => bound.some((column) => column?.name === name)
+  return has('turn') && !has('session_id')
+    ? ['turn was not used: it counts the turns of a session, and there is no session_id.']
+    : []
 }
 
 function notesOn(
@@ -111,6 +120,24 @@ function checkOnce({file, header}: HeaderOf): void {
       )
     seen.add(name)
   }
+}
+
+const otherUnit =
+  /_(sec|secs|seconds?|millis|milliseconds?|msec|usec|micros|microseconds?|nanos|nanoseconds?|m|mins?|minutes?|h|hrs?|hours?)$/
+
+/** A time in a unit that no column has: it would ride along, and mean nothing. */
+function checkUnit({file, header, mapping}: HeaderOf, name: string, columns: readonly CsvColumn[]) {
+  const unit = otherUnit.exec(normal(name))?.[1]
+  if (unit === undefined || [...mapping.values()].some((given) => normal(given) === normal(name)))
+    return
+  const base = normal(name).slice(0, -unit.length - 1)
+  const column = columns.find(({aliases, counts}) => counts === 'time' && aliases.includes(base))
+  if (column === undefined) return
+  throw new Problem(
+    'TRACE_BAD_VALUE',
+    `${file}:${header.line}: the unit of "${name}" is not known; a time is in the unit that its name ends in: _s, _ms, _us or _ns.`,
+    {suggestions: [`name it ${base}_s, and write seconds`]},
+  )
 }
 
 function checkName({file, header}: HeaderOf, name: string, free: readonly CsvColumn[]): void {

@@ -27,6 +27,8 @@ export interface CsvColumn {
   readonly aliases: readonly string[]
   readonly need: 'required' | 'optional'
   readonly scan: Scan
+  /** Its values have a unit, which may stand at the end of its name. */
+  readonly counts?: 'time'
   /** Short names for --columns. */
   readonly short?: string
   /** An empty cell is left alone instead of handed to `set`. */
@@ -71,6 +73,7 @@ export const arrivalColumn = (...aliases: readonly string[]): CsvColumn => ({
   aliases,
   need: 'required',
   scan: 'time',
+  counts: 'time',
   set(draft, text, cell) {
     timeOrDate(text, cell, draft.arrival)
   },
@@ -182,9 +185,12 @@ export const optionalColumns: readonly CsvColumn[] = [
   optional('turn', 'turn', (draft, text, cell) => {
     draft.turn = wholeNumber(text, cell, 0)
   }),
-  optional('think_time', 'think', (draft, text, cell) => {
-    draft.think = durationOf(text, cell, cell.digits)
-  }),
+  {
+    ...optional('think_time', 'think', (draft, text, cell) => {
+      draft.think = durationOf(text, cell, cell.digits)
+    }),
+    counts: 'time',
+  },
   optional('priority', 'priority', (draft, text, cell) => {
     draft.priority = signedNumber(text, cell)
   }),
@@ -199,9 +205,12 @@ export const optionalColumns: readonly CsvColumn[] = [
   optional('known_tokens', 'known', (draft, text, cell) => {
     draft.known = wholeNumber(text, cell, 0)
   }),
-  optional('cancelled_at', 'cancel', (draft, text, cell) => {
-    timeOrDate(text, cell, draft.cancel)
-  }),
+  {
+    ...optional('cancelled_at', 'cancel', (draft, text, cell) => {
+      timeOrDate(text, cell, draft.cancel)
+    }),
+    counts: 'time',
+  },
 ]
 
 const unitOf = /_(s|ms|us|ns)$/

@@ -2,7 +2,7 @@
 import {nearMiss} from '../edit-distance.js'
 import {Problem} from '../errors.js'
 import type {TraceBuilder} from './builder.js'
-import type {JsonRow} from './formats/format.js'
+import type {JsonObject, JsonRow} from './formats/format.js'
 
 export class KnownKeys {
   readonly #format: string
@@ -24,19 +24,7 @@ export class KnownKeys {
   }
 
   #judge(row: JsonRow, key: string): void {
-    const free = this.#keys.filter((name) => row.object[name] === undefined)
-    const meant = nearMiss(key, free)
-    if (meant !== undefined)
-      throw new Problem(
-        'TRACE_BAD_VALUE',
-        `${row.spot(key).where()}: there is no key "${key}"; ${meant} is probably meant, and would be lost.`,
-        {
-          suggestions: [
-            `write ${meant}`,
-            'if it is something else, give it a name that is less like it',
-          ],
-        },
-      )
+    refuseSlip(row.object, key, {keys: this.#keys, where: () => row.spot(key).where()})
     this.#seen.add(key)
     // A line with its own key for every request must not fill the notes.
     if (this.#seen.size > this.#keys.length + 8) return
@@ -45,4 +33,28 @@ export class KnownKeys {
       `the key ${shown} of the lines is none of the format ${this.#format}, and was not read.`,
     )
   }
+}
+
+/** Throws TRACE_BAD_VALUE where `key` of an object is nearly one of `keys` that it does not have. */
+export function refuseSlip(
+  object: JsonObject,
+  key: string,
+  {keys, where}: {readonly keys: readonly string[]; where(): string},
+): void {
+  if (keys.includes(key)) return
+  const meant = nearMiss(
+    key,
+    keys.filter((name) => object[name] === undefined),
+  )
+  if (meant === undefined) return
+  throw new Problem(
+    'TRACE_BAD_VALUE',
+    `${where()}: there is no key "${key}"; ${meant} is probably meant, and would be lost.`,
+    {
+      suggestions: [
+        `write ${meant}`,
+        'if it is something else, give it a name that is less like it',
+      ],
+    },
+  )
 }

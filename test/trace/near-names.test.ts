@@ -75,6 +75,24 @@ const wrong: readonly [string, string, RegExp, RegExp][] = [
     /write hash_ids/,
   ],
   [
+    'a unit that no column has',
+    'arrived_at,input_tokens,output_tokens,cancelled_at_min\n0,1,1,5\n',
+    /:1: the unit of "cancelled_at_min" is not known; .*: _s, _ms, _us or _ns\.$/,
+    /cancelled_at_s/,
+  ],
+  [
+    'seconds in full',
+    'arrived_at_sec,input_tokens,output_tokens\n0,1,1\n',
+    /:1: the unit of "arrived_at_sec"/,
+    /arrived_at_s, and/,
+  ],
+  [
+    'a key of a bench result',
+    '{"input_lens": [1], "output_lens": [1], "start_time": [0]}',
+    /: there is no key "start_time"; start_times is/,
+    /write start_times/,
+  ],
+  [
     'a key of a call',
     '{"arrival_time_ns": 0, "sub_requests": [{"input_toks": 1, "output_toks": 1, "tool_duration_n": 5}]}\n',
     /:1: there is no key "tool_duration_n"; tool_duration_ns is/,
@@ -130,6 +148,12 @@ describe('names in traces', () => {
     expect(trace.extra).equal(undefined)
     expect(trace.notes).deep.equal([
       'columns were not read, as --columns names others: arrived_at.',
+    ])
+  })
+
+  it('notes turns of no session', async () => {
+    expect(await notes('arrived_at,input_tokens,output_tokens,turn\n0,1,1,1\n')).deep.equal([
+      'turn was not used: it counts the turns of a session, and there is no session_id.',
     ])
   })
 

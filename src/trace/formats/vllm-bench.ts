@@ -4,10 +4,13 @@
  */
 import {Problem} from '../../errors.js'
 import {clearDraft, emptyDraft} from '../draft.js'
+import {refuseSlip} from '../json-keys.js'
 import {refuse, type Spot, timeOf, wholeNumber} from '../spot.js'
 import type {Trace} from '../trace.js'
 import type {JsonFormat, JsonObject, ReadContext} from './format.js'
 import {lostBy} from './lost.js'
+
+const keys = ['input_lens', 'output_lens', 'start_times', 'ttfts', 'itls', 'errors', 'request_rate']
 
 export const vllmBench: JsonFormat = {
   name: 'vllm-bench',
@@ -57,6 +60,7 @@ function lengthsOf(document: JsonObject, key: string, context: ReadContext): rea
 
 function read(document: JsonObject, context: ReadContext): void {
   const {builder, file} = context
+  for (const key of Object.keys(document)) refuseSlip(document, key, {keys, where: () => file})
   const inputs = lengthsOf(document, 'input_lens', context)
   const outputs = lengthsOf(document, 'output_lens', context)
   const start = startTimes(document, inputs.length, context)
