@@ -38,7 +38,7 @@ export async function renderRates(
   const goodput = first?.fits ? first.found.summary.goodput : undefined
   const what = goodput
     ? [
-        `largest rate at which ${share(first!.fits ? first!.found.share : null)} of the requests meet ${boundsText(goodput)} and the queue does not grow`,
+        `largest rate at which ${share(first!.fits ? first!.found.share : null)} of the requests meet ${boundsText(goodput)}, also when the trace follows itself, and the queue does not grow`,
       ]
     : []
   const table = await layTable(columns, [units, ...rows.map(cellsOf)], style)
