@@ -73,8 +73,8 @@ export async function parseGenerateSpec(spec: GenerateSpec): Promise<GenerateOpt
     ...(prefixes && {prefixes}),
     ...(turns !== undefined && {
       sessions: {
-        turns: parseDistribution(turns, 'turns'),
-        thinkTime: parseDistribution(thinkTime ?? 'exponential:10', 'think-time'),
+        turns: wholeTurns(turns),
+        thinkTime: shortPauses(thinkTime ?? 'exponential:10'),
       },
     }),
   }
@@ -96,10 +96,29 @@ async function lengthsOf(
   return same ? {...lengths, paired: 'input-output'} : lengths
 }
 
+function wholeTurns(text: string): Distribution {
+  const turns = parseDistribution(text, 'turns')
+  const value = turns.quantile(0.5)
+  if (!isFixed(text) || (Number.isInteger(value) && value >= 1)) return turns
+  throw new Problem('FLAG_BAD_VALUE', `--turns ${text}: a session has a whole number of turns.`, {
+    suggestions: [`--turns fixed:${Math.max(1, Math.round(value))}`, '--turns uniform:1,3'],
+  })
+}
+
+/** A pause past 2^53 ns could not be written. */
+function shortPauses(text: string): Distribution {
+  const pauses = parseDistribution(text, 'think-time')
+  if (pauses.quantile(0.5) <= latest) return pauses
+  throw new Problem('FLAG_BAD_VALUE', `--think-time ${text}: a pause is at most 104 days.`, {
+    suggestions: ['--think-time exponential:10'],
+  })
+}
+
+const isFixed = (text: string): boolean => /^(fixed:)?[\d.]+$/.test(text)
+
 /** Lengths that are fixed are taken as they are, and others rounded. */
 function wholeTokens(distribution: Distribution, text: string, flag: string): Distribution {
-  const isFixed = /^(fixed:)?[\d.]+$/.test(text)
-  const value = isFixed ? distribution.quantile(0) : 1
+  const value = isFixed(text) ? distribution.quantile(0) : 1
   if (Number.isInteger(value) && value >= 1) return distribution
   throw new Problem(
     'FLAG_BAD_VALUE',

@@ -52,6 +52,13 @@ export function parseSpec(text: string, flag: string): {name: string; parameters
     const number = value === undefined || value.trim() === '' ? Number.NaN : Number(value)
     if (!Number.isFinite(number))
       throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: "${part}" is not a number.`)
+    if (Math.abs(number) > Number.MAX_SAFE_INTEGER)
+      throw new Problem(
+        'FLAG_BAD_VALUE',
+        `--${flag} ${text}: "${part}" is more than ${Number.MAX_SAFE_INTEGER}.`,
+      )
+    if (parameters.has(key!.trim()))
+      throw new Problem('FLAG_BAD_VALUE', `--${flag} ${text}: "${key!.trim()}" is there twice.`)
     parameters.set(key!.trim(), number)
   }
   return {name: name.trim().toLowerCase(), parameters}

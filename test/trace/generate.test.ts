@@ -220,6 +220,17 @@ describe('generated traces', () => {
     ],
     [{output: 'fixed:x'}, /^--output fixed:x: "x" is not a number\.$/],
     [{output: 'fixed:5,mean=3'}, /"mean" means nothing to fixed/],
+    [{turns: 'fixed:0'}, /^--turns fixed:0: a session has a whole number of turns/],
+    [{turns: 'fixed:1.5'}, /^--turns fixed:1\.5: a session has a whole/],
+    [
+      {turns: 'fixed:2', thinkTime: 'fixed:1e15'},
+      /^--think-time fixed:1e15: a pause is at most 104 days/,
+    ],
+    [
+      {arrivals: 'bursty:on=1e300,off=30'},
+      /^--arrivals .*: "on=1e300" is more than 9007199254740991/,
+    ],
+    [{input: 'lognormal:mean=5,mean=6,cv=1'}, /^--input .*: "mean" is there twice/],
     [{thinkTime: 'fixed:3'}, /^--think-time needs --turns/],
     [{prefixes: {groups: 0, tokens: 5, skew: 1}}, /^--prefix-groups 0:/],
     [{input: 'empirical:/no/such.csv'}, /^\/no\/such\.csv: there is no such file/],
