@@ -79,7 +79,7 @@ describe('Ctrl-C', () => {
       [['--port', '0', '--compat', 'llmservingsim'], /--compat and listen/],
       [['--port', '0', '--fail', 'rate=2,type=429'], /rate must be 0 % to 100 %/],
       [['--port', '0', '--fail', 'rate=1%,type=418'], /type "418" is none of/],
-      [['--port', '0', '--rotate', 'often'], /a size like 100MB or a time like 1h/],
+      [['--port', '0', '--rotate', 'often'], /a size such as 100MB or a time such as 500ms/],
       [['--port', '0', '--warmup', 'soon'], /a time like 30s or 5m/],
       [['--port', '0', '--speed', '-1'], /a number above 0/],
     ]
