@@ -80,7 +80,7 @@ describe('Ctrl-C', () => {
       [['--port', '0', '--fail', 'rate=2,type=429'], /rate must be 0 % to 100 %/],
       [['--port', '0', '--fail', 'rate=1%,type=418'], /type "418" is none of/],
       [['--port', '0', '--rotate', 'often'], /a size such as 100MB or a time such as 500ms/],
-      [['--port', '0', '--warmup', 'soon'], /a time like 30s or 5m/],
+      [['--port', '0', '--warmup', 'soon'], /a time such as 500ms, 60s or 5m/],
       [['--port', '0', '--speed', '-1'], /a number above 0/],
     ]
     for (const [flags, says] of wrong) {
