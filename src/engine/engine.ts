@@ -24,15 +24,13 @@ import {Pipeline} from './pipeline.js'
 import {noPrefixes} from './prefix-identity.js'
 import {refusalOf} from './refusal.js'
 import {none, type RequestPool, state} from './request-pool.js'
+import {RunAlone} from './run-alone.js'
 import {RunningPlan} from './running-plan.js'
 import {Seats} from './seats.js'
 import {SkipAhead} from './skip-ahead.js'
 import {StepAccount} from './step-account.js'
 import {Totals} from './totals.js'
 import {WaitingQueue} from './waiting-queue.js'
-
-/** Batches without a first or last token after which it pays to look whether more of them can be skipped. */
-const settledAfter = 8
 
 export class Engine implements EngineView {
   readonly config: EngineConfig
@@ -52,6 +50,7 @@ export class Engine implements EngineView {
   readonly #admission: Admission
   readonly #steps: StepAccount
   readonly #skipAhead: SkipAhead
+  readonly #alone: RunAlone
   readonly #listener: EngineListener
   readonly #below: KvBelow | undefined
   /** Preemptions since the batch planned last. */
@@ -85,11 +84,21 @@ export class Engine implements EngineView {
     this.#admission = new Admission(parts)
     this.exchange = new KvExchange(parts)
     this.#steps = new StepAccount(parts, this.#admission, this.#listener)
+    const plan = (now: Ns): boolean => this.plan(now) !== undefined
     this.#skipAhead = new SkipAhead(parts, {
       runningPlan: this.#runningPlan,
       admission: this.#admission,
       steps: this.#steps,
-      plan: (now) => this.plan(now) !== undefined,
+      plan,
+    })
+    this.#alone = new RunAlone(parts, {
+      admission: this.#admission,
+      steps: this.#steps,
+      skipAhead: this.#skipAhead,
+      plan,
+      complete: (now) => this.complete(now),
+      listener,
+      finished: this.finished,
     })
   }
 
@@ -145,7 +154,7 @@ export class Engine implements EngineView {
   get operations(): number {
     const {lanes, work} = this.#seats
     const plans = this.#work + this.#runningPlan.operations + this.#admission.work
-    const steps = this.#steps.work + this.#skipAhead.work
+    const steps = this.#steps.work + this.#skipAhead.work + this.#alone.work
     return plans + steps + work + lanes.operations + this.#pool.work + this.#queue.work
   }
 
@@ -269,24 +278,7 @@ export class Engine implements EngineView {
    * come from `outside`, and go there when they are done. Returns when the last one ended; NaN: none did.
    */
   run(until: Ns, clock: BatchClock, outside: Outside): Ns {
-    const pipeline = this.#pipeline
-    const {depth} = this.config
-    const next = outside.nextEnters
-    let plain = 0
-    let ended: Ns = Number.NaN
-    while (pipeline.size > 0) {
-      if (plain >= settledAfter) this.runDecodes(Math.min(until, next[0]! - 1), clock)
-      const batch = pipeline.oldest
-      const now = batch.end
-      if (now > until) return ended
-      if (next[0]! <= now) outside.enterBy(now)
-      plain = batch.isPlain ? plain + 1 : 0
-      this.complete(now)
-      ended = now
-      if (this.finished.length > 0) outside.left(now)
-      while (pipeline.size < depth && this.plan(now)) this.time(now, clock)
-    }
-    return ended
+    return this.#alone.run(until, clock, outside)
   }
 
   /** Skips ahead (see SkipAhead), up to and including batches that end at `until`, as far as that can be done. */

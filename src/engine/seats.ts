@@ -192,9 +192,14 @@ export class Seats {
       for (const slot of this.leftOut) this.#leaveOut(slot)
       this.leftOut.length = 0
     }
-    if (cohort.hasEnding()) for (const slot of cohort.takeEnding()) this.#drain(slot, batch)
+    if (cohort.hasEnding()) this.drainEnding(batch)
     cohort.advance()
     this.lanes.depart(batch)
+  }
+
+  /** Members with their last token in `batch` drain. */
+  drainEnding(batch: Batch): void {
+    for (const slot of this.cohort.takeEnding()) this.#drain(slot, batch)
   }
 
   /** `batch` ended: its decodes may be planned again. Returns the gap before its regular tokens. */

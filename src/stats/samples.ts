@@ -39,6 +39,7 @@ const middleOf = (bucket: number): number =>
   bucket === 0 ? 0 : Math.floor((lowEdge(bucket) + lowEdge(bucket + 1)) / 2)
 
 const firstCapacity = 1024
+const growth = 16
 
 /** Whole samples of at least 0, in no order; NaN is none. */
 export class Samples {
@@ -47,18 +48,16 @@ export class Samples {
   values = new Float64Array(firstCapacity)
   counts = new Float64Array(firstCapacity)
   #buckets: Float64Array | undefined
+  /** Sum and maximum of what was counted in buckets. */
   readonly #totals = new Float64Array(2)
 
   add(value: number, count: number): void {
-    if (Number.isNaN(value)) return
-    const totals = this.#totals
-    totals[0]! += value * count
-    if (value > totals[1]!) totals[1] = value
-    const last = this.length - 1
-    if (last >= 0 && this.values[last] === value) {
-      this.counts[last]! += count
-      return
-    }
+    const {length, values} = this
+    if (length > 0 && values[length - 1] === value) this.counts[length - 1]! += count
+    else if (!Number.isNaN(value)) this.#append(value, count)
+  }
+
+  #append(value: number, count: number): void {
     if (this.length === this.values.length) this.#makeRoom()
     this.values[this.length] = value
     this.counts[this.length++] = count
@@ -66,13 +65,13 @@ export class Samples {
 
   /** What was added so far. Exact ones share memory with this. */
   settled(): WeightedSamples {
-    const [sum, max] = this.#totals as unknown as [number, number]
     if (this.#buckets === undefined) {
       const {length, values, counts} = this
       return {length, values, counts}
     }
     const held = this.#buckets
     this.#count(held)
+    const [sum, max] = this.#totals as unknown as [number, number]
     const last = bucketOf(max)
     const values = new Float64Array(last + 1)
     const counts = new Float64Array(last + 1)
@@ -100,14 +99,26 @@ export class Samples {
   /** Entries go to their buckets, many at a time: one after another as they come, each waits for the memory of its own. */
   #count(held: Float64Array): void {
     const {length, values, counts} = this
+    const totals = this.#totals
     // Before the loop: V8 compiles that while it runs for the first time, and would throw it away each time it ends.
     this.length = 0
-    for (let i = 0; i < length; i++) held[bucketOf(values[i]!)]! += counts[i]!
+    let [sum, max] = totals as unknown as [number, number]
+    for (let i = 0; i < length; i++) {
+      const value = values[i]!
+      const count = counts[i]!
+      held[bucketOf(value)]! += count
+      sum += value * count
+      if (value > max) max = value
+    }
+    totals[0] = sum
+    totals[1] = max
   }
 
+  /** Memory that nobody touched costs nothing, and every copy is touched anew: it grows in few large steps. */
   #grow(): void {
-    const values = new Float64Array(this.length * 2)
-    const counts = new Float64Array(this.length * 2)
+    const capacity = Math.min(mostExactSamples, this.length * growth)
+    const values = new Float64Array(capacity)
+    const counts = new Float64Array(capacity)
     values.set(this.values)
     counts.set(this.counts)
     this.values = values

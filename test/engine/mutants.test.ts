@@ -23,6 +23,7 @@ interface Mutant extends Fault {
 
 const engine = 'engine/engine.js'
 const skipAhead = 'engine/skip-ahead.js'
+const alone = 'engine/run-alone.js'
 const steps = 'engine/step-account.js'
 const blocks = 'engine/request-blocks.js'
 const pool = 'engine/block-pool.js'
@@ -569,6 +570,58 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
 
 for (const [name, fault] of Object.entries(groupFaults))
   Object.assign(mutants, {[name]: {...fault, in: groupedSpecs}})
+
+/** Of steps that an engine makes which nobody looks at. */
+const aloneFaults: Readonly<Record<string, Fault>> = {
+  'alone: blocks of decodes are not taken': {
+    file: alone,
+    from: 'pool.take(need)',
+    to: 'void 0',
+  },
+  'alone: with one block too few': {
+    file: alone,
+    from: 'need > pool.free;',
+    to: 'need > pool.free + 1;',
+  },
+  'alone: without those who prefill': {
+    file: alone,
+    from: 'prefilling.length > 0 ||',
+    to: '',
+  },
+  'alone: those who were left out have the gap of all': {
+    file: alone,
+    from: 'stragglers.length > 0 ||',
+    to: '',
+  },
+  'alone: blocks that others may share are not entered': {
+    file: alone,
+    from: '|| cohort.hasFillers()',
+    to: '',
+  },
+  'alone: nobody is admitted': {
+    file: alone,
+    from: 'if (queue.size > 0)',
+    to: 'if (queue.size < 0)',
+  },
+  'alone: one place of the pipeline stays empty': {
+    file: alone,
+    from: '|| pipeline.size !== places',
+    to: '',
+  },
+  'alone: a last token is no last token': {
+    file: alone,
+    from: 'seats.drainEnding(batch)',
+    to: 'void 0',
+  },
+  'alone: a gap counts from the batch before the one before': {
+    file: alone,
+    from: 'cohort.lastEnd = now;',
+    to: 'if (plain > 0) cohort.lastEnd = now;',
+  },
+}
+
+for (const [name, fault] of Object.entries(aloneFaults))
+  Object.assign(mutants, {[name]: {...fault, seen: 'skipping'}})
 
 /** No case of the comparison needs as many: a fault may make an engine go on for ever. */
 const stepLimit = 100_000

@@ -1,0 +1,168 @@
+/**
+ * An engine that nobody looks at runs batch after batch in one loop. Most of its steps are plans by sums: all decodes,
+ * nobody prefilling, blocks for all. The loop makes those itself, with what it reads in each step at hand; whatever is
+ * rarer it leaves to the same parts that plan and end a batch for an engine that is looked at.
+ */
+import type {Ns} from '../latency/step-time.js'
+import type {Admission} from './admission.js'
+import type {Batch} from './batch.js'
+import {empty} from './columns.js'
+import type {BatchClock, EngineListener, Outside} from './engine-config.js'
+import type {EngineParts} from './engine-parts.js'
+import type {SkipAhead} from './skip-ahead.js'
+import type {StepAccount} from './step-account.js'
+
+/** Batches without a first or last token after which it pays to look whether more of them can be skipped. */
+const settledAfter = 8
+
+/** What plans, ends and skips the steps that are not made here. */
+export interface AnyStep {
+  readonly admission: Admission
+  readonly steps: StepAccount
+  readonly skipAhead: SkipAhead
+  /** Plans one batch as a whole. Returns whether there was something to compute. */
+  readonly plan: (now: Ns) => boolean
+  /** The oldest batch ends. */
+  readonly complete: (now: Ns) => void
+  readonly listener: EngineListener
+  /** Requests that are done: of the batch that ended last. */
+  readonly finished: number[]
+}
+
+export class RunAlone {
+  work = 0
+  readonly #parts: EngineParts
+  readonly #any: AnyStep
+  /** Whether a plan can be one of sums: of one cohort, whose blocks come from the pool one by one and stay. */
+  readonly #hasSums: boolean
+
+  constructor(parts: EngineParts, any: AnyStep) {
+    const {config, seats, below} = parts
+    this.#parts = parts
+    this.#any = any
+    const isPlain = config.speculation === undefined && config.kvGroups === undefined
+    this.#hasSums = isPlain && !seats.lanes.isPipeline && below === undefined
+  }
+
+  /**
+   * Up to and including the batches that end at `until`, or until there are none. Returns when the last one ended; NaN:
+   * none did.
+   */
+  run(until: Ns, clock: BatchClock, outside: Outside): Ns {
+    return this.#hasSums
+      ? this.#runBySums(until, clock, outside)
+      : this.#runAny(until, clock, outside)
+  }
+
+  #runAny(until: Ns, clock: BatchClock, outside: Outside): Ns {
+    const {pipeline} = this.#parts
+    const {skipAhead, complete, finished} = this.#any
+    const next = outside.nextEnters
+    let plain = 0
+    let ended: Ns = Number.NaN
+    while (pipeline.size > 0) {
+      if (plain >= settledAfter) skipAhead.run(Math.min(until, next[0]! - 1), clock)
+      const {oldest} = pipeline
+      const now = oldest.end
+      if (now > until) return ended
+      if (next[0]! <= now) outside.enterBy(now)
+      plain = oldest.isPlain ? plain + 1 : 0
+      complete(now)
+      ended = now
+      if (finished.length > 0) outside.left(now)
+      this.#fill(now, clock)
+    }
+    return ended
+  }
+
+  /** Plans for the places of the pipeline that are free. */
+  #fill(now: Ns, clock: BatchClock): void {
+    const {pipeline, config} = this.#parts
+    const {steps, plan} = this.#any
+    while (pipeline.size < config.depth && plan(now)) steps.time(pipeline.newest!, now, clock)
+  }
+
+  /**
+   * The same as `#runAny`, step for step. One function with its own variables: split among those that make a step for
+   * everybody, it takes a sixth longer (docs/performance.md).
+   */
+  #runBySums(until: Ns, clock: BatchClock, outside: Outside): Ns {
+    const {config, pipeline, pool, queue, seats, totals} = this.#parts
+    const {admission, steps, skipAhead, listener} = this.#any
+    const {cohort, prefilling, stragglers, list} = seats
+    const {gaps} = totals
+    const isHeard = listener.batchEnded !== undefined
+    const next = outside.nextEnters
+    const places = config.depth - 1
+    const before = totals.steps
+    let plain = 0
+    while (pipeline.size > 0) {
+      if (plain >= settledAfter) skipAhead.run(Math.min(until, next[0]! - 1), clock)
+      const {oldest} = pipeline
+      const now = oldest.end
+      if (now > until) break
+      if (next[0]! <= now) outside.enterBy(now)
+      const gap = now - cohort.lastEnd
+      cohort.lastEnd = now
+      pipeline.end()
+      totals.steps++
+      totals.prefillTokens += oldest.shape.prefillTokens
+      totals.decodeTokens += oldest.shape.decodes
+      if (oldest.regular > 0) gaps.add(gap, oldest.regular)
+      if (isHeard) listener.batchEnded!(oldest.sequence, now, oldest.lane)
+      plain++
+      if (!oldest.isPlain) {
+        plain = 0
+        this.#deliver(oldest, now, outside)
+      }
+      const {size} = cohort
+      // At least 0: whoever was admitted had a token of budget beside all who ran.
+      const left = config.maxNumBatchedTokens - size
+      const need = cohort.needBlock()
+      const isShort = need > pool.free
+      const isMixed = prefilling.length > 0 || stragglers.length > 0 || cohort.hasFillers()
+      // Where more than one batch is missing, the last plan found nothing to compute, or no blocks.
+      if (size === 0 || isShort || isMixed || pipeline.size !== places) {
+        this.#fill(now, clock)
+        continue
+      }
+      const batch = pipeline.open()
+      this.work++
+      batch.holdDecodes(
+        size,
+        cohort.contextSum(),
+        cohort.smallestContext(),
+        cohort.largestContext(),
+      )
+      if (need > 0) pool.take(need)
+      if (queue.size > 0) admission.admit(batch, left, now)
+      else admission.heldBack = 'nobody'
+      const {shape} = batch
+      const used = pool.total - pool.free
+      shape.paddedTokens = shape.tokens
+      batch.running = list.size
+      batch.waiting = queue.size
+      batch.freeBlocks = pool.free
+      batch.usedBlocks = used
+      batch.heldBack = admission.heldBack
+      if (used > totals.peakBlocks) totals.peakBlocks = used
+      if (cohort.hasEnding()) seats.drainEnding(batch)
+      cohort.advance()
+      pipeline.add(batch)
+      clock.add(batch, now)
+      steps.spend(batch)
+    }
+    return totals.steps > before ? cohort.lastEnd : Number.NaN
+  }
+
+  /** Tokens of a batch that are no regular ones: the first and the last of requests, and those that came late. */
+  #deliver(batch: Batch, now: Ns, outside: Outside): void {
+    const {steps, finished} = this.#any
+    steps.deliver(batch, now)
+    if (batch.finishing.length === 0) return
+    this.#parts.seats.finish(batch)
+    for (const slot of batch.finishing) finished.push(slot)
+    outside.left(now)
+    empty(finished)
+  }
+}
