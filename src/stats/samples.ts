@@ -100,18 +100,15 @@ export class Samples {
   #count(held: Float64Array): void {
     const {length, values, counts} = this
     const totals = this.#totals
-    // Before the loop: V8 compiles that while it runs for the first time, and would throw it away each time it ends.
+    // Nothing behind the loop: V8 compiles that while it runs, and would throw it away each time it ends.
     this.length = 0
-    let [sum, max] = totals as unknown as [number, number]
     for (let i = 0; i < length; i++) {
       const value = values[i]!
       const count = counts[i]!
       held[bucketOf(value)]! += count
-      sum += value * count
-      if (value > max) max = value
+      totals[0]! += value * count
+      if (value > totals[1]!) totals[1] = value
     }
-    totals[0] = sum
-    totals[1] = max
   }
 
   /** Memory that nobody touched costs nothing, and every copy is touched anew: it grows in few large steps. */
