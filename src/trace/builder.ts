@@ -2,6 +2,7 @@
 import {Problem} from '../errors.js'
 import {blockTokens, idsOfGroups, type PrefixLevel} from './block-ids.js'
 import type {Draft} from './draft.js'
+import {FileRange} from './file-range.js'
 import type {GrowingInts} from './growing.js'
 import {Rows} from './growing-rows.js'
 import {NeedsWholeTrace} from './parts.js'
@@ -17,12 +18,6 @@ const calendarEnd = 1e11
 const longestNs = Number.MAX_SAFE_INTEGER
 export const inexactTimes =
   'times more than 104 days after the start are no longer exact to the nanosecond.'
-
-interface FileRange {
-  readonly name: string
-  readonly from: number
-  calendar: boolean | undefined
-}
 
 type Mutable<T> = {-readonly [K in keyof T]: T[K]}
 
@@ -44,6 +39,12 @@ export class TraceBuilder {
   /** What the parts that were cut off have in common; undefined before the first. */
   #kindOfParts: string | undefined
 
+  constructor() {
+    // Written twice: V8 takes a field that was written once for a constant, and compiles its readers anew.
+    this.#rows = new Rows()
+    this.#files = []
+  }
+
   get length(): number {
     return this.#rows.plain.length
   }
@@ -55,7 +56,7 @@ export class TraceBuilder {
 
   /** Says from which file the next rows come. */
   beginFile(name: string, format: string): void {
-    this.#files.push({name, from: this.length, calendar: undefined})
+    this.#files.push(new FileRange(name, this.length, undefined))
     this.#filesBegun++
     this.#formats.add(format)
   }
@@ -220,7 +221,7 @@ export class TraceBuilder {
       this.#kindOfParts ??= this.#kind()
       const part = this.finish()
       this.#rows = new Rows()
-      this.#files = this.#files.slice(-1).map((file) => ({...file, from: 0}))
+      this.#files = this.#files.slice(-1).map((file) => file.atStart())
       return part
     }
     if (this.#kindOfParts === undefined) return undefined
