@@ -19,6 +19,8 @@ interface Mutant extends Fault {
   readonly given?: Scenario
   /** Where it shows, if not in engines of one stage. */
   readonly in?: typeof pipelineSpecs
+  /** Of random cases that show it soon, where those of seed 1 take long to. */
+  readonly seed?: number
 }
 
 const engine = 'engine/engine.js'
@@ -96,6 +98,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: walk,
     from: 'this.#budget += requests.picked[slot]',
     to: 'this.#budget += 0',
+    seed: 27,
   },
   'hit cap: a request may find all of its blocks': {
     file: blocks,
@@ -374,6 +377,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'return pipeline.size === depth || this.#admission.headFits(maxNumBatchedTokens) === 0',
     to: 'return true',
     seen: 'skipping',
+    seed: 9,
   },
   'skipping: over the end of a request': {
     file: skipAhead,
@@ -572,7 +576,7 @@ for (const [name, fault] of Object.entries(groupFaults))
   Object.assign(mutants, {[name]: {...fault, in: groupedSpecs}})
 
 /** Of steps that an engine makes which nobody looks at. */
-const aloneFaults: Readonly<Record<string, Fault>> = {
+const aloneFaults: Readonly<Record<string, Mutant>> = {
   'alone: blocks of decodes are not taken': {
     file: alone,
     from: 'pool.take(need)',
@@ -592,6 +596,7 @@ const aloneFaults: Readonly<Record<string, Fault>> = {
     file: alone,
     from: 'stragglers.length > 0 ||',
     to: '',
+    seed: 48,
   },
   'alone: blocks that others may share are not entered': {
     file: alone,
@@ -664,13 +669,13 @@ describe('an engine with a fault differs from the reference', function () {
 
   for (const [
     name,
-    {seen = 'every step', given, in: specs = plainSpecs, ...fault},
+    {seen = 'every step', given, in: specs = plainSpecs, seed = 1, ...fault},
   ] of Object.entries(mutants))
     it(name, async () => {
       const run = bounded(seen, await mutate(name, fault))
       const difference = given
         ? differenceIn(caseOf(given), run)
-        : firstDisagreement(run, {runs: 16_000, seed: 1, show: 'first', specs})
+        : firstDisagreement(run, {runs: 16_000, seed, show: 'first', specs})
       expect(difference).match(/the reference|the engine threw|is missing/)
     })
 
