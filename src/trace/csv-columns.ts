@@ -40,7 +40,7 @@ export interface CsvColumn {
 function tokensOf(text: string, cell: Cell, least: number): number {
   if (cell.delimiter === ';' && /^\d{1,3}\.\d{3}$/.test(text))
     refuse(cell, text, 'it may be thousands or a fraction', [
-      `write ${text.replace('.', '')} or ${Number(text)}`,
+      `write ${text.replace('.', '')}${Number.isInteger(Number(text)) ? ` or ${Number(text)}` : ''}`,
     ])
   return wholeNumber(text, cell, least)
 }

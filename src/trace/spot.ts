@@ -91,7 +91,12 @@ export function timeOf(
     typeof value === 'number' ? Number.isFinite(value) : typeof value === 'string' && value !== ''
   if (read && typeof value === 'number') setNumber(out, value, digits)
   else if (!read || !parseTime(out, value as string, digits))
-    refuse(spot, value, `it must be a number of ${unitNames[digits]}`, spelling(value))
+    refuse(
+      spot,
+      value,
+      `it must be a number of ${unitNames[digits]} or a calendar time`,
+      spelling(value),
+    )
   if (out.seconds < 0) refuse(spot, value, 'a time must not be negative')
   return out
 }

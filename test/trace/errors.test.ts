@@ -91,7 +91,7 @@ const cases: readonly Case[] = [
     what: 'a time that is no number',
     content: `${head}0,1,1\nnoon,10,20\n`,
     code: 'TRACE_BAD_VALUE',
-    says: ':3:1: arrived_at is "noon": it must be a number of seconds.',
+    says: ':3:1: arrived_at is "noon": it must be a number of seconds or a calendar time.',
   },
   {
     what: 'a negative time',

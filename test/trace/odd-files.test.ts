@@ -102,6 +102,12 @@ const wrong: readonly [string, string | Uint8Array, RegExp, RegExp][] = [
     /1000 or 1/,
   ],
   [
+    'what can only be thousands, beside semicolons',
+    'arrived_at;input_tokens;output_tokens\n0;1.234;1\n',
+    /:2:3: input_tokens is "1\.234": it may be thousands or a fraction/,
+    /write 1234$/m,
+  ],
+  [
     'a date of a spreadsheet',
     `${head}11/16/2023 18:15,1,1\n`,
     /:2:1: arrived_at is "11\/16\/2023 18:15"/,
