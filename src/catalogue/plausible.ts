@@ -21,10 +21,12 @@ interface Range {
  */
 const ranges = {
   bandwidth_gb_s: {
-    possible: [5, 200_000],
+    // A rate in MB/s lies in it, but is then beyond the peak: see `ridge`.
+    possible: [5, 50_000_000],
     usual: [30, 32_000],
     unit: 'GB/s',
-    reason: 'one channel of LPDDR4 has 13, the HBM of a B300 8,000, the SRAM of a chip 80,000',
+    reason:
+      'one channel of LPDDR4 has 13, the HBM of a B300 8,000, the SRAM of a chip 80,000, that of a wafer 21,000,000',
   },
   memory_gb: {
     possible: [0.1, 65_536],
@@ -84,12 +86,12 @@ const ridge: Range = {
   reason: 'a CPU has 5, an M4 Max 62, an H100 295, a TPU v6e 560',
 }
 
-/** 16-bit TFLOP/s of one multiprocessor. */
+/** 16-bit TFLOP/s of one multiprocessor. A chip of matrix units has one to eight of them, as its maker counts. */
 const perProcessor: Range = {
-  possible: [0.005, 200],
+  possible: [0.005, 5000],
   usual: [0.1, 60],
   unit: 'TFLOP/s of each multiprocessor',
-  reason: 'an M3 Ultra has 0.7, an H100 7.5, a GB200 17',
+  reason: 'an M3 Ultra has 0.7, an H100 7.5, a GB200 17, the one core of a TPU v6e 918',
 }
 
 /** Peak of a narrower format over the 16-bit one. */

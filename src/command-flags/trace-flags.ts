@@ -2,6 +2,7 @@
 import {Flags} from '@oclif/core'
 import {Problem} from '../errors.js'
 import type {ReadOptions} from '../trace/read.js'
+import {latest} from '../trace/transform.js'
 import {durationOrNumberNs} from './duration-flag.js'
 
 const helpGroup = 'TRACE'
@@ -20,13 +21,18 @@ const number = (name: string, what: string) =>
     },
   })
 
-/** Seconds, or a time with its unit. */
+/** Seconds, or a time with its unit. Numbers reach as far as times of traces do: some are longer than 104 days. */
 const seconds = (name: string) =>
   Flags.custom<number>({
     helpGroup,
     helpValue: 'S',
     parse: async (text) =>
-      durationOrNumberNs(name, text, {ns: 1e9, name: 'a number of seconds', example: '60'}) / 1e9,
+      durationOrNumberNs(name, text, {
+        ns: 1e9,
+        name: 'a number of seconds',
+        example: '60',
+        mostNs: latest * 1e9,
+      }) / 1e9,
   })
 
 /** Put these into `flags` of a command, and hand what it parsed to `readOptionsOf`. */

@@ -143,14 +143,18 @@ const unloaded = (course: Course): Judgement => ({
   needs: 1,
 })
 
+/** What may show an overload, from the share `least` on. */
+interface Sign extends Load {
+  readonly least: number
+}
+
 function judge(course: Course): Judgement {
   const signs = [
     ...course.queueLoads().map((load) => ({...load, least: finest})),
     ...course.slowdownLoads().map((load) => ({...load, least: finestSlowdown})),
   ].filter(({excess}) => excess >= Math.log1p(worthAWord))
   if (signs.length === 0) return hinted(course)
-  const margin = ({excess, chance, least}: Load & {readonly least: number}): number =>
-    excess - tellable(chance, least)
+  const margin = ({excess, chance, least}: Sign): number => excess - tellable(chance, least)
   const clearest = signs.reduce((best, sign) => (margin(sign) > margin(best) ? sign : best))
   const {excess, chance, least} = clearest
   const telling = Math.expm1(tellable(chance, least))
@@ -163,9 +167,12 @@ function judge(course: Course): Judgement {
   }
 }
 
-/** Chance falls with the root of the number of requests. */
-const needsFor = ({excess, chance}: Load): number =>
-  Math.max(1, (chance / (excess - keepsUpAt)) ** 2)
+/**
+ * Chance falls with the root of the number of requests. Where it is not chance that hides an overload, but that one
+ * below `least` is not told at all, only a trace that is longer by itself shows where it leads.
+ */
+const needsFor = ({excess, chance, least}: Sign): number =>
+  Math.max(excess < Math.log1p(least) ? 2 : 1, (chance / (excess - keepsUpAt)) ** 2)
 
 /** Of a trace that is over before half of its requests are, nothing can be told but an overload. */
 function settled(course: Course): Judgement {
@@ -181,7 +188,12 @@ function hinted(course: Course): Judgement {
   if (hint === undefined || hint.excess < Math.log1p(finestSlowdown)) return settled(course)
   const doubt =
     'requests take longer and longer, but the trace is too short for how long they take, or for bursts like these'
-  return {...unloaded(course), verdict: 'cannot tell', doubt, needs: Math.max(2, needsFor(hint))}
+  return {
+    ...unloaded(course),
+    verdict: 'cannot tell',
+    doubt,
+    needs: Math.max(2, needsFor({...hint, least: finestSlowdown})),
+  }
 }
 
 /** Those that came by themselves and were let in: what is rejected on arrival never stands in the queue. */

@@ -37,7 +37,7 @@ export function bindColumns(of: HeaderOf, format: CsvFormat): Binding {
   const {header, mapping} = of
   const {columns} = format
   checkMapping(columns, mapping)
-  checkOnce(of)
+  checkOnce(of, format)
   for (const name of header.columns) checkUnit(of, name, columns)
   const bound: (CsvColumn | undefined)[] = header.columns.map(() => undefined)
   for (const column of columns) {
@@ -107,12 +107,18 @@ function checkMapping(columns: readonly CsvColumn[], mapping: ReadonlyMap<string
   }
 }
 
-/** Of two columns of one name, nobody can say which is meant. */
-function checkOnce({file, header}: HeaderOf): void {
+/**
+ * Of two columns of one name, nobody can say which is meant. What no one reads may be there twice, and names that are
+ * none of ours may differ by case.
+ */
+function checkOnce({file, header, mapping}: HeaderOf, {columns, extras}: CsvFormat): void {
+  const mapped = new Set([...mapping.values()].map(normal))
   const seen = new Set<string>()
   for (const column of header.columns) {
-    const name = normal(column)
-    if (name !== '' && seen.has(name))
+    const isOurs = mapped.has(normal(column)) || columns.some((one) => isNamed(one, column))
+    if (!isOurs && (extras === 'ignore' || column === '')) continue
+    const name = isOurs ? normal(column) : column
+    if (seen.has(name))
       throw new Problem(
         'TRACE_BAD_VALUE',
         `${file}:${header.line}: the header has two columns of the name ${column}.`,
@@ -125,14 +131,14 @@ function checkOnce({file, header}: HeaderOf): void {
 const otherUnit =
   /_(sec|secs|seconds?|millis|milliseconds?|msec|usec|micros|microseconds?|nanos|nanoseconds?|m|mins?|minutes?|h|hrs?|hours?)$/
 
-/** A time in a unit that no column has: it would ride along, and mean nothing. */
+/** A time in a unit that no column has, and that no other column tells: it would ride along, and mean nothing. */
 function checkUnit({file, header, mapping}: HeaderOf, name: string, columns: readonly CsvColumn[]) {
   const unit = otherUnit.exec(normal(name))?.[1]
   if (unit === undefined || [...mapping.values()].some((given) => normal(given) === normal(name)))
     return
   const base = normal(name).slice(0, -unit.length - 1)
   const column = columns.find(({aliases, counts}) => counts === 'time' && aliases.includes(base))
-  if (column === undefined) return
+  if (column === undefined || header.columns.some((one) => isNamed(column, one))) return
   throw new Problem(
     'TRACE_BAD_VALUE',
     `${file}:${header.line}: the unit of "${name}" is not known; a time is in the unit that its name ends in: _s, _ms, _us or _ns.`,

@@ -231,8 +231,15 @@ export function dissect(header: string): {base: string; digits: UnitDigits; span
   }
 }
 
-export const isNamed = (column: CsvColumn, header: string): boolean =>
-  column.aliases.includes(normal(header)) || column.aliases.includes(dissect(header).base)
+/** A unit belongs to the name of a time alone: output_tokens_s are a rate, not a number of tokens. */
+export const isNamed = (column: CsvColumn, header: string): boolean => {
+  const name = normal(header)
+  if (column.aliases.includes(name)) return true
+  return (
+    (column.counts === 'time' || !unitOf.test(name)) &&
+    column.aliases.includes(dissect(header).base)
+  )
+}
 
 /** True when a header holds a column under one of its names. */
 export function holds(header: CsvHeader, column: CsvColumn): boolean {

@@ -4,6 +4,16 @@ import {Problem} from '../errors.js'
 import type {TraceBuilder} from './builder.js'
 import type {JsonObject, JsonRow} from './formats/format.js'
 
+/** So many keys are judged: where every line has its own, their names are values, and memory must not grow with them. */
+const mostKeys = 1000
+
+const unitNames: Readonly<Record<string, string>> = {
+  ns: 'nanoseconds',
+  us: 'microseconds',
+  ms: 'milliseconds',
+  s: 'seconds',
+}
+
 export class KnownKeys {
   readonly #format: string
   readonly #keys: readonly string[]
@@ -24,6 +34,7 @@ export class KnownKeys {
   }
 
   #judge(row: JsonRow, key: string): void {
+    if (this.#seen.size >= mostKeys) return
     refuseSlip(row.object, key, {keys: this.#keys, where: () => row.spot(key).where()})
     this.#seen.add(key)
     // A line with its own key for every request must not fill the notes.
@@ -47,12 +58,13 @@ export function refuseSlip(
     keys.filter((name) => object[name] === undefined),
   )
   if (meant === undefined) return
+  const unit = /_(ns|us|ms|s)$/.exec(meant)?.[1]
   throw new Problem(
     'TRACE_BAD_VALUE',
     `${where()}: there is no key "${key}"; ${meant} is probably meant, and would be lost.`,
     {
       suggestions: [
-        `write ${meant}`,
+        `write ${meant}${unit === undefined ? '' : `, in ${unitNames[unit]}`}`,
         'if it is something else, give it a name that is less like it',
       ],
     },

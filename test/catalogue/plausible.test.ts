@@ -23,11 +23,15 @@ describe('figures of hardware files', () => {
   const impossible: readonly [string, RegExp][] = [
     [
       'bandwidth_gb_s: 3.9',
-      /:2:17: bandwidth_gb_s must be between 5 and 200,000 GB\/s \(.*\), but is 3\.9\.$/,
+      /:2:17: bandwidth_gb_s must be between 5 and 50,000,000 GB\/s \(.*\), but is 3\.9\.$/,
     ],
     [
       'bandwidth_gb_s: 80',
       /:2:17: bandwidth_gb_s cannot be: 16-bit peak_tflops over bandwidth_gb_s is 12,400, and must be between 1 and 5,000 FLOP per byte/,
+    ],
+    [
+      'bandwidth_gb_s: 3350000',
+      /:2:17: bandwidth_gb_s cannot be: 16-bit peak_tflops over bandwidth/,
     ],
     ['bandwidth_gb_s: 3350000000000', /:2:17: bandwidth_gb_s must be/],
     ['peak_tflops: {bf16: 989000}', /:2:21: peak_tflops\.bf16 must be between/],
@@ -91,6 +95,16 @@ describe('figures of hardware files', () => {
       'memory_gb: 288\nbandwidth_gb_s: 22000\nmultiprocessors: 224\npower_w: 1800\npeak_tflops: {bf16: 4000, fp8: 17000, int8: 4000, fp4: 35000}',
     ]
     for (const own of devices) expect((await load(own)).unusual, own).equal(undefined)
+  })
+
+  it('takes a wafer and chips of few matrix units, with a note', async () => {
+    const path = join(folder, 'one-core.yaml')
+    writeFileSync(path, 'extends: TPU-v6e\nmultiprocessors: 1\n')
+    expect((await loadHardware(path)).unusual).length(2)
+    const wafer = await load(
+      'memory_gb: 44\nbandwidth_gb_s: 21000000\npower_w: 23000\npeak_tflops: {bf16: 62500, fp8: 125000, int8: 125000}',
+    )
+    expect(wafer.unusual?.length).above(0)
   })
 
   it('counts the host of a file that extends the H100 as that of an H100', async () => {

@@ -7,8 +7,10 @@ import {durationWords, parseDuration} from '#llmsim/report/duration.js'
 import {parseSlo} from '#llmsim/report/slo.js'
 import {parseWarmup} from '#llmsim/report/warmup.js'
 import {llmsim} from '../support/cli.js'
+import {scratch} from '../trace/files.js'
 
 describe('durations', () => {
+  const file = scratch()
   it('are read alike by all that take one', () => {
     for (const [text, ns] of [
       ['500us', 5e5],
@@ -49,6 +51,14 @@ describe('durations', () => {
         expect((error as unknown as {oclif: {exit: number}}).oclif.exit).equal(2)
       }
     })
+
+  it('reaches as far as traces do in --from and --to', async () => {
+    const long = 'arrived_at,input_tokens,output_tokens\n0,9,9\n10000000,9,9\n10500000,9,9\n'
+    const path = file('long.csv', long)
+    const {error, stdout} = await llmsim('trace', 'info', path, '--from', '9500000', '--to', '2e7')
+    expect(error).equal(undefined)
+    expect(stdout).match(/requests +2 /)
+  })
 
   it('of an SLO and of a rotation', () => {
     for (const wrong of ['5', '5minutes', '-3s']) {

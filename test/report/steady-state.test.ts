@@ -436,4 +436,23 @@ describe('the rate that is served', () => {
     const {trace, outcomes} = buildRun([{arrived: 5, status: 2, reason: 'too long'}])
     assert.equal(servedRate(trace, outcomes), 0)
   })
+
+  it('never says that no more requests would tell', () => {
+    // Nobody queues, and each request takes 4 ms longer than the one 100 ms before it: the load is 4 % too high.
+    for (const late of [0.03, 0.04, 0.05]) {
+      const rows = every(100, 1000).map(
+        (arrived): Row => ({
+          arrived,
+          scheduled: arrived,
+          first: arrived + 1,
+          finished: arrived + 2000 + late * arrived,
+          input: 100,
+          output: 100,
+        }),
+      )
+      const state = findSteadyState(buildRun(rows), 1)!
+      assert.equal(state.verdict, 'cannot tell', `${late}`)
+      assert.ok(state.needs_requests! >= 1000, `${late}: ${state.needs_requests}`)
+    }
+  })
 })

@@ -2,8 +2,10 @@
 import {expect} from 'chai'
 import {nearMiss} from '#llmsim/edit-distance.js'
 import {Problem} from '#llmsim/errors.js'
+import {TraceBuilder} from '#llmsim/trace/builder.js'
 import {optionalColumns} from '#llmsim/trace/csv-columns.js'
 import {traceFormats} from '#llmsim/trace/formats/registry.js'
+import {KnownKeys} from '#llmsim/trace/json-keys.js'
 import {type ReadOptions, readTrace} from '#llmsim/trace/read.js'
 import {fixture, scratch} from './files.js'
 
@@ -155,6 +157,66 @@ describe('names in traces', () => {
     expect(await notes('arrived_at,input_tokens,output_tokens,turn\n0,1,1,1\n')).deep.equal([
       'turn was not used: it counts the turns of a session, and there is no session_id.',
     ])
+  })
+
+  const header = 'arrived_at,input_tokens,output_tokens'
+  const reads: readonly [what: string, content: string, extra: readonly string[]][] = [
+    ['a rate per second', `${header},output_tokens_s\n0,3,5,7.5\n`, ['output_tokens_s']],
+    [
+      'the hour beside a time that is ours',
+      `timestamp,timestamp_h,input_tokens,output_tokens\n0,7,3,5\n`,
+      ['timestamp_h'],
+    ],
+    ['names that differ by case', `${header},A,a\n0,3,5,x,y\n`, ['A', 'a']],
+    [
+      'two columns of one name that nobody reads',
+      'TIMESTAMP,ContextTokens,GeneratedTokens,x,x\n2023-11-16 18:15:46,3,5,1,2\n',
+      [],
+    ],
+  ]
+  for (const [what, content, extra] of reads)
+    it(`reads ${what}`, async () => {
+      const trace = await readTrace([file(`${what}.csv`, content)])
+      expect([trace.arrivedAt[0], trace.inputTokens[0], trace.outputTokens[0]]).deep.equal([
+        0, 3, 5,
+      ])
+      expect([...(trace.extra?.keys() ?? [])]).deep.equal(extra)
+    })
+
+  it('takes a column with a unit that is no time for none of ours', async () => {
+    const problem = await problemOf(
+      file('rate.csv', 'arrived_at,input_tokens,output_tokens_s\n0,3,5\n'),
+    )
+    expect(problem.message).match(/:1: there is no column output_tokens /)
+  })
+
+  it('refuses a column of ours twice whatever the case and the format', async () => {
+    const problem = await problemOf(
+      file('twice.csv', 'TIMESTAMP,ContextTokens,contexttokens,GeneratedTokens\n0,3,4,5\n'),
+    )
+    expect(problem.message).match(/two columns of the name contexttokens\./)
+  })
+
+  it('says the unit of the key that is meant', async () => {
+    const call = '{"input_toks": 1, "output_toks": 1, "tool_duration_ms": 5}'
+    const problem = await problemOf(
+      file('unit.jsonl', `{"arrival_time_ns": 0, "sub_requests": [${call}]}\n`),
+    )
+    expect(problem.suggestions[0]).equal('write tool_duration_ns, in nanoseconds')
+  })
+
+  it('keeps no more than so many keys where every line has its own', () => {
+    const builder = new TraceBuilder()
+    const known = new KnownKeys('mine', ['session_id'], builder)
+    const row = (key: string) => ({
+      line: 1,
+      object: {[key]: 1},
+      spot: (name: string) => ({name, where: () => 'mine:1'}),
+    })
+    // Judged while there are few, and no longer when a thousand were kept.
+    expect(() => known.check(row('sesion_id'))).throw(Problem, /session_id is probably meant/)
+    for (let i = 0; i < 1000; i++) known.check(row(`k${i}`))
+    known.check(row('sesion_id'))
   })
 
   it('says nothing of what publishers write', async () => {
