@@ -146,8 +146,11 @@ export class Source {
     closeSync(this.#file)
   }
 
-  /** The whole file as lines, from byte `from` of `head` on. Each run is valid until the next is asked for. */
-  *lines(from: number, torn: TornTail): Generator<Lines> {
+  /**
+   * The whole file as lines of at most `longest` bytes, from byte `from` of `head` on. Each run is valid until the next is
+   * asked for. @throws Problem TRACE_BAD_VALUE, TRACE_BINARY
+   */
+  *lines(from: number, torn: TornTail, longest = longestLine): Generator<Lines> {
     let buffer = Buffer.allocUnsafe(chunkBytes)
     let position = this.#skip + from
     let kept = 0
@@ -157,7 +160,7 @@ export class Source {
       position += bytesRead
       const filled = kept + bytesRead
       // In one line of 256 MB there is no trace; it would only fill the memory.
-      if (kept > longestLine) throw tooLong(this.path)
+      if (kept > longest) throw tooLong(this.path)
       if (bytesRead === 0) {
         if (torn === 'error') checkText(this.path, buffer.subarray(0, filled), position - filled)
         if (filled > 0 && torn === 'error') yield {bytes: buffer, from: 0, to: filled}

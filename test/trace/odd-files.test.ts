@@ -4,6 +4,7 @@ import {expect} from 'chai'
 import {Problem} from '#llmsim/errors.js'
 import {faultOfJson} from '#llmsim/trace/json-fault.js'
 import {readTrace} from '#llmsim/trace/read.js'
+import {Source} from '#llmsim/trace/source.js'
 import {scratch} from './files.js'
 
 const head = 'arrived_at,input_tokens,output_tokens\n'
@@ -192,5 +193,21 @@ describe('files that are no traces', () => {
         expect(faultOfJson(broken).at, broken).at.most(broken.length)
       }
     }
+  })
+
+  it('bounds a line where lines are read, but not where a document is', () => {
+    const path = file('long.json', `{"a": "${'x'.repeat(3e6)}"}`)
+    const bytesOf = (longest: number): number => {
+      const source = Source.open(path)
+      try {
+        let bytes = 0
+        for (const {from, to} of source.lines(0, 'error', longest)) bytes += to - from
+        return bytes
+      } finally {
+        source.close()
+      }
+    }
+    expect(() => bytesOf(1e6)).throw(Problem, /a line of more than/)
+    expect(bytesOf(Number.POSITIVE_INFINITY)).equal(3e6 + 9)
   })
 })
