@@ -19,7 +19,7 @@ export class StepAccount {
     this.#listener = listener
   }
 
-  /** A batch was planned: what its plan left in the engine. */
+  /** A batch was planned: what its plan left in the engine. `RunAlone` does the same of steps that it makes itself. */
   note(batch: Batch): void {
     const {seats, queue, pool, totals} = this.#parts
     batch.shape.paddedTokens = batch.shape.tokens
@@ -51,7 +51,7 @@ export class StepAccount {
     return batch
   }
 
-  /** What a batch that ends adds to the totals; its regular tokens come `gap` after the ones before. */
+  /** What a batch that ends adds to the totals (`RunAlone`, too); its regular tokens come `gap` after the ones before. */
   account(batch: Batch, now: Ns, gap: Ns): void {
     const {totals, below} = this.#parts
     totals.steps++

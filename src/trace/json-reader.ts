@@ -1,4 +1,5 @@
 /** JSON lines, one object each, and files that are one JSON document. */
+import {constants} from 'node:buffer'
 import {Problem} from '../errors.js'
 import type {
   JsonFormat,
@@ -81,16 +82,24 @@ function parseLine(text: string, place: string, ended: boolean): JsonObject {
   throw new Problem('TRACE_BAD_VALUE', `${place}:1: the line must be a JSON object.`)
 }
 
-/** Reads a file that is one JSON document. */
+/**
+ * Reads a file that is one JSON document, of at most `longest` bytes; default: as many as a text can have.
+ * @throws Problem TRACE_BAD_VALUE, TRACE_TRUNCATED
+ */
 export async function readJson(
   source: Source,
   format: JsonFormat,
   context: ReadContext,
+  longest = constants.MAX_STRING_LENGTH,
 ): Promise<void> {
   const parts: Buffer[] = []
+  let length = 0
   // A benchmark that keeps the texts of its answers writes all of it as one line.
-  for (const {bytes, from, to} of source.lines(0, 'error', Number.POSITIVE_INFINITY))
+  for (const {bytes, from, to} of source.lines(0, 'error', longest)) {
+    length += to - from
+    if (length > longest) throw tooLong(context.file, longest)
     parts.push(Buffer.from(bytes.subarray(from, to)))
+  }
   const text = Buffer.concat(parts).toString('utf8')
   let document: unknown
   try {
@@ -110,6 +119,18 @@ export async function readJson(
     throw new Problem('TRACE_BAD_VALUE', `${context.file}:1:1: the file must be a JSON object.`)
   format.read(document, context)
 }
+
+const tooLong = (file: string, longest: number): Problem =>
+  new Problem(
+    'TRACE_BAD_VALUE',
+    `${file}: the JSON document is longer than ${Math.floor(longest / 2 ** 20)} MiB; it is read as a whole.`,
+    {
+      suggestions: [
+        'leave out the texts of prompts and answers',
+        'write one object a line (JSONL)',
+      ],
+    },
+  )
 
 /** A key that must be there; TRACE_MISSING_COLUMN names those that are. */
 export function required(row: JsonRow, key: string): unknown {

@@ -12,10 +12,10 @@ const headBytes = 64 * 1024
 const chunkBytes = 1024 * 1024
 const longestLine = 256 * 1024 * 1024
 
-const tooLong = (path: string): Problem =>
+const tooLong = (path: string, longest: number): Problem =>
   new Problem(
     'TRACE_BAD_VALUE',
-    `${path}: a line of more than 256 MiB has no end; every request stands on a line of its own.`,
+    `${path}: a line of more than ${Math.floor(longest / 2 ** 20)} MiB has no end; every request stands on a line of its own.`,
     {suggestions: ['end lines with LF or CRLF']},
   )
 
@@ -160,7 +160,7 @@ export class Source {
       position += bytesRead
       const filled = kept + bytesRead
       // In one line of 256 MB there is no trace; it would only fill the memory.
-      if (kept > longest) throw tooLong(this.path)
+      if (kept > longest) throw tooLong(this.path, longest)
       if (bytesRead === 0) {
         if (torn === 'error') checkText(this.path, buffer.subarray(0, filled), position - filled)
         if (filled > 0 && torn === 'error') yield {bytes: buffer, from: 0, to: filled}

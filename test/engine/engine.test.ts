@@ -100,6 +100,34 @@ describe('Engine: what it shows', () => {
   })
 })
 
+describe('Engine: run', () => {
+  it('hands out those who are done by a batch of its own, and nobody twice', () => {
+    const {engine, arrive} = setUp({depth: 1})
+    const clock: BatchClock = {
+      add(batch, now) {
+        batch.start = now
+        batch.end = now + 10
+      },
+    }
+    const first = arrive(6, 1).slot
+    engine.plan(0)
+    engine.time(0, clock)
+    engine.complete(10)
+    expect(engine.finished).deep.equal([first])
+    const second = arrive(6, 3).slot
+    engine.plan(10)
+    engine.time(10, clock)
+    const left: number[][] = []
+    const ended = engine.run(1000, clock, {
+      nextEnters: Float64Array.of(Number.POSITIVE_INFINITY),
+      enterBy: () => undefined,
+      left: (now) => left.push([now, ...engine.finished]),
+    })
+    expect(left).deep.equal([[40, second]])
+    expect(ended).equal(40)
+  })
+})
+
 describe('Engine: cancel', () => {
   it('gives seat and blocks back at once, and says how many tokens were delivered', () => {
     const {engine, arrive} = setUp()

@@ -2,7 +2,10 @@
 import {gzipSync} from 'node:zlib'
 import {expect} from 'chai'
 import {Problem} from '#llmsim/errors.js'
+import type {JsonFormat, ReadContext} from '#llmsim/trace/formats/format.js'
+import {vllmBench} from '#llmsim/trace/formats/vllm-bench.js'
 import {faultOfJson} from '#llmsim/trace/json-fault.js'
+import {readJson} from '#llmsim/trace/json-reader.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import {Source} from '#llmsim/trace/source.js'
 import {scratch} from './files.js'
@@ -209,5 +212,19 @@ describe('files that are no traces', () => {
     }
     expect(() => bytesOf(1e6)).throw(Problem, /a line of more than/)
     expect(bytesOf(Number.POSITIVE_INFINITY)).equal(3e6 + 9)
+  })
+
+  it('bounds a document by what a text can have', async () => {
+    const source = Source.open(file('wide.json', `{\n${'"a": 1,\n'.repeat(400_000)}"b": 2}`))
+    const format: JsonFormat = {...vllmBench, read: () => undefined}
+    const context = {file: 'wide.json'} as ReadContext
+    try {
+      const outcome = await readJson(source, format, context, 2 ** 21).catch((error) => error)
+      expect(outcome).instanceOf(Problem)
+      expect(outcome.message).match(/^wide\.json: the JSON document is longer than 2 MiB/)
+      expect(await readJson(source, format, context, 2 ** 22)).equal(undefined)
+    } finally {
+      source.close()
+    }
   })
 })
