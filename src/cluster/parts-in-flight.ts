@@ -84,9 +84,8 @@ export class PartsInFlight {
     return parts[at]!
   }
 
-  /** A request of `part` has left: parts that are done go, in order. */
-  left(part: PartInFlight): void {
-    part.open--
+  /** Parts whose requests have all left go, in order. */
+  handOnDone(): void {
     while (this.#parts[0]?.open === 0) this.#handOn()
   }
 

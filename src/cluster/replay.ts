@@ -121,6 +121,8 @@ export class Replayer implements RequestSink {
     const {arrivals} = this.#workload
     const cancels = this.#cancels
     for (;;) {
+      // Here, and not as their last request leaves: that is in the middle of what V8 compiled for an engine that runs alone.
+      this.#parts.handOnDone()
       const external = Math.min(arrivals.nextAt(), cancels.nextAt())
       const next = this.#beforeScaling(external)
       if (next > until) return
@@ -257,7 +259,7 @@ export class Replayer implements RequestSink {
     outcomes.preemptions[at] = requests.preemptions[slot]!
     this.#request.onLeave?.(row, slot, {outcomes, at})
     if (this.#workload.ended(row, now)) this.cluster.interrupt()
-    this.#parts.left(part)
+    part.open--
     if (++this.#left % progressEvery === 0) this.#request.onProgress?.(this.#left)
   }
 }

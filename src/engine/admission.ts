@@ -15,67 +15,89 @@ export class Admission {
   /** When the last of them did. */
   pulledAt: Ns = 0
   readonly #parts: EngineParts
-  /** With drafts, or blocks by groups, even the plainest request takes the general way. */
-  readonly #looksAgain: boolean
+  /** With drafts, blocks by groups, or tiers below, even the plainest request takes the general way. */
+  readonly #isGeneral: boolean
 
   constructor(parts: EngineParts) {
     this.#parts = parts
-    this.#looksAgain = parts.config.speculation !== undefined || parts.config.kvGroups !== undefined
+    const {config, below} = parts
+    const isPlain = config.speculation === undefined && config.kvGroups === undefined
+    this.#isGeneral = !isPlain || below !== undefined
   }
 
   /** Phase B: admits from the head of the queue while it fits. */
   admit(batch: Batch, budget: number, now: Ns): void {
     let left = budget
-    for (let n = this.headFits(left); n > 0; n = this.headFits(left)) {
-      const slot = this.#parts.queue.head()
-      if (n === this.#wholePrompt(slot)) {
-        this.#admitWhole(slot, batch, now)
-        left -= n
-        continue
-      }
-      const from = this.#parts.requests.origin[slot]
-      if (from === origin.loaded) {
-        this.#admitLoaded(slot, n, {batch, now})
-        left -= n
-        continue
-      }
-      if (from !== origin.here) {
-        left -= this.#admitRemote(slot, batch, now)
-        continue
-      }
-      const match = this.#parts.blocks.match(slot)
-      const cached = match.tokens
-      if (this.#parts.below && this.#loads(slot, match, now)) continue
-      this.#parts.queue.shift()
-      const isFirst = this.#account(slot, cached, cached)
-      if (isFirst) this.#parts.requests.scheduledAt[slot] = now
-      this.#parts.blocks.adopt(slot, match)
-      this.#parts.seats.admit(slot, cached)
-      this.#parts.requests.picked[slot] = n
-      this.#parts.blocks.extend(slot, cached, cached + n)
-      this.#parts.seats.commitChunk(slot, batch, now)
-      left -= n
+    for (;;) {
+      const whole = this.admitWhole(batch, left, now)
+      const n = whole > 0 ? whole : this.headFits(left)
+      if (n === 0) return
+      left -= whole > 0 ? whole : this.#admitAny(n, batch, now)
     }
   }
 
-  /** Tokens of a request that comes for the first time and can find none of them in a cache; 0: it is none. */
-  #wholePrompt(slot: number): number {
-    const {requests, below} = this.#parts
-    const isNew = requests.origin[slot] === origin.here && requests.preemptions[slot] === 0
-    if (!isNew || this.#looksAgain || below || requests.shareable[slot] !== 0) return 0
-    const input = requests.input[slot]!
-    return requests.reached[slot] === input ? input : 0
+  /** Admits who waits, as long as they are as most are. Returns whether they all were: nobody waits any more. */
+  admitsAll(batch: Batch, budget: number, now: Ns): boolean {
+    let left = budget
+    while (this.#parts.queue.size > 0) {
+      const tokens = this.admitWhole(batch, left, now)
+      if (tokens === 0) return false
+      left -= tokens
+    }
+    return true
   }
 
-  /** The same for a request whose whole prompt is computed in this step: the most common one, in the fewest steps. */
-  #admitWhole(slot: number, batch: Batch, now: Ns): void {
+  /**
+   * Admits the head of the queue if it comes for the first time, can find none of its tokens in a cache, and its whole
+   * prompt fits into this step: the most common request, in the fewest steps. Returns its tokens; 0: it goes the general
+   * way (`admit`), or is held back.
+   */
+  admitWhole(batch: Batch, left: number, now: Ns): number {
     const {requests, queue, blocks, pool, seats, totals, config} = this.#parts
+    if (this.#isGeneral || queue.size === 0 || seats.list.size >= config.maxNumSeqs) return 0
+    const slot = queue.head()
     const tokens = requests.input[slot]!
+    const needed = blocks.count(tokens)
+    if (tokens > left || needed > pool.free || seats.cut(tokens) < tokens) return 0
+    if (!this.#isWhole(slot)) return 0
+    this.work++
     queue.shift()
     requests.scheduledAt[slot] = now
     if (config.enablePrefixCaching) totals.lookedUpTokens += tokens
-    pool.take(blocks.count(tokens))
+    pool.take(needed)
     seats.admitWhole(slot, batch, now)
+    return tokens
+  }
+
+  /** Whether a request comes for the first time, with a prompt of which no cache has anything. */
+  #isWhole(slot: number): boolean {
+    const {requests} = this.#parts
+    if (requests.origin[slot] !== origin.here || requests.preemptions[slot] !== 0) return false
+    return requests.shareable[slot] === 0 && requests.reached[slot] === requests.input[slot]
+  }
+
+  /** Admits the head of the queue, which fits with `n` tokens. Returns those that it computes in this step. */
+  #admitAny(n: number, batch: Batch, now: Ns): number {
+    const {requests, queue, blocks, seats, below} = this.#parts
+    const slot = queue.head()
+    const from = requests.origin[slot]
+    if (from === origin.loaded) {
+      this.#admitLoaded(slot, n, {batch, now})
+      return n
+    }
+    if (from !== origin.here) return this.#admitRemote(slot, batch, now)
+    const match = blocks.match(slot)
+    const cached = match.tokens
+    if (below && this.#loads(slot, match, now)) return 0
+    queue.shift()
+    const isFirst = this.#account(slot, cached, cached)
+    if (isFirst) requests.scheduledAt[slot] = now
+    blocks.adopt(slot, match)
+    seats.admit(slot, cached)
+    requests.picked[slot] = n
+    blocks.extend(slot, cached, cached + n)
+    seats.commitChunk(slot, batch, now)
+    return n
   }
 
   /**

@@ -9,7 +9,7 @@
  * columns by slot, which engines share. Of many engines only such memory stays in the caches.
  */
 import type {Batch} from './batch.js'
-import {asDouble, empty, enlarged} from './columns.js'
+import {asDouble, enlarged} from './columns.js'
 import {Extremes} from './extremes.js'
 import {TimingWheel} from './timing-wheel.js'
 
@@ -51,7 +51,6 @@ export class Cohort {
   /** Seats that were used, and the first that is empty among them. */
   #seats = 0
   #vacant = none
-  readonly #ended: number[] = []
   /** Of the offsets. */
   readonly #extremes = new Extremes()
   /** By the step of the last token. */
@@ -121,7 +120,9 @@ export class Cohort {
   }
 
   leave(slot: number): void {
-    this.#leaveSeat(this.#column.seat[slot]!)
+    const seat = this.#column.seat[slot]!
+    this.#ends.remove(seat)
+    this.#leaveSeat(seat)
   }
 
   #leaveSeat(seat: number): void {
@@ -132,7 +133,6 @@ export class Cohort {
     this.#offsetSum -= offset
     this.#inPhase[rows[row + phaseOf]!]!--
     this.#extremes.leave(seat)
-    this.#ends.remove(seat)
     rows[row + stampOf]!++
     rows[row] = this.#vacant
     this.#vacant = seat
@@ -195,15 +195,13 @@ export class Cohort {
     return this.#ends.due() !== none
   }
 
-  /** Takes out the members whose last token comes out of the next step. The list is reused. */
-  takeEnding(): readonly number[] {
-    const ended = this.#ended
-    empty(ended)
-    for (let seat = this.#ends.due(); seat !== none; seat = this.#ends.due()) {
-      this.work++
-      ended.push(this.#rows[rowOf(seat)]!)
-      this.#leaveSeat(seat)
-    }
-    return ended
+  /** Takes out a member whose last token comes out of the next step. Returns its slot; −1: there is none. */
+  takeEnding(): number {
+    const seat = this.#ends.take()
+    if (seat === none) return none
+    const slot = this.#rows[rowOf(seat)]!
+    this.work++
+    this.#leaveSeat(seat)
+    return slot
   }
 }

@@ -96,6 +96,7 @@ export class Engine implements EngineView {
       steps: this.#steps,
       skipAhead: this.#skipAhead,
       plan,
+      planned: (batch) => this.#planned(batch),
       complete: (now) => this.complete(now),
       listener,
       finished: this.finished,
@@ -200,11 +201,15 @@ export class Engine implements EngineView {
     }
     batch.preempted = this.#unreported
     this.#unreported = 0
+    this.#planned(batch)
+    return batch.shape
+  }
+
+  #planned(batch: Batch): void {
     this.#steps.note(batch)
     this.#seats.seal(batch)
     this.#pipeline.add(batch)
     this.#below?.planned(batch.sequence, this.#blocks)
-    return batch.shape
   }
 
   /** The batch that was just planned gets its times. */

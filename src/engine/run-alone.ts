@@ -22,6 +22,8 @@ export interface AnyStep {
   readonly skipAhead: SkipAhead
   /** Plans one batch as a whole. Returns whether there was something to compute. */
   readonly plan: (now: Ns) => boolean
+  /** A batch that was opened holds what it will compute. */
+  readonly planned: (batch: Batch) => void
   /** The oldest batch ends. */
   readonly complete: (now: Ns) => void
   readonly listener: EngineListener
@@ -29,8 +31,13 @@ export interface AnyStep {
   readonly finished: number[]
 }
 
+/** Why steps by sums end: there are no more up to then; somebody else has to plan the next one, or who waits. */
+type Stop = 'until' | 'plan' | 'queue'
+
 export class RunAlone {
   work = 0
+  /** Batches in a row without a first or last token. */
+  #plain = 0
   readonly #parts: EngineParts
   readonly #any: AnyStep
   /** Whether a plan can be one of sums: of one cohort, whose blocks come from the pool one by one and stay. */
@@ -49,9 +56,17 @@ export class RunAlone {
    * none did.
    */
   run(until: Ns, clock: BatchClock, outside: Outside): Ns {
-    return this.#hasSums
-      ? this.#runBySums(until, clock, outside)
-      : this.#runAny(until, clock, outside)
+    if (!this.#hasSums) return this.#runAny(until, clock, outside)
+    const {totals, seats} = this.#parts
+    const before = totals.steps
+    for (;;) {
+      const stop = this.#runBySums(until, clock, outside)
+      if (stop === 'until') break
+      const now = seats.cohort.lastEnd
+      if (stop === 'queue') this.#admitFurther(now, clock)
+      else this.#fill(now, clock)
+    }
+    return totals.steps > before ? seats.cohort.lastEnd : Number.NaN
   }
 
   #runAny(until: Ns, clock: BatchClock, outside: Outside): Ns {
@@ -82,12 +97,25 @@ export class RunAlone {
     while (pipeline.size < config.depth && plan(now)) steps.time(pipeline.newest!, now, clock)
   }
 
+  /** A plan by sums goes on with a head of the queue that is not as most are. */
+  #admitFurther(now: Ns, clock: BatchClock): void {
+    const {pipeline, config} = this.#parts
+    const {admission, planned, steps} = this.#any
+    const batch = pipeline.at(pipeline.size)
+    admission.admit(batch, config.maxNumBatchedTokens - batch.shape.tokens, now)
+    planned(batch)
+    steps.time(batch, now, clock)
+  }
+
   /**
-   * The same as `#runAny`, step for step. One function with its own variables: split among those that make a step for
-   * everybody, it takes a sixth longer once it is compiled (docs/performance.md). What `StepAccount` notes and accounts for
-   * is therefore written here as well.
+   * The same as `#runAny`, step for step, as long as plans are sums. One function with its own variables: split among
+   * those that make a step for everybody, it takes a sixth longer once it is compiled (docs/performance.md). What
+   * `StepAccount` notes and accounts for is therefore written here as well.
+   *
+   * What is rare is left to the caller, by returning: V8 compiles this after some thousand steps, and would have to do it
+   * anew, at 10 to 20 ms each, for every way that no step had taken until then.
    */
-  #runBySums(until: Ns, clock: BatchClock, outside: Outside): Ns {
+  #runBySums(until: Ns, clock: BatchClock, outside: Outside): Stop {
     const {config, pipeline, pool, queue, seats, totals} = this.#parts
     const {admission, steps, skipAhead, listener} = this.#any
     const {cohort, prefilling, stragglers, list} = seats
@@ -95,13 +123,11 @@ export class RunAlone {
     const isHeard = listener.batchEnded !== undefined
     const next = outside.nextEnters
     const places = config.depth - 1
-    const before = totals.steps
-    let plain = 0
     while (pipeline.size > 0) {
-      if (plain >= settledAfter) skipAhead.run(Math.min(until, next[0]! - 1), clock)
+      if (this.#plain >= settledAfter) skipAhead.run(Math.min(until, next[0]! - 1), clock)
       const {oldest} = pipeline
       const now = oldest.end
-      if (now > until) break
+      if (now > until) return 'until'
       if (next[0]! <= now) outside.enterBy(now)
       const gap = now - cohort.lastEnd
       cohort.lastEnd = now
@@ -111,22 +137,17 @@ export class RunAlone {
       totals.decodeTokens += oldest.shape.decodes
       if (oldest.regular > 0) gaps.add(gap, oldest.regular)
       if (isHeard) listener.batchEnded!(oldest.sequence, now, oldest.lane)
-      plain++
+      this.#plain++
       if (!oldest.isPlain) {
-        plain = 0
+        this.#plain = 0
         this.#deliver(oldest, now, outside)
       }
       const {size} = cohort
-      // At least 0: whoever was admitted had a token of budget beside all who ran.
-      const left = config.maxNumBatchedTokens - size
       const need = cohort.needBlock()
       const isShort = need > pool.free
       const isMixed = prefilling.length > 0 || stragglers.length > 0 || cohort.hasFillers()
       // Where more than one batch is missing, the last plan found nothing to compute, or no blocks.
-      if (size === 0 || isShort || isMixed || pipeline.size !== places) {
-        this.#fill(now, clock)
-        continue
-      }
+      if (size === 0 || isShort || isMixed || pipeline.size !== places) return 'plan'
       const batch = pipeline.open()
       this.work++
       batch.holdDecodes(
@@ -136,8 +157,10 @@ export class RunAlone {
         cohort.largestContext(),
       )
       if (need > 0) pool.take(need)
-      if (queue.size > 0) admission.admit(batch, left, now)
-      else admission.heldBack = 'nobody'
+      // At least 0: whoever was admitted had a token of budget beside all who ran.
+      const left = config.maxNumBatchedTokens - size
+      if (queue.size > 0 && !admission.admitsAll(batch, left, now)) return 'queue'
+      admission.heldBack = 'nobody'
       const {shape} = batch
       const used = pool.total - pool.free
       shape.paddedTokens = shape.tokens
@@ -145,7 +168,7 @@ export class RunAlone {
       batch.waiting = queue.size
       batch.freeBlocks = pool.free
       batch.usedBlocks = used
-      batch.heldBack = admission.heldBack
+      batch.heldBack = 'nobody'
       if (used > totals.peakBlocks) totals.peakBlocks = used
       if (cohort.hasEnding()) seats.drainEnding(batch)
       cohort.advance()
@@ -153,7 +176,7 @@ export class RunAlone {
       clock.add(batch, now)
       steps.spend(batch)
     }
-    return totals.steps > before ? cohort.lastEnd : Number.NaN
+    return 'until'
   }
 
   /** Tokens of a batch that are no regular ones: the first and the last of requests, and those that came late. */

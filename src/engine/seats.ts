@@ -199,7 +199,9 @@ export class Seats {
 
   /** Members with their last token in `batch` drain. */
   drainEnding(batch: Batch): void {
-    for (const slot of this.cohort.takeEnding()) this.#drain(slot, batch)
+    const {cohort} = this
+    for (let slot = cohort.takeEnding(); slot !== none; slot = cohort.takeEnding())
+      this.#drain(slot, batch)
   }
 
   /** `batch` ended: its decodes may be planned again. Returns the gap before its regular tokens. */

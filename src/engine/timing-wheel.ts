@@ -66,6 +66,17 @@ export class TimingWheel {
     return this.#buckets[this.now & (size - 1)]!
   }
 
+  /** The same, taken out. */
+  take(): number {
+    const rows = this.#rows
+    const seat = this.due()
+    if (seat === none) return none
+    const next = rows[seat * rowLength]!
+    this.#buckets[this.now & (size - 1)] = next
+    if (next !== none) rows[next * rowLength + previousOf] = none
+    return seat
+  }
+
   /** The next step. Nobody may be due in the present one. */
   advance(): void {
     this.now++

@@ -27,7 +27,11 @@ const action = fc.record({
 const cohortOf = (blockSize: number): Cohort => new Cohort(blockSize, {seat: new Int32Array(2000)})
 
 /** Slots that get their last token in the next step; they leave. */
-const takeEnding = (cohort: Cohort): number[] => [...cohort.takeEnding()]
+const takeEnding = (cohort: Cohort): number[] => {
+  const ended: number[] = []
+  for (let slot = cohort.takeEnding(); slot >= 0; slot = cohort.takeEnding()) ended.push(slot)
+  return ended
+}
 
 const fillers = (cohort: Cohort, answer: 'more' | 'last' = 'more'): number[] => {
   const slots: number[] = []

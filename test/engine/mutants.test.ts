@@ -60,9 +60,9 @@ const mutants: Readonly<Record<string, Mutant>> = {
     to: 'this.#stepPhase === this.#blockSize ?',
   },
   'of two that end with one step one stays': {
-    file: cohort,
-    from: 'for (let seat = this.#ends.due(); seat !== none; seat = this.#ends.due())',
-    to: 'const seat = this.#ends.due(); if (seat !== none)',
+    file: seats,
+    from: 'for (let slot = cohort.takeEnding(); slot !== none; slot = cohort.takeEnding())',
+    to: 'const slot = cohort.takeEnding(); if (slot !== none)',
   },
   'a seat that is taken anew still fills what was filled from it before': {
     file: cohort,
@@ -606,8 +606,18 @@ const aloneFaults: Readonly<Record<string, Mutant>> = {
   },
   'alone: nobody is admitted': {
     file: alone,
-    from: 'if (queue.size > 0)',
-    to: 'if (queue.size < 0)',
+    from: 'if (queue.size > 0 &&',
+    to: 'if (queue.size < 0 &&',
+  },
+  'alone: those behind one who is not as most are wait': {
+    file: alone,
+    from: 'admission.admit(batch, config.maxNumBatchedTokens - batch.shape.tokens, now)',
+    to: 'void 0',
+  },
+  'alone: who waits gets more budget than is left': {
+    file: alone,
+    from: 'config.maxNumBatchedTokens - batch.shape.tokens',
+    to: 'config.maxNumBatchedTokens',
   },
   'alone: one place of the pipeline stays empty': {
     file: alone,
@@ -622,7 +632,7 @@ const aloneFaults: Readonly<Record<string, Mutant>> = {
   'alone: a gap counts from the batch before the one before': {
     file: alone,
     from: 'cohort.lastEnd = now;',
-    to: 'if (plain > 0) cohort.lastEnd = now;',
+    to: 'if (this.#plain > 0) cohort.lastEnd = now;',
   },
 }
 

@@ -5,10 +5,7 @@ import {TimingWheel} from '#llmsim/engine/timing-wheel.js'
 /** Takes out whoever is due now. */
 const takeDue = (wheel: TimingWheel): number[] => {
   const seats: number[] = []
-  for (let seat = wheel.due(); seat >= 0; seat = wheel.due()) {
-    seats.push(seat)
-    wheel.remove(seat)
-  }
+  for (let seat = wheel.take(); seat >= 0; seat = wheel.take()) seats.push(seat)
   return seats.sort((a, b) => a - b)
 }
 
