@@ -40,7 +40,7 @@ const keptBytecode = (mark) => {
  * compiler works through it on the cores that the run needs, too, and most of what it does is compile small functions
  * once more in each of their callers. A long run gets that time back many times over. docs/performance.md has the figures.
  */
-const inlined = {short: 460, usual: 920, long: 1400}
+const inlined = {short: 460, usual: 920, long: 4500}
 const inline = (bytes) => v8.setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${bytes}`)
 
 /** A run is long that reads a file of so many bytes: some 400,000 requests as numbers in columns. */

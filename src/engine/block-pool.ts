@@ -48,7 +48,14 @@ export class BlockPool {
   /** Takes `count` blocks from the head of the free list; what they held is lost. There must be as many. */
   take(count: number): void {
     const list = this.#list
+    const {head} = list
     this.free -= count
+    // Mostly all of them are blocks of the first run, which nobody looks for, and some of it are left.
+    if (count > 0 && list.kind[head] === kind.plain && list.dead[head]! > count) {
+      this.#work++
+      list.dead[head]! -= count
+      return
+    }
     let left = count
     while (left > 0) {
       const node = list.head

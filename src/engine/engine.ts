@@ -53,6 +53,8 @@ export class Engine implements EngineView {
   readonly #alone: RunAlone
   readonly #listener: EngineListener
   readonly #below: KvBelow | undefined
+  /** Tokens of the longest request so far that can run here. */
+  #longest = 0
   /** Preemptions since the batch planned last. */
   #unreported = 0
   #work = 0
@@ -181,7 +183,11 @@ export class Engine implements EngineView {
 
   /** Why a request of so many tokens, output included, can never run here. */
   refusal(total: number): Verdict {
-    return refusalOf(this.config, total)
+    // Where a long one can run a shorter one can.
+    if (total <= this.#longest) return undefined
+    const refusal = refusalOf(this.config, total)
+    if (refusal === undefined) this.#longest = total
+    return refusal
   }
 
   /** Fills the next free place of the pipeline, or returns undefined when there is nothing to compute. */

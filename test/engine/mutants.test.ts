@@ -74,9 +74,14 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'if (isLargest)',
     to: 'if (isLargest && node > 0)',
   },
-  'extremes: nobody is left when the smallest leaves': {
+  'extremes: the smallest counts when it has left': {
     file: extremes,
-    from: 'if (low < smallest)',
+    from: 'if (0 - value === nodes[turned])',
+    to: 'if (false)',
+  },
+  'extremes: what a node held before others left counts': {
+    file: extremes,
+    from: 'if (best < this.#first)',
     to: 'if (false)',
   },
   'victim order: among equal keys the first to arrive gives way': {
