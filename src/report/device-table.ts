@@ -1,5 +1,5 @@
 /** `--hardware A,B,C`: one row per device. */
-import {dollars, figure, share} from './figures.js'
+import {count, counted, dollars, figure, share} from './figures.js'
 import {boundsText, type Goodput} from './measures.js'
 import {nothingLeft} from './nothing-left.js'
 import {type Column, layTable, type Style, shorten, wrap} from './style.js'
@@ -15,13 +15,30 @@ export interface DeviceRow {
 
 const boundNames = {kv: 'KV', seats: 'seats', budget: 'budget', none: 'step time'} as const
 
-/** Marks of runs that may have no steady state. */
-const doubts: Readonly<Record<string, {readonly mark: string; readonly words: string}>> = {
-  overloaded: {mark: '*', words: 'queue still growing: no steady state'},
-  'cannot tell': {
-    mark: '?',
-    words: 'cannot tell yet whether the queue keeps growing: a longer trace would',
-  },
+/** Marks of verdicts that are none to rely on. */
+const marks: Readonly<Record<string, string>> = {overloaded: '*', 'cannot tell': '?'}
+
+/** What the verdicts of all rows are, and on how many requests they rest. */
+function verdictLines(summaries: readonly Summary[]): string[] {
+  const of = (verdict: string): Summary[] =>
+    summaries.filter((one) => one.steady_state?.verdict === verdict)
+  const [overloaded, doubtful, good] = ['overloaded', 'cannot tell', 'keeps up'].map(of)
+  const requests = counted(summaries[0]?.requests.submitted ?? 0, 'request')
+  const needs = doubtful!.map((one) => one.steady_state!.needs_requests ?? 0)
+  const [least, most] = [Math.min(...needs), Math.max(...needs)]
+  const more = least === most ? count(most) : `${count(least)} to ${count(most)}`
+  const isAll = good!.length === summaries.length
+  return [
+    ...(overloaded!.length > 0
+      ? [`* overloaded in these ${requests}: the queue grows as long as requests come`]
+      : []),
+    ...(doubtful!.length > 0
+      ? [`? cannot tell from ${requests} whether overloaded: about ${more} more would tell`]
+      : []),
+    ...(good!.length > 0
+      ? [`${isAll ? 'all keep up' : 'no mark: keeps up'} with ${requests}`]
+      : []),
+  ]
 }
 
 /**
@@ -54,9 +71,9 @@ export async function renderDevices(
     ...table,
     '',
     ...wrap(legend(slo)).map(style.faint),
-    ...Object.entries(doubts)
-      .filter(([verdict]) => summaries.some((one) => one.steady_state?.verdict === verdict))
-      .flatMap(([, {mark, words}]) => wrap(`${mark} ${words}`).map(style.warning)),
+    ...verdictLines(summaries).flatMap((line) =>
+      wrap(line).map(/^[*?]/.test(line) ? style.warning : style.faint),
+    ),
     ...[...empty, ...reasons].map(style.warning),
   ]
   return lines.join('\n')
@@ -92,7 +109,7 @@ function cellsOf({device, result}: DeviceRow, slo: Goodput | undefined): string[
   const {summary} = result
   // Without an SLO every completed request is good.
   const good = summary.goodput ?? summary.throughput
-  const doubt = doubts[summary.steady_state?.verdict ?? '']?.mark ?? ''
+  const mark = marks[summary.steady_state?.verdict ?? ''] ?? ''
   return [
     name,
     'yes',
@@ -102,7 +119,7 @@ function cellsOf({device, result}: DeviceRow, slo: Goodput | undefined): string[
     ...(slo ? [share(summary.goodput?.attainment ?? null)] : []),
     share(summary.utilisation),
     dollars(summary.cost?.usd_per_1m_output_tokens ?? null),
-    `${boundNames[summary.bound]}${doubt}`,
+    `${boundNames[summary.bound]}${mark}`,
   ]
 }
 

@@ -1,6 +1,6 @@
 /** What limited a run, in one sentence. */
 import type {EngineTotals} from '../stats/outcomes.js'
-import {count, counted, share} from './figures.js'
+import {count, share} from './figures.js'
 
 /** What held requests back: KV blocks, seats (`max_num_seqs`), the token budget, or nothing. */
 export type Bound = 'kv' | 'seats' | 'budget' | 'none'
@@ -45,11 +45,6 @@ const fullness = (engines: readonly EngineTotals[], running: number, blocks: num
   return `${count(running)} of ${count(seats)} seats, ${share(blocks)} of blocks`
 }
 
-const preempted = (engines: readonly EngineTotals[]): string => {
-  const events = sum(engines, (e) => e.preemptions)
-  return events > 0 ? `; ${counted(events, 'preemption')}` : ''
-}
-
 function saturated(
   bound: Exclude<Bound, 'none'>,
   engines: readonly EngineTotals[],
@@ -72,7 +67,7 @@ function saturated(
     ` seats${bound === 'seats' ? limit : ''}`,
   )
   const tail = bound === 'budget' ? `: prompts waited for the token budget${limit}; ` : ': '
-  return `${name}${tail}${full}${preempted(engines)}; requests were held back for ${share(heldShare)} of busy time`
+  return `${name}${tail}${full}; requests were held back for ${share(heldShare)} of busy time`
 }
 
 function notSaturated(engines: readonly EngineTotals[], heldShare: number): string {
@@ -88,5 +83,5 @@ function notSaturated(engines: readonly EngineTotals[], heldShare: number): stri
   const waited = 'request waited for a seat, blocks or the token budget'
   const queue =
     heldShare > 0 ? `a ${waited} for only ${share(heldShare)} of busy time` : `no ${waited}`
-  return `not saturated, latency is step time: ${queue}; on average ${fullness(engines, running, blocks)}${preempted(engines)}`
+  return `not saturated, latency is step time: ${queue}; on average ${fullness(engines, running, blocks)}`
 }

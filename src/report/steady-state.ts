@@ -1,7 +1,7 @@
 /** Whether a run had a steady state at all: did the system keep up with what arrived, whatever the order it served it in? */
 import type {Outcomes} from '../stats/outcomes.js'
 import {Course, type Load} from './course.js'
-import {compact, count, seconds, share} from './figures.js'
+import {compact, count, share} from './figures.js'
 import type {RequestColumns} from './measures.js'
 
 export interface SteadyState {
@@ -11,7 +11,7 @@ export interface SteadyState {
   readonly verdict: 'overloaded' | 'keeps up' | 'cannot tell'
   /** Overloads below this share of what is served, 0–1 and more, are lost in the chance of so few arrivals. */
   readonly tells_from: number
-  /** Where it cannot be told, about so many more requests, that came as these did, would tell; else null. */
+  /** Where it cannot be told, about so many more requests, that came as these did, would tell: one digit, a tenth of the run at least; else null. */
   readonly needs_requests: number | null
   /** Tokens (prompt and output) per second that were asked for over the span of arrivals. */
   readonly asked_tokens_per_s: number
@@ -29,6 +29,8 @@ const keepsUp = 0.95
 const finest = 0.01
 /** Growth by latencies alone is told from this overload on: batches that fill look like a smaller one. */
 const finestSlowdown = 0.05
+/** So much longer, as a share of it, a trace must be at least to say anything new: fewer requests change the verdict by chance. */
+const leastExtra = 0.1
 /** From this overload on it is said that it cannot be told; the chance of where a queue ends looks like a smaller one. */
 const worthAWord = 0.025
 
@@ -72,17 +74,25 @@ export function findSteadyState(
     ...rates,
   }
   if (verdict === 'keeps up') return state
-  const who = engines === 1 ? 'the engine sustains' : `the ${engines} engines sustain`
-  const loads = `${who} ${compact(served)} tok/s, this trace asks ${compact(asked)}`
-  if (verdict === 'overloaded')
-    return {...state, warning: `queue still growing: no steady state, ${loads}`}
-  const more = roundUp(weight * rows.length * (needs - 1))
-  const time = seconds((span / 1e9) * (needs - 1))
+  if (verdict === 'overloaded') {
+    const who = engines === 1 ? 'the engine serves' : `the ${engines} engines serve`
+    const loads = `${who} ${compact(served)} tok/s, this trace asks ${compact(asked)}`
+    return {...state, warning: `overloaded: the queue grows as long as requests come; ${loads}`}
+  }
+  const extra = Math.max(needs - 1, leastExtra)
+  const more = oneDigit(weight * rows.length * extra)
+  const time = roughTime((span / 1e9) * (more / (weight * rows.length)))
   return {
     ...state,
     needs_requests: more,
-    warning: `cannot tell yet whether the queue keeps growing: ${doubt}; about ${count(more)} more of them (${time}) would tell`,
+    warning: `cannot tell whether this is an overload: ${doubt}. About ${count(more)} more of them (${time}) would tell`,
   }
+}
+
+/** The verdict that needs no warning, in a line; undefined where there is another, or none. */
+export function goodVerdict(state: SteadyState | null): string | undefined {
+  if (state?.verdict !== 'keeps up') return undefined
+  return `keeps up: the queue does not grow; an overload of ${share(state.tells_from)} or more would have shown`
 }
 
 /** So much more, as a share of a round, may be in the system after a round than after the one before. */
@@ -115,10 +125,16 @@ export function growsByRound({outcomes, rounds}: RepeatedRun): boolean {
   return left(rounds.count) - left(rounds.count - 1) > most
 }
 
-/** Two digits: it is an estimate. */
-function roundUp(value: number): number {
-  const unit = 10 ** Math.max(0, Math.floor(Math.log10(value)) - 1)
+/** One digit, upwards: what it is made from is itself known to a third or so. */
+function oneDigit(value: number): number {
+  const unit = 10 ** Math.max(0, Math.floor(Math.log10(value)))
   return Math.ceil(value / unit) * unit
+}
+
+/** The same in the largest unit of which there are two or more. */
+function roughTime(value: number): string {
+  if (value < 120) return `${oneDigit(value)} s`
+  return value < 7200 ? `${oneDigit(value / 60)} min` : `${oneDigit(value / 3600)} h`
 }
 
 interface Judgement {
@@ -158,7 +174,7 @@ function judge(course: Course): Judgement {
   const clearest = signs.reduce((best, sign) => (margin(sign) > margin(best) ? sign : best))
   const {excess, chance, least} = clearest
   const telling = Math.expm1(tellable(chance, least))
-  const doubt = `${share(Math.expm1(excess))} more came than was served, but of requests that come like these that may be chance below ${share(telling)}`
+  const doubt = `${share(Math.expm1(excess))} more came than was served, but with so few requests like these only ${share(telling)} or more is not chance`
   const isSure = margin(clearest) >= 0
   return {
     telling,
@@ -187,7 +203,7 @@ function hinted(course: Course): Judgement {
   const [hint] = course.slowdownHints()
   if (hint === undefined || hint.excess < Math.log1p(finestSlowdown)) return settled(course)
   const doubt =
-    'requests take longer and longer, but the trace is too short for how long they take, or for bursts like these'
+    'requests take longer and longer, but the trace is too short to show whether that goes on'
   return {
     ...unloaded(course),
     verdict: 'cannot tell',

@@ -8,6 +8,7 @@ import type {GroupSummary} from './groups.js'
 import type {HandedOn} from './hand-offs.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {nothingLeft} from './nothing-left.js'
+import {goodVerdict} from './steady-state.js'
 import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import type {AdapterUse, Drafting, Summary} from './summary.js'
 import type {TierUse} from './tier-use.js'
@@ -41,9 +42,15 @@ export async function renderRun(
     ...factsOf(summary).flatMap(([name, text]) => labelled(name, text, style)),
     '',
     ...wrap(summary.cause),
+    ...goodVerdictLines(summary),
     ...warningsOf(summary).flatMap((text) => wrap(text).map(style.warning)),
   ]
   return lines.join('\n')
+}
+
+function goodVerdictLines({steady_state}: Summary): string[] {
+  const good = goodVerdict(steady_state)
+  return good === undefined ? [] : wrap(good)
 }
 
 const spreadCells = (spread: Spread): string[] => spreadFields.map((field) => figure(spread[field]))

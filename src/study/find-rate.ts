@@ -76,7 +76,7 @@ export function findRate(request: RateRequest): FoundRate {
 }
 
 const growingQueue = ({steady_state: state, cause}: Summary): string =>
-  `${(state?.growing && state.warning) || 'queue still growing when the trace follows itself'}; ${cause}`
+  `${(state?.growing && state.warning) || 'overloaded when the trace follows itself'}; ${cause}`
 
 interface Outcome extends RateProbe {
   readonly summary: Summary

@@ -430,7 +430,7 @@ describe('what arrives', () => {
     const {stdout, error} = await llmsim('simulate', ...argv, '--no-save')
     expect(error).equal(undefined)
     expect(stdout).match(/bound: /)
-    return /queue still growing/.test(stdout)
+    return /^overloaded: /m.test(stdout)
   }
 
   it('a closed loop never claims that the queue grows: it waits for the system', async () => {
@@ -446,8 +446,8 @@ describe('what arrives', () => {
     const argv = ['simulate', chat, '--hardware', 'H100', '--max-num-seqs', '4', '--no-save']
     const {stdout} = await llmsim(...argv)
     expect(stdout.replaceAll(/\s+/g, ' '))
-      .match(/cannot tell yet whether the queue keeps growing: \d+ % more came than was served/)
-      .match(/about \d+ more of them \([\d.]+ s\) would tell/)
+      .match(/cannot tell whether this is an overload: \d+ % more came than was served/)
+      .match(/About \d00 more of them \(\d min\) would tell/)
   })
 })
 
@@ -479,7 +479,7 @@ describe('what holds requests back is named', () => {
     ],
     [
       'overload',
-      /^queue still growing: no steady state, the engine sustains \S+ tok\/s/m,
+      /^overloaded: the queue grows as long as requests come; the\s+engine\s+serves\s+\S+\s+tok\/s/m,
       code,
       '--rate',
       '40',
@@ -490,7 +490,7 @@ describe('what holds requests back is named', () => {
       const argv = ['simulate', code, '--hardware', 'RTX3090', '--policy', policy, '--no-save']
       const {stdout} = await llmsim(...argv)
       expect(stdout.replaceAll(/\s+/g, ' '), policy).match(
-        /queue still growing: no steady state, the engine sustains 3\.\dk tok\/s, this trace asks 6\.6k/,
+        /overloaded: the queue grows as long as requests come; the engine serves 3\.\dk tok\/s, this trace asks 6\.6k/,
       )
     }
   })

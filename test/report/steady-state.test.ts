@@ -1,6 +1,6 @@
 import {strict as assert} from 'node:assert'
 import {servedRate} from '#llmsim/report/served-rate.js'
-import {findSteadyState, growsByRound} from '#llmsim/report/steady-state.js'
+import {findSteadyState, goodVerdict, growsByRound} from '#llmsim/report/steady-state.js'
 import {buildRun, type Row} from './build-run.js'
 
 /** One server, first come first served, a fixed service time; arrivals as given (ms). */
@@ -35,7 +35,7 @@ describe('steady state', () => {
     assert.equal(state.growing, true)
     assert.equal(
       state.warning,
-      'queue still growing: no steady state, the engine sustains 7.7k tok/s, this trace asks 13k',
+      'overloaded: the queue grows as long as requests come; the engine serves 7.7k tok/s, this trace asks 13k',
     )
     assert.ok(Math.abs(state.asked_tokens_per_s - 1e6 / (0.08 * 999)) < 1e-6)
     assert.ok(Math.abs(state.served_tokens_per_s / (1000 / 0.13) - 1) < 0.01)
@@ -45,6 +45,12 @@ describe('steady state', () => {
     const state = queueRun(every(130, 1000), 120)!
     assert.equal(state.growing, false)
     assert.equal(state.warning, undefined)
+    assert.match(
+      goodVerdict(state)!,
+      /^keeps up: the queue does not grow; an overload of [\d.]+ % or more would/,
+    )
+    assert.equal(goodVerdict(null), undefined)
+    assert.equal(goodVerdict(queueRun(every(80, 1000), 130)!), undefined)
   })
 
   it('is not mistaken under a heavy but bearable random load', () => {
@@ -111,7 +117,7 @@ describe('steady state', () => {
     })
     const state = findSteadyState(buildRun(rows), 2)!
     assert.equal(state.growing, true)
-    assert.match(state.warning!, /the 2 engines sustain/)
+    assert.match(state.warning!, /the 2 engines serve/)
   })
 
   it('has no rate to be judged by where hardly anything comes after a burst', () => {
@@ -171,14 +177,27 @@ describe('an overload in bursts', () => {
     assert.equal(short.verdict, 'cannot tell')
     assert.equal(short.growing, false)
     assert.ok(short.tells_from > 0.25)
+    assert.match(String(short.needs_requests), /^[1-9]0*$/)
     assert.match(
       short.warning!,
-      /^cannot tell yet whether the queue keeps growing: \d+ % more came than was served, but of requests that come like these that may be chance below \d+ %; about [\d,.]+ more of them \([\d.]+ (s|min.*)\) would tell$/,
+      /^cannot tell whether this is an overload: \d+ % more came than was served, but with so few requests like these only \d+ % or more is not chance. About [1-9](0|,)* more of them \([1-9]0* (s|min|h)\) would tell$/,
     )
     const long = queueRun(cycles(1000 + short.needs_requests!), 200)!
     assert.equal(long.verdict, 'overloaded')
     assert.equal(long.needs_requests, null)
     assert.equal(queueRun(cycles(1000 + short.needs_requests!), 120)!.verdict, 'keeps up')
+  })
+
+  it('is never said to need a number that is finer than what it is made from', () => {
+    const needs = Array.from({length: 60}, (_, seed) => {
+      const arrivals = poisson(100, 200 + 5 * seed, 7919 * (seed + 1))
+      return {count: arrivals.length, ...queueRun(arrivals, 110)!}
+    }).filter((one) => one.verdict === 'cannot tell')
+    assert.ok(needs.length > 10, `${needs.length}`)
+    for (const {count, needs_requests} of needs) {
+      assert.match(String(needs_requests), /^[1-9]0*$/)
+      assert.ok(needs_requests! >= 0.1 * count, `${needs_requests} of ${count}`)
+    }
   })
 
   /** Nobody waits, and each takes as long as is said. */
@@ -198,7 +217,7 @@ describe('an overload in bursts', () => {
     assert.equal(short.verdict, 'cannot tell')
     assert.match(
       short.warning!,
-      /: 6\d % of the requests had not been served when the last one came; /,
+      /: 6\d % of the requests had not been served when the last one came\. /,
     )
     const long = withLatency(100 + short.needs_requests!, (row) => 6000 + row)
     assert.equal(long.verdict, 'keeps up')

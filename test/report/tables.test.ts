@@ -68,7 +68,7 @@ const extreme = (): Summary => {
       needs_requests: null,
       asked_tokens_per_s: 12e3,
       served_tokens_per_s: 7.7e3,
-      warning: `queue still growing: ${'x'.repeat(200)}`,
+      warning: `overloaded: ${'x'.repeat(200)}`,
     },
   }
 }
@@ -170,8 +170,8 @@ engine      1,234 steps, one running 75 % of the time
 cost        $0.00222: $44.44 per 1M input tokens, $29.63 per 1M output tokens (1
             device at $2.00/h)
 
-KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
-  back for 67 % of busy time`,
+KV-bound: 37 of 256 seats, 96 % of blocks; requests were held back for 67 % of
+  busy time`,
     )
   })
 
@@ -241,11 +241,11 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
         needs_requests: null,
         asked_tokens_per_s: 12e3,
         served_tokens_per_s: 7.7e3,
-        warning: 'queue still growing: no steady state',
+        warning: 'overloaded: the queue grows',
       },
     }
     const style = {...plainStyle, warning: (text: string) => `<${text}>`}
-    assert.match(await renderRun(summary, [], style), /\n<queue still growing: no steady state>$/)
+    assert.match(await renderRun(summary, [], style), /\n<overloaded: the queue grows>$/)
   })
 
   it('of devices mark whose queue grows, and of which that cannot be told', async () => {
@@ -254,7 +254,7 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
       const growing = verdict === 'overloaded'
       const rates = {
         tells_from: 0.3,
-        needs_requests: null,
+        needs_requests: verdict === 'cannot tell' ? 300 : null,
         asked_tokens_per_s: 3,
         served_tokens_per_s: 2,
       }
@@ -266,9 +266,13 @@ KV-bound: 37 of 256 seats, 96 % of blocks; 2 preemptions; requests were held
     assert.match(text, /^A .*\S\*$/m)
     assert.match(text, /^B .*[^*?]$/m)
     assert.match(text, /^C .*\S\?$/m)
-    assert.match(text, /\n\* queue still growing: no steady state\n\? /)
+    assert.match(
+      text,
+      /\n\* overloaded in these 6 requests: the queue.*\n\? cannot tell from 6 requests whether overloaded: about 300 more would tell\nno mark: keeps up with 6 requests$/,
+    )
     const calm = await renderDevices([rows[1]!], [], plainStyle)
-    assert.doesNotMatch(calm, /queue/)
+    assert.match(calm, /\nall keep up with 6 requests$/)
+    assert.doesNotMatch(calm, /overloaded|cannot tell/)
   })
 
   it('of devices have a row for each, and the reason of one that does not fit', async () => {

@@ -104,7 +104,7 @@ describe('find-rate', () => {
         expect(found.bound).equal('found')
         expect(found.rate).within(1.75, 1.86)
         expect(found.caveat).match(/^1\.8\d req\/s are served however many come; so short a trace/)
-        expect(found.limit).match(/^queue still growing/)
+        expect(found.limit).match(/^overloaded/)
       })
 
     it('is less where the SLOs hold in one pass, but not when the trace follows itself', async () => {
