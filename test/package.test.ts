@@ -1,3 +1,5 @@
+// @alone: no bytecode may come and go in `dist` while npm lists it.
+
 /** What is shipped, and what it stands on. */
 import {existsSync} from 'node:fs'
 import {readdir, readFile} from 'node:fs/promises'

@@ -26,10 +26,10 @@ const parts = [
   'errors.js',
   'edit-distance.js',
 ]
-// Inside of the project, so that packages and "type": "module" are found.
-const home = join(root, '.test/mutants')
+// Inside of the project, so that packages and "type": "module" are found. Processes that run at once have their own.
+const home = join(root, '.test/mutants', String(process.pid))
 
-/** Removes all copies. */
+/** Removes all copies of this process. */
 export const clearMutants = (): void => rmSync(home, {recursive: true, force: true})
 
 /** Compiled modules with that fault, or an untouched copy. `name` is the folder. */

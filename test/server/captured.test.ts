@@ -1,3 +1,5 @@
+// @alone: it measures a server through a proxy.
+
 /** What a proxy captures of a real server is what `validate` and `calibrate` take. */
 import {existsSync} from 'node:fs'
 import {dirname, join} from 'node:path'

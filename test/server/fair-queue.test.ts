@@ -1,3 +1,5 @@
+// @alone: it measures how long a turn takes.
+
 /** A burst of tasks leaves room for others, and what has begun goes on first. */
 import {expect} from 'chai'
 import {FairQueue} from '#llmsim/server/fair-queue.js'

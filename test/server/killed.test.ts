@@ -1,3 +1,5 @@
+// @alone: it kills in the midst of a load.
+
 /** Killed at any moment, the recording has every answer that somebody got, and is a trace. */
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'

@@ -1,3 +1,5 @@
+// @alone: it measures how late answers are.
+
 /** One engine, two clocks: what the port served is what `simulate` makes of its recording. */
 import {expect} from 'chai'
 import {statusNames} from '#llmsim/stats/outcomes.js'

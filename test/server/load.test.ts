@@ -1,3 +1,5 @@
+// @alone: it measures how much a port serves.
+
 /** Load: nothing is lost, memory stays flat, and, on a quiet machine (npm run soak), the rates are what they must be. */
 import {readFileSync} from 'node:fs'
 import autocannon from 'autocannon'

@@ -1,3 +1,5 @@
+// @alone: it measures the time between tokens.
+
 import {expect} from 'chai'
 import {routers} from '#llmsim/cluster/router.js'
 import {kvOffloadOf} from '#llmsim/command-flags/kv-offload-flag.js'

@@ -1,3 +1,5 @@
+// @alone: a browser shows what happens in real time.
+
 import {accessSync, constants, mkdtempSync, statSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'

@@ -1,3 +1,5 @@
+// @alone: it compares what clients measure with what the model said.
+
 /** What a client measures is what the model predicted, within what timers and loopback add. */
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
