@@ -43,7 +43,10 @@ describe('npm test', () => {
       expect(end).include(said)
   })
 
-  for (const [part, mark] of [['together', ''], ['alone', alone]] as const)
+  for (const [part, mark] of [
+    ['together', ''],
+    ['alone', alone],
+  ] as const)
     it(`fails when only what runs ${part} does`, async () => {
       const {code} = await runOn({'a.test.js': mark + failing(part), 'b.test.js': passing})
       expect(code).equal(1)

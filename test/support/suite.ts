@@ -43,7 +43,8 @@ const together = files.filter((file) => !alone.includes(file))
 
 // Nothing but the end below takes these two back: the pool waits for ever for a second process that died.
 process.exitCode = 1
-const unfinished = () => process.stderr.write('The tests did not come to their end: processes died.\n')
+const unfinished = () =>
+  process.stderr.write('The tests did not come to their end: processes died.\n')
 process.on('exit', unfinished)
 
 const parts = [await run(together, atATime)]
