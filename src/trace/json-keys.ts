@@ -20,8 +20,16 @@ export class KnownKeys {
   readonly #builder: TraceBuilder
   /** Every key that was judged, so that a line of a long file costs one look-up per key. */
   readonly #seen: Set<string>
+  readonly #others: 'noted' | 'passed over'
 
-  constructor(format: string, keys: readonly string[], builder: TraceBuilder) {
+  /** `others`: keys that are no slips; they pass without a word in formats that leave it to each writer what to add. */
+  constructor(
+    format: string,
+    keys: readonly string[],
+    builder: TraceBuilder,
+    others: 'noted' | 'passed over' = 'noted',
+  ) {
+    this.#others = others
     this.#format = format
     this.#keys = keys
     this.#builder = builder
@@ -38,7 +46,7 @@ export class KnownKeys {
     refuseSlip(row.object, key, {keys: this.#keys, where: () => row.spot(key).where()})
     this.#seen.add(key)
     // A line with its own key for every request must not fill the notes.
-    if (this.#seen.size > this.#keys.length + 8) return
+    if (this.#others === 'passed over' || this.#seen.size > this.#keys.length + 8) return
     const shown = key.length > 40 ? `${key.slice(0, 39)}…` : key
     this.#builder.note(
       `the key ${shown} of the lines is none of the format ${this.#format}, and was not read.`,

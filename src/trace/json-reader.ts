@@ -51,6 +51,7 @@ export async function* readJsonLines(
     }
     yield
   }
+  take.end?.()
 }
 
 function parseLine(text: string, place: string, ended: boolean): JsonObject {

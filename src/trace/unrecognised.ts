@@ -79,7 +79,15 @@ function unknownKeys(place: string, keys: readonly string[]): Problem {
   return new Problem(
     'TRACE_FORMAT_UNKNOWN',
     `${place}: the format is not known: the file begins with a JSON object with the keys ${fewNames(keys)}; known are ${known('json')}.`,
-    {suggestions: [...corrections(keys, meant), 'name the format: --format NAME']},
+    {
+      suggestions: [
+        ...(keys.includes('response')
+          ? ["take the answers out of what wraps them: jq -c '.response.body // .response' FILE"]
+          : []),
+        ...corrections(keys, meant),
+        'name the format: --format NAME',
+      ],
+    },
   )
 }
 

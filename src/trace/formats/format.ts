@@ -65,9 +65,12 @@ export interface JsonLinesFormat extends FormatCommon {
   readonly kind: 'jsonl'
   /** Keys of a line that mean something. */
   readonly keys: readonly string[]
-  /** Handles one line; called with a fresh function per file, for what lines share. */
-  reader(context: ReadContext): (row: JsonRow) => void
+  /** A fresh reader per file, for what lines share. */
+  reader(context: ReadContext): LineReader
 }
+
+/** Handles one line. `end`: all lines have been read, for formats whose lines need their neighbours. */
+export type LineReader = ((row: JsonRow) => void) & {end?(): void}
 
 export interface JsonFormat extends FormatCommon {
   readonly kind: 'json'

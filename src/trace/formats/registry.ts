@@ -5,6 +5,7 @@ import type {TraceFormat} from './format.js'
 import {llmservingsim} from './llmservingsim.js'
 import {llmsimCsv} from './llmsim-csv.js'
 import {mooncake} from './mooncake.js'
+import {openai} from './openai.js'
 import {vidur} from './vidur.js'
 import {vllmBench} from './vllm-bench.js'
 
@@ -14,6 +15,7 @@ export const traceFormats: readonly TraceFormat[] = [
   burstgpt,
   llmservingsim,
   mooncake,
+  openai,
   vllmBench,
   llmsimCsv,
 ]
