@@ -65,8 +65,12 @@ export interface Replay extends EnginesAtEnd {
 const never = Number.POSITIVE_INFINITY
 /** How many requests leave between two progress calls. */
 const progressEvery = 1000
-/** Most arrivals per replica that are handed over ahead of their time: enough to pay, few enough for the cache. */
+/**
+ * Most arrivals that are handed over ahead of their time, per replica: enough to pay, few enough for the cache. And for few
+ * replicas: what runs between them is long, and V8 compiles it sooner the more often it is called.
+ */
 const mostAhead = 32
+const mostAheadOfFew = 128
 
 /**
  * Drives a trace that comes in parts: memory holds the parts with requests in flight, and no others. A trace that is
@@ -144,7 +148,7 @@ export class Replayer implements RequestSink {
   #deliverAhead(until: Ns): void {
     const {arrivals} = this.#workload
     const last = Math.min(until, this.#sampler.nextAt())
-    const most = mostAhead * this.cluster.replicas.length
+    const most = Math.max(mostAhead * this.cluster.replicas.length, mostAheadOfFew)
     for (let count = 0; count < most; count++) {
       const at = arrivals.nextAt()
       if (at > last || at >= this.#cancels.nextAt()) return
