@@ -5,6 +5,7 @@ import {renderRates} from '../report/rate-table.js'
 import {parseSlo} from '../report/slo.js'
 import type {Style} from '../report/style.js'
 import {parseWarmup} from '../report/warmup.js'
+import type {RateProbe} from '../study/find-rate.js'
 import {type RateJobResult, runRateJob} from '../study/rate-job.js'
 import type {RunRequest} from '../study/run-request.js'
 import type {ReadOptions} from '../trace/read.js'
@@ -30,7 +31,7 @@ export interface RateInput {
   readonly traces: readonly string[]
   readonly readOptions: ReadOptions
   readonly requests: readonly RunRequest[]
-  /** Told of each probe, one line. */
+  /** Told of each simulation, in a line. */
   readonly tell: (line: string) => void
 }
 
@@ -50,11 +51,15 @@ export const searchRate = (flags: RateFlagValues, input: RateInput): Promise<Rat
     requests,
     slo: flags.slo === undefined ? undefined : parseSlo(flags.slo),
     warmup: flags.warmup === undefined ? undefined : parseWarmup(flags.warmup),
-    onProbe: (device, {rate, attainment, growing, rounds}) =>
-      tell(
-        `${device}: ${figure(rate)} req/s${rounds > 1 ? `, ${rounds} times in a row` : ''}, ${(100 * attainment).toFixed(1)} % within the SLOs${growing ? ', and the queue grows' : ''}`,
-      ),
+    onProbe: (device, probe) => tell(probeText(device, probe)),
   })
+}
+
+/** One simulation of the search, in a line. */
+export function probeText(device: string, probe: RateProbe): string {
+  const {rate, attainment, growing, rounds} = probe
+  const repeated = rounds > 1 ? `, ${rounds} times in a row` : ''
+  return `${device}: ${figure(rate)} req/s${repeated}, ${(100 * attainment).toFixed(1)} % within the SLOs${growing ? ', but overloaded' : ''}`
 }
 
 export const ratesAsText = ({rows, header}: RateJobResult, style: Style): Promise<string> =>

@@ -10,7 +10,7 @@ import {pimFlags, pimOf} from '../command-flags/pim-flags.js'
 import {readOptionsOf, traceFlags} from '../command-flags/trace-flags.js'
 import {Problem} from '../errors.js'
 import {counted} from '../report/figures.js'
-import {progressOn} from '../report/progress.js'
+import {passingLineOn, progressOn} from '../report/progress.js'
 import {runFiles} from '../report/run-store.js'
 import {parseSlo} from '../report/slo.js'
 import {styleFor} from '../report/style.js'
@@ -134,7 +134,9 @@ export default class Simulate extends BaseCommand {
     }
     if (flags['find-rate']) {
       const {ratesAsJson, ratesAsText, searchRate} = await import('../command-flags/rate-search.js')
-      const found = await searchRate(flags, {...input, tell: (line) => this.logToStderr(line)})
+      const line = passingLineOn(process.stderr, process.env)
+      const told = {...input, tell: (text: string) => line.show(text)}
+      const found = await searchRate(flags, told).finally(() => line.clear())
       if (this.jsonEnabled()) return ratesAsJson(found, (performance.now() - startedAt) / 1000)
       this.log(await ratesAsText(found, await styleFor(process.stdout, process.env)))
       return undefined

@@ -46,3 +46,24 @@ class PatientBar implements Progress {
     if (this.#isShown) this.#bar.stop()
   }
 }
+
+/** One line that says where a search is, written over as it goes on, and gone at its end. */
+export interface PassingLine {
+  show(text: string): void
+  clear(): void
+}
+
+/** Silent where no person looks, or the terminal cannot go back in its line. */
+export function passingLineOn(
+  stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>,
+  env: {readonly [name: string]: string | undefined},
+): PassingLine {
+  if (!stream.isTTY || env.TERM === 'dumb') return {show() {}, clear() {}}
+  // To the beginning of the line, and erase what is there (ECMA-48: EL).
+  const erase = '\r\u001B[2K'
+  return {
+    // One column is left free: a full line makes some terminals go on to the next.
+    show: (text) => stream.write(erase + text.slice(0, (stream.columns || 80) - 1)),
+    clear: () => stream.write(erase),
+  }
+}

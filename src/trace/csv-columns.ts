@@ -45,6 +45,16 @@ function tokensOf(text: string, cell: Cell, least: number): number {
   return wholeNumber(text, cell, least)
 }
 
+/** Semicolons come from places where decimals have a comma: then all of the file has, and is changed at once. */
+function checkPoint(text: string, cell: Cell): void {
+  if (cell.delimiter !== ';' || !/^\d*,\d+$/.test(text)) return
+  const file = cell.where().replace(/:\d+:\d+$/, '')
+  refuse(cell, text, 'decimals have a point, in all rows', [
+    `tr ',' '.' < ${file} > points.csv (where commas are nothing but decimals)`,
+    'where the comma means thousands, leave it out',
+  ])
+}
+
 export const inputColumn = (...aliases: readonly string[]): CsvColumn => ({
   name: 'input_tokens',
   short: 'input',
@@ -102,6 +112,7 @@ const startsWithYear = /^\d{4}-/
 
 /** A number in the unit of its column; where that has none, also a calendar time, as logs have them. */
 function timeOrDate(text: string, cell: Cell, out: TimeParts): void {
+  checkPoint(text, cell)
   if (cell.digits === 0 && startsWithYear.test(text)) setDate(text, cell, out)
   else timeOf(text, cell, cell.digits, out)
 }
@@ -187,6 +198,7 @@ export const optionalColumns: readonly CsvColumn[] = [
   }),
   {
     ...optional('think_time', 'think', (draft, text, cell) => {
+      checkPoint(text, cell)
       draft.think = durationOf(text, cell, cell.digits)
     }),
     counts: 'time',

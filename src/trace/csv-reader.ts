@@ -13,6 +13,7 @@ import {CsvScanner} from './csv-scan.js'
 import {clearDraft, emptyDraft} from './draft.js'
 import type {CsvFormat, CsvHeader, ReadContext} from './formats/format.js'
 import {partRows} from './parts.js'
+import {loneReturn} from './sniff.js'
 import type {Lines, Source} from './source.js'
 import {refuse} from './spot.js'
 import type {TimeParts} from './time-parts.js'
@@ -154,6 +155,8 @@ class GeneralReader {
       const end = newline >= 0 && newline < to ? newline : to
       const last = end > start && bytes[end - 1] === 13 ? end - 1 : end
       const text = bytes.toString('utf8', start, last)
+      const lone = text.search(/\r[^\r]/)
+      if (lone >= 0) throw loneReturn(this.#context.file, this.#cell.line, text.slice(0, lone))
       if (trimmed(text) !== '') this.#row(text.split(delimiter))
       this.#cell.line++
       start = end + 1

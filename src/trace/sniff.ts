@@ -75,15 +75,18 @@ export function sniff(file: string, bytes: Buffer): Head {
 /** Lines that end with CR alone, as on old Macs: to everybody else such a file is one line. */
 function checkLineEnds(file: string, text: string): void {
   const at = text.search(/\r[^\r\n]/)
-  const line = text.lastIndexOf('\n', at) + 1
   if (at < 0 || text.slice(0, at).includes('"')) return
-  const number = text.slice(0, line).split('\n').length
-  throw new Problem(
+  const line = text.lastIndexOf('\n', at) + 1
+  throw loneReturn(file, text.slice(0, line).split('\n').length, text.slice(line, at))
+}
+
+/** The Problem for a line in which a CR follows `before` where no LF does. */
+export const loneReturn = (file: string, line: number, before: string): Problem =>
+  new Problem(
     'TRACE_BAD_VALUE',
-    `${file}:${number}:${at - line + 1}: the line ends with CR alone (behind ${fewNames([text.slice(Math.max(line, at - 30), at)])}); lines of a trace end with LF or CRLF.`,
+    `${file}:${line}:${before.length + 1}: the line ends with CR alone (behind ${fewNames([before.slice(-30)])}); lines of a trace end with LF or CRLF.`,
     {suggestions: [`tr '\\r' '\\n' < ${file} > unix.csv`]},
   )
-}
 
 /** Names of columns have no line break, so a quote that opens in the header closes there. */
 function checkQuotes(place: string, row: string): void {

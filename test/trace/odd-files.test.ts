@@ -22,6 +22,24 @@ const wrong: readonly [string, string | Uint8Array, RegExp, RegExp][] = [
     /tr '\\r' '\\n'/,
   ],
   [
+    'CR alone far behind',
+    `${noted}${'0,1,1,a\n'.repeat(20_000)}0,1,1,a\rb\n`,
+    /:20003:8: the line ends with CR alone \(behind 0,1,1,a\);/,
+    /tr '\\r' '\\n'/,
+  ],
+  [
+    'decimal commas between semicolons',
+    `${head.replaceAll(',', ';')}0,5;100;10\n`,
+    /:2:1: arrived_at is "0,5": decimals have a point, in all rows/,
+    /tr ',' '\.' < \S+ > points\.csv/,
+  ],
+  [
+    'decimal commas with three digits',
+    `${head.replaceAll(',', ';')}0,125;100;10\n`,
+    /arrived_at is "0,125": decimals have a point/,
+    /points\.csv/,
+  ],
+  [
     'an open quote',
     `${noted}1,1,1,"oops\n2,1,1,x\n3,1,1,x\n`,
     /:3:7: the quote that opens here is not closed/,
@@ -85,7 +103,7 @@ const wrong: readonly [string, string | Uint8Array, RegExp, RegExp][] = [
     'decimals with a comma beside semicolons',
     'arrived_at;input_tokens;output_tokens\n0,5;1;1\n',
     /:2:1: arrived_at is "0,5"/,
-    /decimals with a point: 0\.5/,
+    /tr ',' '\.' </,
   ],
   [
     'a comma at the end',
