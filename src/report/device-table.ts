@@ -2,7 +2,7 @@
 import {count, counted, dollars, figure, share} from './figures.js'
 import {boundsText, type Goodput} from './measures.js'
 import {nothingLeft} from './nothing-left.js'
-import {type Column, layTable, type Style, shorten, wrap} from './style.js'
+import {around, type Column, layTable, type Style, shorten, wrap} from './style.js'
 import type {Summary} from './summary.js'
 
 /** A device of a comparison: its run, or why there was none. */
@@ -52,7 +52,7 @@ export async function renderDevices(
 ): Promise<string> {
   const summaries = devices.flatMap(({result}) => (result.fits ? [result.summary] : []))
   const slo = summaries.find(({goodput}) => goodput !== undefined)?.goodput
-  const head = header.flatMap((line) => wrap(line).map(style.faint))
+  const {above, below} = around(header, style)
   const reasons = devices.flatMap(({device, result}) =>
     result.fits ? [] : wrap(`${device}: ${result.reason}`),
   )
@@ -66,8 +66,7 @@ export async function renderDevices(
     style,
   )
   const lines = [
-    ...head,
-    ...(head.length > 0 ? [''] : []),
+    ...above,
     ...table,
     '',
     ...wrap(legend(slo)).map(style.faint),
@@ -75,6 +74,7 @@ export async function renderDevices(
       wrap(line).map(/^[*?]/.test(line) ? style.warning : style.faint),
     ),
     ...[...empty, ...reasons].map(style.warning),
+    ...below,
   ]
   return lines.join('\n')
 }

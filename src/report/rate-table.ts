@@ -1,7 +1,7 @@
 /** `--find-rate`: how much of this traffic each device carries. */
 import {dollars, figure, share} from './figures.js'
 import {boundsText} from './measures.js'
-import {layTable, type Style, shorten, wrap} from './style.js'
+import {around, layTable, type Style, shorten, wrap} from './style.js'
 import type {Summary} from './summary.js'
 
 /** What is printed of a search for one device. */
@@ -33,7 +33,7 @@ export async function renderRates(
   header: readonly string[],
   style: Style,
 ): Promise<string> {
-  const head = header.flatMap((line) => wrap(line).map(style.faint))
+  const {above, below} = around(header, style)
   const first = rows.find(({result}) => result.fits)?.result
   const goodput = first?.fits ? first.found.summary.goodput : undefined
   const what = goodput
@@ -43,12 +43,12 @@ export async function renderRates(
     : []
   const table = await layTable(columns, [units, ...rows.map(cellsOf)], style)
   const lines = [
-    ...head,
-    ...(head.length > 0 ? [''] : []),
+    ...above,
     ...table,
     '',
     ...what.flatMap((line) => wrap(line)),
     ...rows.flatMap((row) => wordsOf(row, style)),
+    ...below,
   ]
   return lines.join('\n')
 }

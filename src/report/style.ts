@@ -50,6 +50,17 @@ export function wrap(text: string, width: number = pageWidth, indent = '  '): st
   return [...lines, line]
 }
 
+/** What is said around tables, in faint lines: `above` them, and `below`, each with the blank line between. */
+export function around(header: readonly string[], {faint}: Style) {
+  const at = header.indexOf('')
+  const [head, foot] = at < 0 ? [header, []] : [header.slice(0, at), header.slice(at + 1)]
+  const lines = (part: readonly string[]) => part.flatMap((line) => wrap(line)).map(faint)
+  return {
+    above: head.length > 0 ? [...lines(head), ''] : [],
+    below: foot.length > 0 ? ['', ...lines(foot)] : [],
+  }
+}
+
 /** Keeps both ends of a name that is too long for its column. */
 export function shorten(name: string, width: number): string {
   if (name.length <= width) return name

@@ -9,7 +9,7 @@ import type {HandedOn} from './hand-offs.js'
 import {boundsText, type Goodput, type Spread, spreadFields} from './measures.js'
 import {nothingLeft} from './nothing-left.js'
 import {goodVerdict} from './steady-state.js'
-import {layTable, pageWidth, type Style, shorten, wrap} from './style.js'
+import {around, layTable, pageWidth, type Style, shorten, wrap} from './style.js'
 import type {AdapterUse, Drafting, Summary} from './summary.js'
 import type {TierUse} from './tier-use.js'
 import type {WeightTraffic} from './weight-traffic.js'
@@ -28,15 +28,14 @@ export async function renderRun(
   header: readonly string[],
   style: Style,
 ): Promise<string> {
-  const head = header.flatMap((line) => wrap(line))
+  const {above, below} = around(header, style)
   const table = await layTable(
     [{title: 'ms'}, ...spreadFields.map((title) => ({title}))],
     latencies.map(([name, field]) => [name, ...spreadCells(summary[field])]),
     style,
   )
   const lines = [
-    ...head.map(style.faint),
-    ...(head.length > 0 ? [''] : []),
+    ...above,
     ...table,
     '',
     ...factsOf(summary).flatMap(([name, text]) => labelled(name, text, style)),
@@ -44,6 +43,7 @@ export async function renderRun(
     ...wrap(summary.cause),
     ...goodVerdictLines(summary),
     ...warningsOf(summary).flatMap((text) => wrap(text).map(style.warning)),
+    ...below,
   ]
   return lines.join('\n')
 }

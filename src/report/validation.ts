@@ -122,7 +122,10 @@ export async function renderValidation(
 async function renderRun(run: RunComparison, style: Style): Promise<string> {
   const lines = [
     style.title(run.name),
-    ...run.header.flatMap((line) => wrap(line)).map(style.faint),
+    ...run.header
+      .filter((line) => line !== '')
+      .flatMap((line) => wrap(line))
+      .map(style.faint),
   ]
   for (const stage of run.stages) lines.push('', ...(await stageLines(stage, style)))
   const {pearson_r: r, timeline} = run

@@ -3,19 +3,23 @@
 import type {EngineConfig} from '../engine/engine-config.js'
 import {count, counted} from '../report/figures.js'
 import type {TieredKv} from '../tiers/tier-groups.js'
-import type {Guide, TraceFacts} from '../trace/parts.js'
+import type {TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
 import {bandLine, errorBand} from './error-bands.js'
 import {hostLinkOf, isBehindHostLink} from './kv-links.js'
 import {describeTiers, tiersConfig} from './kv-tiers.js'
 import {describeLora, loraConfig} from './lora.js'
+import {missingGuides, notesOf, servedModels} from './run-notes.js'
 import {describeSpeculation, speculationConfig} from './speculation.js'
 import {describeTraffic} from './traffic.js'
 
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1)
 
-/** Lines for the head of the tables: the trace, the engines, their memory, where each time comes from, notes. */
+/** Parts what stands above the tables, what ran, from what stands below them: how far to trust it, and where it is from. */
+const foot = ''
+
+/** Lines around the tables: the trace, the engines; behind `foot` errors, notes, memory, where each time comes from. */
 export function describeRun(
   trace: TraceFacts,
   deployment: Deployment,
@@ -26,7 +30,6 @@ export function describeRun(
   return [
     `${traceLine(trace, traceName)}; seed ${deployment.request.seed}`,
     ...engineLines(deployment),
-    ...tierLines(deployment),
     ...trafficLine(deployment),
     ...(deployment.speculator ? [describeSpeculation(deployment.speculator)] : []),
     ...(deployment.request.autoscale
@@ -35,10 +38,13 @@ export function describeRun(
     ...(deployment.request.lora && deployment.engines[0]!.adapters
       ? [describeLora(deployment.request.lora, deployment.engines[0]!.adapters)]
       : []),
-    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
-    ...(band === undefined ? [] : [band]),
     ...(compat === undefined ? [] : [`clock: ${compat}, artefacts included (docs/compat.md)`]),
+    foot,
     ...notesOf(trace, deployment).map((note) => `note: ${note}`),
+    ...(band === undefined ? [] : [band]),
+    ...sourceLines(deployment),
+    ...tierLines(deployment),
+    ...(deployment.power?.sources ?? []).map((source) => `power: ${source}`),
   ]
 }
 
@@ -55,6 +61,7 @@ function trafficLine({traffic, replicas, engines, kvLinks}: Deployment): string[
 export function describeEngines(deployment: Deployment): string[] {
   return [
     ...engineLines(deployment),
+    ...sourceLines(deployment),
     ...tierLines(deployment),
     ...trafficLine(deployment),
     ...deployment.notes.map((note) => `note: ${note}`),
@@ -69,7 +76,7 @@ interface Kind {
 }
 
 /** Engines share their lines where all of `config` is alike. */
-function engineLines(deployment: Deployment): string[] {
+function engineKinds(deployment: Deployment): Kind[] {
   const kinds = new Map<string, Kind>()
   for (const engine of deployment.engines) {
     const line = engineLine(engine)
@@ -79,12 +86,33 @@ function engineLines(deployment: Deployment): string[] {
     kind.count++
     kinds.set(key, kind)
   }
-  const all = [...kinds.values()]
-  return all.flatMap((kind) => [
-    `${kind.count > 1 ? `${kind.count} × ` : ''}${kind.line}${differences(kind, all)}`,
-    memoryLine(kind.engine),
-    ...kind.engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
-  ])
+  return [...kinds.values()]
+}
+
+function engineLines(deployment: Deployment): string[] {
+  const all = engineKinds(deployment)
+  return all.map(
+    (kind) => `${kind.count > 1 ? `${kind.count} × ` : ''}${kind.line}${differences(kind, all)}`,
+  )
+}
+
+/** Memory and terms of the step of every kind of engine; of several, behind its name, or its place in the head. */
+function sourceLines(deployment: Deployment): string[] {
+  const all = engineKinds(deployment)
+  const names = all.map(({engine}) => {
+    const {role} = engine.instance
+    return `${role === undefined ? '' : `${role}: `}${devicesText(engine)}`
+  })
+  const areUnlike = new Set(names).size === names.length
+  return all.flatMap(({engine}, at) => {
+    const own = [
+      memoryLine(engine),
+      ...engine.latency.provenance.map(({term, from, detail}) => `${term}: ${from}; ${detail}`),
+    ]
+    if (all.length === 1) return own
+    const name = areUnlike ? names[at]! : `${names[at]} (${at + 1} of ${all.length} above)`
+    return own.map((line) => `${name}: ${line}`)
+  })
 }
 
 /** Settings that neither the line of an engine nor that of its memory has. */
@@ -117,74 +145,6 @@ function tierLines({engines, tiers}: Deployment): string[] {
   })
 }
 
-const notesOf = (trace: TraceFacts, deployment: Deployment): string[] => [
-  ...trace.notes,
-  ...deployment.notes,
-  ...ignoredAdapters(trace, deployment),
-  ...servedModels(trace, deployment),
-  ...missingGuides(trace, deployment),
-]
-
-function ignoredAdapters({hasAdapters}: TraceFacts, {request: {lora}}: Deployment): string[] {
-  if (hasAdapters && lora === undefined)
-    return ['the trace names LoRA adapters; without --max-loras they are ignored.']
-  if (!hasAdapters && lora !== undefined && lora.adapters === undefined)
-    return [
-      'no request names a LoRA adapter, so --max-loras takes memory and nothing else; --adapters N draws one of N for each.',
-    ]
-  return []
-}
-
-/** What goes by a column that the trace does not have. */
-function missingGuides({guides}: TraceFacts, {policy, traffic, engines}: Deployment): string[] {
-  const needs: Readonly<Record<string, readonly [guide: Guide, instead: string]>> = {
-    'prefix-affinity': ['prefix', 'does not say which prefixes are shared'],
-    'prefix-cache': ['prefix', 'does not say which prefixes are shared'],
-    'session-sticky': ['session', 'has no sessions'],
-  }
-  const decodes = engines.some(({instance}) => instance.role === 'decode')
-  const routers = [
-    ...(engines.length > 1 ? [traffic.router] : []),
-    ...(decodes ? [traffic.decodeRouter] : []),
-  ]
-  const byRouter = [...new Set(routers)].flatMap((name) => {
-    const [guide, lack] = needs[name] ?? []
-    if (guide === undefined || guides.includes(guide)) return []
-    return [`router ${name}: the trace ${lack}, so it goes by load alone.`]
-  })
-  const isBlind = policy.name === 'priority' && !guides.includes('priority')
-  return isBlind
-    ? ['policy priority: the trace has no column priority, so all requests are alike.', ...byRouter]
-    : byRouter
-}
-
-/** Routers do not look at the model that a request asks for. */
-function servedModels({models}: TraceFacts, {engines}: Deployment): string[] {
-  const served = new Map(engines.map(({instance}) => [instance.model.id, instance.found.ids]))
-  const names = [...served.keys()]
-  if (names.length > 1)
-    return [
-      `instances serve ${listed(names)}, and routers send any request to any of them, whatever the column model says.`,
-    ]
-  const known = new Set([...served.values()].flat().concat(names).map(plainName))
-  const others = models.filter((name) => !known.has(plainName(name)))
-  if (others.length === 0) return []
-  const them = others.length === 1 ? 'it' : 'them'
-  return [
-    `the trace asks for ${listed(others)}, and ${names[0]} serves ${them}: the column model chooses no engine.`,
-  ]
-}
-
-/** Without organisation and case, as --model takes names. */
-const plainName = (name: string): string => name.toLowerCase().replace(/^.*\//, '')
-
-/** At most three by name. */
-function listed(names: readonly string[]): string {
-  const more = names.length - 3
-  const shown = more > 0 ? [...names.slice(0, 3), `${more} more`] : names
-  return [shown.slice(0, -1).join(', '), shown.at(-1)].filter(Boolean).join(' and ')
-}
-
 /** The head of a comparison: the trace, a line or two for each device, notes of all. */
 export function describeDevices(
   trace: TraceFacts,
@@ -198,8 +158,7 @@ export function describeDevices(
   return [
     traceLine(trace, traceName),
     ...(deployments[0] ? [modelText(deployments[0].engines[0]!)] : []),
-    ...deployments.map(deviceLine),
-    ...deviceTierLines(deployments),
+    foot,
     ...[
       ...trace.notes,
       ...notes,
@@ -207,6 +166,8 @@ export function describeDevices(
         ? [...servedModels(trace, deployments[0]), ...missingGuides(trace, deployments[0])]
         : []),
     ].map((note) => `note: ${note}`),
+    ...deployments.map(deviceLine),
+    ...deviceTierLines(deployments),
   ]
 }
 

@@ -231,6 +231,19 @@ KV-bound: 37 of 256 seats, 96 % of blocks; requests were held back for 67 % of
     assert.match(await renderReport(report, 'table', plainStyle), /B: every request was rejected/)
   })
 
+  it('say behind the figures what is below an empty line of the header', async () => {
+    const header = ['trace t: 6 requests', '', 'note: N', 'gemm: G']
+    const summary = summarise(buildRun(sixRequests))
+    const device = {device: 'H100', result: {fits: true as const, summary}}
+    for (const text of [
+      await renderRun(summary, header, plainStyle),
+      await renderDevices([device], header, plainStyle),
+    ]) {
+      assert.match(text, /^trace t: 6 requests\n\n\S/)
+      assert.match(text, /\n\nnote: N\ngemm: G$/)
+    }
+  })
+
   it('warn of a queue that grows', async () => {
     const summary = {
       ...summarise(buildRun(sixRequests)),

@@ -4,7 +4,9 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
-import {describeEngines} from '#llmsim/study/describe.js'
+import {describeEngines, describeRun} from '#llmsim/study/describe.js'
+import {factsOf} from '#llmsim/trace/parts.js'
+import {readTrace} from '#llmsim/trace/read.js'
 import {runRequest} from '../support/run-request.js'
 
 describe('engines of a cluster file, in the head of a run', () => {
@@ -56,7 +58,7 @@ describe('engines of a cluster file, in the head of a run', () => {
       expect(engines).length(2)
       expect(engines.filter((line) => line.includes('×'))).deep.equal([])
       for (const [at, say] of says.entries()) expect(engines[at]).contain(say)
-      const memory = lines.filter((line) => line.startsWith('memory: '))
+      const memory = lines.filter((line) => / above\): memory: /.test(line))
       expect(memory).length(2)
       for (const [at, kind] of kinds.entries()) expect(memory[at]).contain(`KV ${kind} of`)
       if (name === 'formats of KV') {
@@ -66,6 +68,26 @@ describe('engines of a cluster file, in the head of a run', () => {
         expect(fp8).within(2 * auto!, 2 * auto! + 1)
       }
     })
+
+  it('stand above the figures, and what is known of them below, by name where there are several', async () => {
+    const cluster = join(folder, 'cluster.yaml')
+    writeFileSync(cluster, 'instances: [{hardware: H100}, {hardware: A100}]\n')
+    const deployment = await deploy(runRequest({frontEnd: 'none', cluster}))
+    const trace = factsOf(await readTrace(['traces/chat.csv']))
+    const lines = describeRun(trace, deployment, 'chat.csv')
+    const foot = lines.indexOf('')
+    const above = lines.slice(0, foot)
+    expect(above.length).most(4)
+    expect(above.join('\n'))
+      .match(/on H100:/)
+      .match(/on A100:/)
+      .not.match(/memory|gemm|expect/)
+    const below = lines.slice(foot + 1).join('\n')
+    expect(below)
+      .match(/^expect: /m)
+      .match(/^H100: memory: /m)
+      .match(/^A100: gemm: /m)
+  })
 
   it('share them where all is alike, however it was written', async () => {
     const lines = await headOf(
