@@ -63,6 +63,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: seats,
     from: 'for (let slot = cohort.takeEnding(); slot !== none; slot = cohort.takeEnding())',
     to: 'const slot = cohort.takeEnding(); if (slot !== none)',
+    seed: 4,
   },
   'a seat that is taken anew still fills what was filled from it before': {
     file: cohort,
@@ -83,6 +84,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: extremes,
     from: 'if (best < this.#first)',
     to: 'if (false)',
+    seed: 44,
   },
   'victim order: among equal keys the first to arrive gives way': {
     file: walk,
@@ -124,6 +126,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: pool,
     from: 'this.#own.append(owner, low, top)',
     to: 'const last = this.#list.tail; this.#own.append(owner, low, top); if (last >= 0) { this.#list.unlink(last); this.#list.append(last) }',
+    seed: 3,
   },
   'free order: the lower part of a split piece goes before the upper': {
     file: index,
@@ -154,6 +157,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: blocks,
     from: 'return id;',
     to: 'match.unheld += match.own = this.#pool.countOwn(slot, shareable, limit); return id;',
+    seed: 38,
   },
   'own blocks: eaten from the bottom': {
     file: own,
@@ -164,6 +168,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: own,
     from: 'dead[node] += from - low[node]',
     to: 'dead[node] += 0',
+    seed: 45,
   },
   'split edge: who holds a part holds one block more': {
     file: index,
@@ -179,11 +184,13 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: index,
     from: 'this.#list.low[piece] < low ? this.#split(piece, low) : piece',
     to: 'piece',
+    seed: 65,
   },
   'split edge: blocks above those that newer ones replace go with them': {
     file: index,
     from: 'if (this.#list.top[piece] > top)',
     to: 'if (false)',
+    seed: 4,
   },
   'a piece that others hold grows with one of them': {
     file: index,
@@ -194,6 +201,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: index,
     from: '|| this.#isFindable[piece] === 0',
     to: '',
+    seed: 8,
   },
   'a piece that grows leaves older blocks in place': {
     file: index,
@@ -219,6 +227,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: seats,
     from: 'requests.sortByAdmission(batch.finishing)',
     to: '',
+    seed: 4,
   },
   'the gap of a request that was left out is not counted': {
     file: steps,
@@ -254,6 +263,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: 'config.speculation ? Math.min(tokens, requests.reached[slot]) : tokens',
     to: 'tokens',
     in: speculatingSpecs,
+    seed: 2,
   },
   'drafts: accepted ones are in the index before the next pick': {
     file: walk,
@@ -311,6 +321,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: admission,
     from: 'this.#parts.config.reserveFullPrompt ? reached :',
     to: 'this.#parts.config.reserveFullPrompt ? this.#parts.requests.input[slot] :',
+    seed: 4,
   },
   'hits that lie in the free list are counted as free': {
     file: admission,
@@ -370,6 +381,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     file: 'engine/lanes.js',
     from: 'if (this.open.size > 0)',
     to: 'if (false)',
+    seed: 22,
   },
   'a stage starts while it still runs the batch before': {
     in: pipelineSpecs,
@@ -414,6 +426,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     from: '&& this.shape.tokens === count',
     to: '',
     seen: 'skipping',
+    seed: 19,
   },
   'skipping: past a chunk that was behind one who gave way to itself': {
     file: skipAhead,
@@ -505,6 +518,7 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
     file: runningPlan,
     from: 'chunks.length > 0 || joined.length > 0 ||',
     to: 'chunks.length > 0 ||',
+    seed: 12,
   },
   'windows: a block of a decode is one page': {
     file: runningPlan,
@@ -570,6 +584,7 @@ const groupFaults: Readonly<Record<string, Mutant>> = {
     file: names,
     from: 'known.top = block',
     to: 'known.top = known.top',
+    seed: 18,
   },
   'pages: an older block of that name is given up for the newer': {
     file: pages,
