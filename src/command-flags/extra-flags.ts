@@ -1,8 +1,10 @@
 /** Flags of what a deployment may have besides engines: speculative decoding. */
+
 import {Flags} from '@oclif/core'
 import {type AutoscaleConfig, signals} from '../cluster/autoscaler.js'
+import {mostDrafts} from '../engine/speculation.js'
 import {Problem} from '../errors.js'
-import {type LoraRequest, mostOverhead} from '../study/lora.js'
+import {type LoraRequest, mostAdapters, mostOverhead} from '../study/lora.js'
 import type {SpeculationRequest} from '../study/speculation.js'
 import {durationNs, durationOrNumberNs} from './duration-flag.js'
 
@@ -118,6 +120,14 @@ export interface ExtraFlagValues {
   readonly 'draft-model'?: string | undefined
 }
 
+/** @throws Problem FLAG_BAD_VALUE, with the reason for the bound */
+function atMost(name: string, value: number | undefined, most: number, why: string): void {
+  if (value === undefined || value <= most) return
+  throw new Problem('FLAG_BAD_VALUE', `--${name} ${value}: it must be at most ${most}: ${why}.`, {
+    suggestions: [`--${name} ${most}`],
+  })
+}
+
 /** Undefined without --num-speculative-tokens. @throws Problem FLAG_MISSING, FLAG_BAD_VALUE, FLAG_CONFLICT */
 export function speculationOf(flags: ExtraFlagValues): SpeculationRequest | undefined {
   const tokens = flags['num-speculative-tokens']
@@ -137,6 +147,8 @@ export function speculationOf(flags: ExtraFlagValues): SpeculationRequest | unde
       {suggestions: ['--acceptance-rate 0.7', '--acceptance-rate 0.8,0.7,0.6']},
     )
   }
+  const why = 'every step computes all drafts, and one so far behind is as good as never accepted'
+  atMost('num-speculative-tokens', tokens, mostDrafts, why)
   return {tokens, rates: ratesOf(rates, tokens), draftModel}
 }
 
@@ -151,6 +163,7 @@ export function loraOf(flags: ExtraFlagValues): LoraRequest | undefined {
       suggestions: ['--max-loras 4', `Leave --${lonely} out.`],
     })
   }
+  atMost('adapters', flags.adapters, mostAdapters, 'no fleet serves more')
   return {
     maxLoras,
     rank: flags['lora-rank'] ?? 16,

@@ -1,4 +1,5 @@
 /** What code may ask of a deployment: the rule of each field of a request, as the flags hold theirs. */
+
 import type {EngineProfile, SamplerTerms} from '../catalogue/engine-profile.js'
 import {architectureClasses, type EfficiencyScale} from '../catalogue/hardware-shape.js'
 import {largestNumber, longestLatencyUs, slowestGbPerS} from '../catalogue/link-defaults.js'
@@ -10,6 +11,7 @@ import {type AutoscaleConfig, signals} from '../cluster/autoscaler.js'
 import type {GateClass} from '../cluster/gate.js'
 import {routers, type ScoreWeights} from '../cluster/router.js'
 import type {SchedulingPolicy} from '../engine/policy.js'
+import {mostDrafts} from '../engine/speculation.js'
 import type {ExpertLoad} from '../latency/expert-load.js'
 import type {GivenRequest} from '../study/deployment.js'
 import {
@@ -19,7 +21,7 @@ import {
   tierKinds,
   tierWrites,
 } from '../study/kv-tiers.js'
-import {type LoraRequest, mostOverhead} from '../study/lora.js'
+import {type LoraRequest, mostAdapters, mostOverhead} from '../study/lora.js'
 import type {PimRequest} from '../study/pim.js'
 import {
   all2allBackends,
@@ -233,12 +235,12 @@ const lora = shape<LoraRequest>({
   rank: count,
   loadMs: maybe(milliseconds),
   overhead: maybe(number({least: 0, most: mostOverhead})),
-  adapters: maybe(count),
+  adapters: maybe(whole({least: 1, most: mostAdapters})),
 })
 
 const speculation = holding(
   shape<SpeculationRequest>({
-    tokens: count,
+    tokens: whole({least: 1, most: mostDrafts}),
     rates: list(number({least: 0, most: 1, example: 0.7}), {least: 1}),
     draftModel: maybe(text('an id, or the path of a config.json', 'meta-llama/Llama-3.2-1B')),
   }),

@@ -267,11 +267,18 @@ function faultOf(issue: Issue, given: unknown): SchemaFault {
   const {path} = issue
   const plain = (rule: string) => new SchemaFault(path, rule)
   switch (issue.code) {
-    case 'unrecognized_keys':
-      return new SchemaFault([...path, issue.keys[0]!], 'is not a known key', {
+    case 'unrecognized_keys': {
+      const [key = ''] = issue.keys
+      const known = keysAt(path)
+      const [near] = closest(key, known)
+      return new SchemaFault([...path, key], 'is not a known key', {
         at: 'key',
-        suggestions: [`Known: ${keysAt(path).join(', ')}`],
+        suggestions: [
+          ...(near === undefined ? [] : [`did you mean ${near}?`]),
+          `Known: ${known.join(', ')}`,
+        ],
       })
+    }
     case 'invalid_type': {
       const value = valueAt(given, path)
       if (value === undefined) return plain(missing(issue))

@@ -23,6 +23,8 @@ export interface LoraRequest {
 
 /** A step that is a hundred times as long for each adapter is a slip of the pen (percent). */
 export const mostOverhead = 100
+/** Adapters that are drawn at most: no fleet has so many, and each has a name, blocks of its own and a slot to wait for. */
+export const mostAdapters = 1_000_000
 
 /** @throws Problem FLAG_CONFLICT */
 export function checkLora({lora, compat}: RunRequest): void {

@@ -149,7 +149,8 @@ function checkUnit({file, header, mapping}: HeaderOf, name: string, columns: rea
 function checkName({file, header}: HeaderOf, name: string, free: readonly CsvColumn[]): void {
   const {base} = dissect(name)
   const meant = nearMiss(base, new Set(free.flatMap(({aliases}) => aliases)))
-  if (meant === undefined) return
+  // The plural counts what the column names (how many turns, which models): a column of its own, not a slip.
+  if (meant === undefined || base === `${meant}s`) return
   const column = free.find(({aliases}) => aliases.includes(meant))!
   throw new Problem(
     'TRACE_BAD_VALUE',

@@ -9,6 +9,7 @@ import type {
   ReadContext,
 } from './formats/format.js'
 import {faultOfJson} from './json-fault.js'
+import {topLevelKeys} from './sniff.js'
 import type {Source} from './source.js'
 
 const isObject = (value: unknown): value is JsonObject =>
@@ -46,12 +47,33 @@ export async function* readJsonLines(
       const text = bytes.toString('utf8', start, end)
       line++
       start = end + 1
-      if (text.trim() !== '')
-        take(new LineRow(context.file, line, parseLine(text, `${context.file}:${line}`, ended)))
+      if (text.trim() !== '') {
+        const place = `${context.file}:${line}`
+        const object = parseLine(text, place, ended)
+        checkKeys(text, place, format.keys)
+        take(new LineRow(context.file, line, object))
+      }
     }
     yield
   }
   take.end?.()
+}
+
+/** Of two values of one key JSON.parse keeps the last, and the other would be lost without a word. */
+function checkKeys(text: string, place: string, keys: readonly string[]): void {
+  // The names are searched for first: to walk through every line would cost more than to parse it.
+  const isTwice = (key: string): boolean => {
+    const name = `"${key}"`
+    const first = text.indexOf(name)
+    return first >= 0 && text.includes(name, first + name.length)
+  }
+  if (!keys.some(isTwice)) return
+  const found = topLevelKeys(text)
+  const key = keys.find((name) => found.indexOf(name) !== found.lastIndexOf(name))
+  if (key === undefined) return
+  throw new Problem('TRACE_BAD_VALUE', `${place}: the key "${key}" is in the line twice.`, {
+    suggestions: ['remove one of the two, or jq -c . FILE, which keeps the last'],
+  })
 }
 
 function parseLine(text: string, place: string, ended: boolean): JsonObject {

@@ -128,6 +128,18 @@ describe('a cluster file of ours', () => {
       expect(await faultIn(whole.replace(change, to))).equal(says)
     })
 
+  it('names the key that an unknown one probably is, and all where none is near', async () => {
+    const triesOf = async (text: string) =>
+      (await problemOf(() => readClusterYaml(fileOf(text)))).suggestions!
+    const [first, second] = await triesOf('hardware: H100\ninstancs: [{}]\n')
+    expect(first).equal('did you mean instances?')
+    expect(second).match(/^Known: model, hardware,/)
+    expect(await triesOf('instances: [{hardware: H100, engine: {max_num_seq: 3}}]\n')).include(
+      'did you mean max_num_seqs?',
+    )
+    expect((await triesOf('xyzzy: 1\ninstances: [{hardware: H100}]\n')).length).equal(1)
+  })
+
   it('takes words as flags spell them, and in words', async () => {
     const read = async (stream: string, prefetch: string, write: string) => {
       const file = await readClusterYaml(

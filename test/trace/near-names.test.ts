@@ -153,6 +153,18 @@ describe('names in traces', () => {
     ])
   })
 
+  it('takes the plural of an optional column for one of its own, which rides along', async () => {
+    const names = ['turns', 'sessions', 'models', 'adapters']
+    const path = file(
+      'plural.csv',
+      `arrived_at,input_tokens,output_tokens,${names}\n0,1,1,3,2,a b,4\n`,
+    )
+    const {extra, notes, model, session, turn} = await readTrace([path])
+    expect([...extra!.keys()]).deep.equal(names)
+    expect(notes.join()).match(/ride along: turns, sessions, models, adapters/)
+    expect([model, session, turn]).deep.equal([undefined, undefined, undefined])
+  })
+
   it('notes turns of no session', async () => {
     expect(await notes('arrived_at,input_tokens,output_tokens,turn\n0,1,1,1\n')).deep.equal([
       'turn was not used: it counts the turns of a session, and there is no session_id.',

@@ -22,6 +22,12 @@ const wrong: readonly [string, string | Uint8Array, RegExp, RegExp][] = [
     /tr '\\r' '\\n'/,
   ],
   [
+    'a key twice in a line of JSON',
+    `${mooncake}\n{"timestamp": 1, "input_length": 10, "output_length": 5, "input_length": 20}\n`,
+    /:2: the key "input_length" is in the line twice/,
+    /remove one of the two/,
+  ],
+  [
     'CR alone far behind',
     `${noted}${'0,1,1,a\n'.repeat(20_000)}0,1,1,a\rb\n`,
     /:20003:8: the line ends with CR alone \(behind 0,1,1,a\);/,
