@@ -31,7 +31,7 @@ export interface AnyStep {
   readonly finished: number[]
 }
 
-/** Why steps by sums end: there are no more up to then; somebody else has to plan the next one, or who waits. */
+/** Why steps by sums end: there are no more up to then, or somebody else has to plan the next one, or for who waits. */
 type Stop = 'until' | 'plan' | 'queue'
 
 export class RunAlone {
@@ -61,27 +61,33 @@ export class RunAlone {
     const before = totals.steps
     for (;;) {
       const stop = this.#runBySums(until, clock, outside)
-      if (stop === 'until') break
       const now = seats.cohort.lastEnd
-      if (stop === 'queue') this.#admitFurther(now, clock)
-      else this.#fill(now, clock)
+      if (stop === 'until') return totals.steps > before ? now : Number.NaN
+      if (stop === 'plan') this.#fill(now, clock)
+      else this.#admitFurther(now, clock)
+      this.#runAny(until, clock, outside)
     }
-    return totals.steps > before ? seats.cohort.lastEnd : Number.NaN
   }
 
+  /** Whether the next plan may be one of sums: nobody waits or prefills, or is owed a token. */
+  #isSums(): boolean {
+    const {queue, seats} = this.#parts
+    return queue.size === 0 && seats.prefilling.length === 0 && seats.stragglers.length === 0
+  }
+
+  /** Whatever plans are, and where they can be sums as long as they are not. Returns as `run` does. */
   #runAny(until: Ns, clock: BatchClock, outside: Outside): Ns {
     const {pipeline} = this.#parts
     const {skipAhead, complete, finished} = this.#any
     const next = outside.nextEnters
-    let plain = 0
     let ended: Ns = Number.NaN
-    while (pipeline.size > 0) {
-      if (plain >= settledAfter) skipAhead.run(Math.min(until, next[0]! - 1), clock)
+    while (pipeline.size > 0 && !(this.#hasSums && this.#isSums())) {
+      if (this.#plain >= settledAfter) skipAhead.run(Math.min(until, next[0]! - 1), clock)
       const {oldest} = pipeline
       const now = oldest.end
       if (now > until) return ended
       if (next[0]! <= now) outside.enterBy(now)
-      plain = oldest.isPlain ? plain + 1 : 0
+      this.#plain = oldest.isPlain ? this.#plain + 1 : 0
       complete(now)
       ended = now
       if (finished.length > 0) outside.left(now)
