@@ -38,7 +38,11 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
       line(1, {usage: {promt_tokens: 3, completion_tokens: 1}}),
     ],
     ['a slip', /there is no key "creatd"; created is probably meant/, line(undefined, {creatd: 1})],
-    ['no time', /:1: created is missing: it must be a number of seconds/, line(undefined)],
+    [
+      'no time, and name one that may be meant',
+      /:1: created is missing: it must be a number of seconds.* jq -c '\.created = \.timestamp' /,
+      line(undefined, {timestamp: 1.5}),
+    ],
     ['a time below zero', /:1: created is -1: a time must not be negative/, line(-1)],
     ['microseconds', /must be in seconds or milliseconds since 1970/, line(1.7e15)],
     [
@@ -82,8 +86,17 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
     )
     expect([...ms.arrivedAt]).deep.equal([0, 0, 0.75e9])
     expect(ms.notes.join()).not.match(/whole seconds/)
+    const seconds = [1_700_000_000_000, 1_700_000_000_000, 1_700_000_001_000]
+    const scaled = await read(seconds.map((at) => line(at)))
+    expect([...scaled.arrivedAt], 'whole seconds, in milliseconds').deep.equal([0, 0.5e9, 1e9])
     const fractions = await read([line(1_700_000_000.5), line(1_700_000_001), line(1_700_000_001)])
     expect([...fractions.arrivedAt]).deep.equal([0, 0.5e9, 0.5e9])
+  })
+
+  it('in whole seconds that no two share stay where they are, without a word', async () => {
+    const {arrivedAt, notes} = await read([line(1_700_000_000), line(1_700_000_002)])
+    expect([...arrivedAt]).deep.equal([0, 2e9])
+    expect(notes.join()).not.match(/whole seconds/)
   })
 
   it('without usage or output are left out with --drop-failed, and counted', async () => {

@@ -118,12 +118,16 @@ class Answers {
     const key = times.find((name) => row.object[name] != null) ?? 'created'
     const spot = row.spot(key)
     const value = row.object[key]
+    if (value == null)
+      refuse(spot, value, 'it must be a number of seconds since 1970, or a calendar time', [
+        "if the time has another name: jq -c '.created = .timestamp' FILE",
+      ])
     const at = {seconds: Number.NaN, nanos: 0}
     const isDate = typeof value === 'string' && parseDateTime(at, value)
     const size = Number(value)
     if (!isDate && size >= finer)
       refuse(spot, value, 'it must be in seconds or milliseconds since 1970', [
-        'jq -c ".created /= 1e6" for microseconds',
+        `jq -c '.${key} /= 1e6' FILE for microseconds`,
       ])
     const isMilli = !isDate && size >= milliseconds
     if (!isDate) timeOf(value, spot, isMilli ? 3 : 0, at)
@@ -135,7 +139,7 @@ class Answers {
         value,
         `that is ${unit.name}, and line ${this.#unit.line} has ${this.#unit.name}`,
       )
-    if (isMilli || at.nanos !== 0) this.#areWhole = false
+    if (at.nanos !== 0) this.#areWhole = false
     return at
   }
 
@@ -168,7 +172,7 @@ class Answers {
       shared += same.length
       for (const [i, {at}] of same.entries()) at.nanos = Math.floor((i * 1e9) / same.length)
     }
-    if (this.#answers.length < 2) return
+    if (shared === 0) return
     const {builder, file} = this.#context
     builder.note(
       `${file}: its times are whole seconds: ${shared} of ${this.#answers.length} requests share theirs with others and were spread evenly over it, in the order of the file, so bursts within a second are not there.`,
