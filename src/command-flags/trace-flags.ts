@@ -42,7 +42,7 @@ export const traceFlags = {
     helpValue: 'NAME',
     summary: 'Format of the trace (default: recognised by its content).',
     description:
-      'llmsim, llmservingsim, vidur, azure, mooncake, burstgpt or vllm-bench; see docs/traces.md.',
+      'llmsim, llmservingsim, vidur, azure, mooncake, burstgpt, openai (a log of a gateway) or vllm-bench; see docs/traces.md.',
   }),
   columns: Flags.string({
     helpGroup,
@@ -57,11 +57,11 @@ export const traceFlags = {
   'time-scale': number(
     'time-scale',
     'X',
-  )({summary: 'Multiply arrival times: 0.5 is twice as fast.'}),
+  )({summary: 'Multiply arrival times: 0.5 is twice the load.'}),
   rate: number('rate', 'R')({summary: 'Stretch arrival times to a mean of R requests per second.'}),
   'drop-failed': Flags.boolean({
     helpGroup,
-    summary: 'Leave out requests without output tokens instead of refusing them.',
+    summary: 'Leave out failed requests (no output tokens, or no usage) instead of refusing them.',
   }),
 }
 
@@ -76,10 +76,20 @@ export interface TraceFlagValues {
   readonly 'drop-failed'?: boolean | undefined
 }
 
-/** What `readTrace` is to do under the flags that were given. */
+/** What `readTrace` is to do under the flags that were given. @throws Problem FLAG_CONFLICT, FLAG_BAD_VALUE */
 export function readOptionsOf(flags: TraceFlagValues): ReadOptions {
   const {format, columns, from, to, limit, rate} = flags
   const timeScale = flags['time-scale']
+  if (rate !== undefined && timeScale !== undefined)
+    throw new Problem(
+      'FLAG_CONFLICT',
+      '--time-scale and --rate: both set the pace, and the rate would win.',
+      {
+        suggestions: [
+          'leave one of the two out: --time-scale 0.5 is twice the load of the trace, --rate 4 is 4 requests per second',
+        ],
+      },
+    )
   return {
     ...(format !== undefined && {format}),
     ...(columns !== undefined && {columns: columnsOf(columns)}),

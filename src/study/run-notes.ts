@@ -60,7 +60,7 @@ export function servedModels({models}: TraceFacts, {engines}: Deployment): strin
   if (others.length === 0) return []
   const them = others.length === 1 ? 'it' : 'them'
   return [
-    `the trace asks for ${listed(others)}, and ${names[0]} serves ${them}: the column model chooses no engine.`,
+    `the trace asks for ${listed(others)}, and ${names[0]} serves ${them}; --model names another.`,
   ]
 }
 

@@ -222,14 +222,19 @@ async function* readFile(file: string, request: FileRequest): AsyncGenerator<voi
       )
     if (format.kind === 'csv' && head.kind === 'csv')
       yield* readCsv(source, {header: head.header, format}, context, options.csvWay)
-    else if (format.kind === 'jsonl') yield* readJsonLines(source, format, context)
-    else if (format.kind === 'json') await readJson(source, format, context)
+    else if (format.kind === 'jsonl') {
+      yield* readJsonLines(source, format, context)
+      for (const [why, count] of leftOut) builder.note(`${file}: ${failures(count, why)} left out.`)
+    } else if (format.kind === 'json') await readJson(source, format, context)
     if (source.dropped > 0)
       builder.note(`${file}: the last line is torn (${source.dropped} bytes) and was left out.`)
   } finally {
     source.close()
   }
 }
+
+const failures = (count: number, why: string): string =>
+  count === 1 ? `1 row ${why} (a failed request)` : `${count} rows ${why} (failed requests)`
 
 const mismatch = (file: string, format: TraceFormat, kind: Head['kind']): Problem =>
   new Problem(

@@ -3,6 +3,9 @@ import {Problem} from '../errors.js'
 import type {CsvHeader, Head} from './formats/format.js'
 import {fewNames} from './spot.js'
 
+/** What Excel takes, and some exports write, before the header. */
+const namesSeparator = /^"?sep=[,;\t]?"?$/i
+
 const delimiters = [',', ';', '\t'] as const
 
 /** Splits one line of CSV, quotes included. */
@@ -106,7 +109,7 @@ function csvHeader(file: string, text: string, bytes: Buffer): CsvHeader {
   for (;;) {
     const end = text.indexOf('\n', from)
     const row = text.slice(from, end < 0 ? text.length : end)
-    if (row.trim() === '' && end >= 0) {
+    if ((row.trim() === '' || namesSeparator.test(row.trim())) && end >= 0) {
       line++
       from = end + 1
       continue

@@ -137,6 +137,12 @@ const ofTrace: readonly Wrong[] = [
     says: /--limit: 1\.5 is not a whole number/,
   },
   {
+    with: '--hardware H100 --time-scale 0.5 --rate 4',
+    code: 'FLAG_CONFLICT',
+    says: /--time-scale and --rate: both set the pace/,
+    tries: /leave one of the two out/,
+  },
+  {
     with: '--hardware H100 --from 5 --to 2',
     code: 'FLAG_CONFLICT',
     says: /--to 2 must be later than --from 5/,
@@ -1139,7 +1145,7 @@ describe('unusual input that is right', () => {
     const text = `model,${head}meta-llama/Llama-3.1-8B-Instruct,0,10,5\n"Qwen/Qwen3-32B",1,20,5\n,2,30,5\n`
     const {config} = await simulate({'t.csv': text})
     expect(config.notes).deep.equal([
-      'the trace asks for Qwen/Qwen3-32B, and meta-llama/Llama-3.1-8B-Instruct serves it: the column model chooses no engine.',
+      'the trace asks for Qwen/Qwen3-32B, and meta-llama/Llama-3.1-8B-Instruct serves it; --model names another.',
     ])
     const served = `model,${head}llama-3.1-8b-instruct,0,10,5\n,1,20,5\n,2,30,5\n`
     expect((await simulate({'t.csv': served})).config.notes).deep.equal([])

@@ -158,6 +158,15 @@ describe('CSV traces', () => {
     expect([...trace.arrivedAt]).deep.equal([0, 1, 1, 2, 2e9])
   })
 
+  it('passes over the line in which Excel names the separator', async () => {
+    for (const first of ['sep=;', '"sep=;"', 'SEP=;\r']) {
+      const text = `${first}\n${header.replaceAll(',', ';')}\n0;1;1\n2;5;1\n`
+      expect([...(await read(text)).inputTokens]).deep.equal([1, 5])
+    }
+    const wrong = read(`sep=,\n${header}\n0,1,1\n2,no,1\n`)
+    expect(await wrong.catch(({message}: Error) => message)).match(/:4:3: input_tokens is "no"/)
+  })
+
   it('drops failed requests when it is told to', async () => {
     const trace = await read(`${header}\n0,1,1\n1,5,0\n2,1,1\n`, {failed: 'drop'})
     expect(trace.length).equal(2)

@@ -43,11 +43,17 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
       /:1: created is missing: it must be a number of seconds.* jq -c '\.created = \.timestamp' /,
       line(undefined, {timestamp: 1.5}),
     ],
+    [
+      'an embedding',
+      /:2: usage\.completion_tokens is missing: .*jq -c 'select\(\.object != "list"\)'/,
+      line(1),
+      '{"object":"list","created":2,"usage":{"prompt_tokens":3,"total_tokens":3}}',
+    ],
     ['a time below zero', /:1: created is -1: a time must not be negative/, line(-1)],
     ['microseconds', /must be in seconds or milliseconds since 1970/, line(1.7e15)],
     [
       'two units',
-      /:2: created is 1700000001000: that is milliseconds, and line 1 has seconds/,
+      /:2: created is 1700000001000: that is milliseconds, and line 1 has seconds.* jq -c 'if \.created >= 1e11/,
       line(1_700_000_000),
       line(1_700_000_001_000),
     ],
@@ -104,7 +110,30 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
       failed: 'drop',
     })
     expect(length).equal(2)
-    expect(notes.join()).match(/rows without usage were left out/)
+    expect(notes.join()).match(/g\.jsonl: 1 row without usage \(a failed request\) left out/)
+    const gone = [4, 5].map((at) => line(at, {usage: null}))
+    const more = await read(
+      [line(1), ...gone, line(6, {usage: {prompt_tokens: 3, completion_tokens: 0}})],
+      {
+        failed: 'drop',
+      },
+    )
+    expect(more.notes.join()).match(/2 rows without usage \(failed requests\) left out/)
+    expect(more.notes.join()).match(/1 row without output tokens \(a failed request\) left out/)
+  })
+
+  it('are known where the first requests failed', async () => {
+    const failed = ['status', 'error', 'exception', 'model'].map((key, i) =>
+      JSON.stringify({[i % 2 === 0 ? 'created' : 'startTime']: 1_700_000_000.5 + i, [key]: 'x'}),
+    )
+    for (const first of failed) {
+      expect(await says([first, line(1_700_000_009)])).match(
+        /:1: usage is missing: .*--drop-failed/,
+      )
+      const {length, format} = await read([first, line(1_700_000_009)], {failed: 'drop'})
+      expect([length, format]).deep.equal([1, 'openai'])
+    }
+    expect(await says(['{"created": 1, "in": 5, "out": 6}'])).match(/the format is not known/)
   })
 
   it('may be of the other API, or LiteLLM’s payload, with whatever else it holds', async () => {

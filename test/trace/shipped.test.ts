@@ -82,6 +82,9 @@ describe('trace commands', () => {
       columns: new Map([['a', 'b']]),
     })
     expect(readOptionsOf({})).deep.equal({})
+    expect(() => readOptionsOf({rate: 4, 'time-scale': 0.5})).throw(
+      '--time-scale and --rate: both set the pace, and the rate would win',
+    )
     expect(() => columnsOf('input')).throw('--columns input: "input" is not OURS=THEIRS')
     expect(() => columnsOf('a=b,a=c')).throw('"a" is mapped twice')
   })

@@ -61,7 +61,6 @@ function addCall(row: JsonRow, draft: Draft, context: ReadContext): void {
   if (draft.output === 0) {
     const why = 'without output tokens'
     context.leftOut.set(why, (context.leftOut.get(why) ?? 0) + 1)
-    context.builder.note(`${context.file}: rows ${why} were left out.`)
     return
   }
   const prompt = wholeNumbers(row, 'input_tok_ids')

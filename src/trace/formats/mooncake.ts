@@ -38,7 +38,6 @@ export const mooncake: JsonLinesFormat = {
       if (draft.output === 0) {
         const why = 'without output tokens'
         context.leftOut.set(why, (context.leftOut.get(why) ?? 0) + 1)
-        context.builder.note(`${context.file}: rows ${why} were left out.`)
         return
       }
       const {session_id: session, delay} = row.object

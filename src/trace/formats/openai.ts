@@ -13,6 +13,9 @@ const times = ['startTime', 'created', 'created_at'] as const
 const inputs = ['prompt_tokens', 'input_tokens'] as const
 const outputs = ['completion_tokens', 'output_tokens'] as const
 
+/** What proxies say of a request that failed. */
+const ofFailures = ['error', 'exception', 'status', 'model']
+
 const keys = [...times, ...inputs, ...outputs, 'usage', 'model', 'id']
 
 /** From here on a number is in milliseconds since 1970, and from there on in something finer. */
@@ -28,7 +31,9 @@ export const openai: JsonLinesFormat = {
     const has = (name: string): boolean => head.keys.includes(name)
     // The texts of an answer may be so long that its usage lies behind what was looked at.
     const isAnswer = has('usage') || (has('created') && (has('choices') || has('object')))
-    return isAnswer || (inputs.some(has) && outputs.some(has))
+    // A log may begin with requests that failed.
+    const isFailure = times.some(has) && ofFailures.some(has)
+    return isAnswer || isFailure || (inputs.some(has) && outputs.some(has))
   },
   reader: (context) => new Answers(context).reader(),
 }
@@ -68,6 +73,10 @@ class Answers {
       this.#leaveOut('without usage')
       return
     }
+    if (outputs.every((name) => counts.object[name] == null))
+      refuse(counts.spot(outputs[0]), undefined, 'it must be a whole number', [
+        `an embedding has none, and is no load of this model: jq -c 'select(.object != "list")' FILE`,
+      ])
     const output = tokens(counts, outputs, least)
     if (output === 0) {
       this.#leaveOut('without output tokens')
@@ -85,9 +94,8 @@ class Answers {
   }
 
   #leaveOut(why: string): void {
-    const {leftOut, builder, file} = this.#context
+    const {leftOut} = this.#context
     leftOut.set(why, (leftOut.get(why) ?? 0) + 1)
-    builder.note(`${file}: rows ${why} were left out.`)
   }
 
   /** The row that holds the counts; undefined where there is none and such rows are to be left out. */
@@ -138,6 +146,7 @@ class Answers {
         spot,
         value,
         `that is ${unit.name}, and line ${this.#unit.line} has ${this.#unit.name}`,
+        [`jq -c 'if .${key} >= 1e11 then .${key} /= 1000 else . end' FILE`],
       )
     if (at.nanos !== 0) this.#areWhole = false
     return at
