@@ -38,6 +38,7 @@ export async function* readJsonLines(
   context: ReadContext,
 ): AsyncGenerator<void> {
   const take = format.reader(context)
+  const wanted = {keys: format.keys, named: anyOf(format.keys)}
   let line = 0
   for (const {bytes, from, to} of source.lines(0, context.torn)) {
     for (let start = from; start < to; ) {
@@ -50,7 +51,7 @@ export async function* readJsonLines(
       if (text.trim() !== '') {
         const place = `${context.file}:${line}`
         const object = parseLine(text, place, ended)
-        checkKeys(text, place, format.keys)
+        checkKeys(text, place, wanted)
         take(new LineRow(context.file, line, object))
       }
     }
@@ -59,21 +60,26 @@ export async function* readJsonLines(
   take.end?.()
 }
 
+/** Names of `keys` where a colon follows, also within what a line holds. */
+const anyOf = (keys: readonly string[]): RegExp =>
+  new RegExp(`"(?:${keys.join('|')})"(?=\\s*:)`, 'g')
+
 /** Of two values of one key JSON.parse keeps the last, and the other would be lost without a word. */
-function checkKeys(text: string, place: string, keys: readonly string[]): void {
-  // The names are searched for first: to walk through every line would cost more than to parse it.
-  const isTwice = (key: string): boolean => {
-    const name = `"${key}"`
-    const first = text.indexOf(name)
-    return first >= 0 && text.includes(name, first + name.length)
-  }
-  if (!keys.some(isTwice)) return
+function checkKeys(text: string, place: string, {keys, named}: WantedKeys): void {
+  // One search for all names, and mostly no more: to walk through every line would cost more than to parse it.
+  const names: readonly string[] = text.match(named) ?? []
+  if (!names.some((name, at) => names.indexOf(name) < at)) return
   const found = topLevelKeys(text)
   const key = keys.find((name) => found.indexOf(name) !== found.lastIndexOf(name))
   if (key === undefined) return
   throw new Problem('TRACE_BAD_VALUE', `${place}: the key "${key}" is in the line twice.`, {
     suggestions: ['remove one of the two, or jq -c . FILE, which keeps the last'],
   })
+}
+
+interface WantedKeys {
+  readonly keys: readonly string[]
+  readonly named: RegExp
 }
 
 function parseLine(text: string, place: string, ended: boolean): JsonObject {

@@ -62,6 +62,11 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
       /the keys custom_id, response; known are .*openai \(.*jq -c '\.response\.body/,
       '{"custom_id":"a","response":{"body":{"created":1}}}',
     ],
+    [
+      'one key twice',
+      /:1: the key "created" is in the line twice/,
+      '{"created":null,"choices":[{"id":1}],"created" : 1,"usage":{"prompt_tokens":1,"completion_tokens":1}}',
+    ],
     ['one id twice', /request_id "a" is already used at/, line(1, {id: 'a'}), line(2, {id: 'a'})],
   ]
   for (const [what, message, ...lines] of wrong)
@@ -134,6 +139,12 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
       expect([length, format]).deep.equal([1, 'openai'])
     }
     expect(await says(['{"created": 1, "in": 5, "out": 6}'])).match(/the format is not known/)
+  })
+
+  it('may hold the same keys, and texts like them, within their values', async () => {
+    const choices = [{id: 'created', message: {content: '"id": "model":', model: {usage: null}}}]
+    const {requestId} = await read([line(1, {id: 'id', model: 'created', choices})])
+    expect(requestId).deep.equal(['id'])
   })
 
   it('may be of the other API, or LiteLLM’s payload, with whatever else it holds', async () => {
