@@ -63,9 +63,11 @@ describe('a trace in parts', () => {
           instances: fc.constantFrom(1, 3),
           depth: fc.constantFrom(1, 2),
           delayNs: fc.constantFrom(0, 15),
+          // Of a client that leaves a token may still be on its way.
+          afterNs: fc.constantFrom(0, 25),
           numGpuBlocks: fc.constantFrom(9, 14, 1000),
         }),
-        (drawn, cuts, {instances, depth, delayNs, numGpuBlocks}) => {
+        (drawn, cuts, {instances, depth, delayNs, afterNs, numGpuBlocks}) => {
           let at = 0
           const all = drawn.map(({gap, ...row}) => {
             at += gap
@@ -77,7 +79,7 @@ describe('a trace in parts', () => {
             simulationOf({
               instances,
               engine: {depth, numGpuBlocks, enablePrefixCaching: true},
-              frontEnd: {delayNs},
+              frontEnd: {delayNs, afterNs},
             })
           const expected = replay({
             trace: whole,
