@@ -58,10 +58,17 @@ const readFullYaml = async (text: string, {name, code}: Naming): Promise<unknown
   const {LineCounter, parseDocument} = await import('yaml')
   const lineCounter = new LineCounter()
   const document = parseDocument(text, {lineCounter, prettyErrors: false})
-  const wrong = (offset: number, reason: string): Problem =>
-    new Problem(code, `${name}:${lineAt(lineCounter, offset)}: not valid YAML: ${reason}.`)
+  const wrong = (offset: number, reason: string, suggestions: readonly string[] = []): Problem =>
+    new Problem(code, `${name}:${lineAt(lineCounter, offset)}: not valid YAML: ${reason}.`, {
+      suggestions,
+    })
   const [error] = document.errors
   if (error?.code === 'MULTIPLE_DOCS') throw wrong(error.pos[0], 'a second document begins here')
+  if (error?.code === 'BLOCK_AS_IMPLICIT_KEY')
+    throw wrong(error.pos[0], 'here stands a value, and what follows reads as keys below it', [
+      'begin keys of one level in the same column',
+      'quote a text that has a colon and a blank in it',
+    ])
   if (error) throw wrong(error.pos[0], error.message.split('\n')[0]!.replace(/\.$/, ''))
   const alias = await unresolved(document)
   if (alias) throw wrong(alias.offset, `no anchor &${alias.source} comes before *${alias.source}`)

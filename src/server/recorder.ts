@@ -5,7 +5,7 @@
 import {existsSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {dirname, extname, join} from 'node:path'
 import {Problem} from '../errors.js'
-import {makeFolders} from '../make-folder.js'
+import {makeFolders, notWritable} from '../make-folder.js'
 import {
   type KeptText,
   metaFileOf,
@@ -244,8 +244,5 @@ function notMade(path: string, cause: unknown): Problem {
       {suggestions: ['name another file with --trace', 'move the old one away'], cause},
     )
   }
-  return new Problem('OUTPUT_NOT_WRITABLE', `${path}: the trace cannot be written: ${code}.`, {
-    suggestions: ['name another file with --trace'],
-    cause,
-  })
+  return notWritable(path, cause)
 }

@@ -6,7 +6,7 @@ import type {TieredKv} from '../tiers/tier-groups.js'
 import type {TraceFacts} from '../trace/parts.js'
 import {autoscaleConfig, describeAutoscale} from './autoscaling.js'
 import type {DeployedEngine, Deployment} from './deployment.js'
-import {bandLine, errorBand} from './error-bands.js'
+import {bandLine, bandText, errorBand} from './error-bands.js'
 import {hostLinkOf, isBehindHostLink} from './kv-links.js'
 import {describeTiers, tiersConfig} from './kv-tiers.js'
 import {describeLora, loraConfig} from './lora.js'
@@ -188,15 +188,21 @@ const modelText = (engine: DeployedEngine): string => {
   return `${model.id} (${model.quantization?.method ?? model.dtype}), ${scheduleText(engine)}`
 }
 
-/** A device of a comparison: its limits, and which terms of its step time come from where. */
-function deviceLine({engines}: Deployment): string {
+/** A device of a comparison: its limits, errors to expect, and which terms of its step time come from where. */
+function deviceLine(deployment: Deployment): string {
+  const {engines} = deployment
   const engine = engines[0]!
+  const band = errorBand(deployment)
   const terms = new Map<string, string[]>()
   for (const {term, from} of engine.latency.provenance)
     terms.set(from, [...(terms.get(from) ?? []), term])
   const sources = [...terms].map(([from, names]) => `${from}: ${names.join(', ')}`)
   const many = engines.length > 1 ? `${engines.length} × ` : ''
-  return [`${many}${devicesText(engine)}: ${limitsText(engine)}`, ...sources].join('; ')
+  return [
+    `${many}${devicesText(engine)}: ${limitsText(engine)}`,
+    ...(band === undefined ? [] : [`expect ${bandText(band)}`]),
+    ...sources,
+  ].join('; ')
 }
 
 /** Devices differ in their links. */

@@ -65,9 +65,12 @@ export function bandKind({instance, latency}: DeployedEngine): string {
 export function bandLine(deployment: Deployment): string | undefined {
   const found = widest(deployment)
   if (found === undefined) return undefined
-  const {ttft, tpot, e2e, stages} = found.band
-  return `expect: TTFT ±${ttft} %, TPOT ±${tpot} %, E2E ±${e2e} % in the mean (${basisOf(found)}; nine in ten of ${stages} measured stages)`
+  return `expect: ${bandText(found.band)} (${basisOf(found)}; nine in ten of ${found.band.stages} measured stages)`
 }
+
+/** The band alone, for one of several devices. */
+export const bandText = ({ttft, tpot, e2e}: ErrorBand): string =>
+  `TTFT ±${ttft} %, TPOT ±${tpot} %, E2E ±${e2e} % in the mean`
 
 function basisOf({engine, band}: BandOfEngine): string {
   const {source, provenance} = engine.latency

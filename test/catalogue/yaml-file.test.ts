@@ -22,6 +22,11 @@ const wrong: readonly (readonly [string, string, RegExp])[] = [
     'a: 1\nb: 2\na: 3\n',
     /mine\.yaml:3:1: not valid YAML: Map keys must be unique\.$/,
   ],
+  [
+    'a line that begins too far to the right',
+    'a: H100\n  b: 3\n',
+    /mine\.yaml:1:4: not valid YAML: here stands a value, and what follows reads as keys below it\.$/,
+  ],
   ['a tab', 'a:\n\tb: 1\n', /mine\.yaml:2:1: not valid YAML: Tabs are not allowed/],
   ['an open list', 'a: [1\n', /mine\.yaml:\d+:\d+: not valid YAML: /],
   [

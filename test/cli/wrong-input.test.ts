@@ -687,7 +687,7 @@ const ofOutput: readonly Wrong[] = [
   {
     argv: 'listen --port 0 --trace /proc/x/y.csv',
     code: 'OUTPUT_NOT_WRITABLE',
-    says: /\/proc\/x\/y\.csv: the trace cannot be written/,
+    says: /\/proc\/x\/y\.csv cannot be written: nothing can be made there/,
   },
   {
     argv: 'trace generate --out none/g.csv --requests 1000000000000 --rate 2',

@@ -4,7 +4,8 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from 'chai'
 import {deploy} from '#llmsim/study/deployment.js'
-import {describeEngines, describeRun} from '#llmsim/study/describe.js'
+import {describeDevices, describeEngines, describeRun} from '#llmsim/study/describe.js'
+import {errorBand} from '#llmsim/study/error-bands.js'
 import {factsOf} from '#llmsim/trace/parts.js'
 import {readTrace} from '#llmsim/trace/read.js'
 import {runRequest} from '../support/run-request.js'
@@ -87,6 +88,29 @@ describe('engines of a cluster file, in the head of a run', () => {
       .match(/^expect: /m)
       .match(/^H100: memory: /m)
       .match(/^A100: gemm: /m)
+  })
+
+  it('of several devices have the errors of each, where any are known', async () => {
+    const of = (hardware: string, engine: {enforceEager?: boolean} = {}) =>
+      deploy(runRequest({frontEnd: 'none', hardware, engine}))
+    const trace = factsOf(await readTrace(['traces/chat.csv']))
+    const deployments = [
+      await of('H100'),
+      await of('RTX3090'),
+      await of('L40S', {enforceEager: true}),
+    ]
+    const lines = describeDevices(trace, deployments, 'chat.csv')
+    for (const [at, {engines}] of deployments.entries()) {
+      const {hardwareName} = engines[0]!.instance
+      const line = lines.find((own) => own.startsWith(`${hardwareName}: `) && /seats/.test(own))!
+      const {ttft, tpot, e2e} = errorBand(deployments[at]!) ?? {}
+      if (ttft === undefined) expect(line).not.match(/expect/)
+      else
+        expect(line).include(
+          `; expect TTFT ±${ttft} %, TPOT ±${tpot} %, E2E ±${e2e} % in the mean; calibrated: gemm`,
+        )
+    }
+    expect(deployments.map((own) => errorBand(own) !== undefined)).deep.equal([true, true, false])
   })
 
   it('share them where all is alike, however it was written', async () => {
