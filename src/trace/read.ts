@@ -224,7 +224,11 @@ async function* readFile(file: string, request: FileRequest): AsyncGenerator<voi
       yield* readCsv(source, {header: head.header, format}, context, options.csvWay)
     else if (format.kind === 'jsonl') {
       yield* readJsonLines(source, format, context)
-      for (const [why, count] of leftOut) builder.note(`${file}: ${failures(count, why)} left out.`)
+      // Mostly failed requests; of a stream, chunks.
+      for (const [why, count] of leftOut)
+        builder.note(
+          `${file}: ${count} ${count === 1 ? 'row' : 'rows'} ${why} left out (--drop-failed).`,
+        )
     } else if (format.kind === 'json') await readJson(source, format, context)
     if (source.dropped > 0)
       builder.note(`${file}: the last line is torn (${source.dropped} bytes) and was left out.`)
@@ -232,9 +236,6 @@ async function* readFile(file: string, request: FileRequest): AsyncGenerator<voi
     source.close()
   }
 }
-
-const failures = (count: number, why: string): string =>
-  count === 1 ? `1 row ${why} (a failed request)` : `${count} rows ${why} (failed requests)`
 
 const mismatch = (file: string, format: TraceFormat, kind: Head['kind']): Problem =>
   new Problem(

@@ -115,7 +115,7 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
       failed: 'drop',
     })
     expect(length).equal(2)
-    expect(notes.join()).match(/g\.jsonl: 1 row without usage \(a failed request\) left out/)
+    expect(notes.join()).match(/g\.jsonl: 1 row without usage left out \(--drop-failed\)/)
     const gone = [4, 5].map((at) => line(at, {usage: null}))
     const more = await read(
       [line(1), ...gone, line(6, {usage: {prompt_tokens: 3, completion_tokens: 0}})],
@@ -123,8 +123,8 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
         failed: 'drop',
       },
     )
-    expect(more.notes.join()).match(/2 rows without usage \(failed requests\) left out/)
-    expect(more.notes.join()).match(/1 row without output tokens \(a failed request\) left out/)
+    expect(more.notes.join()).match(/2 rows without usage left out \(--drop-failed\)/)
+    expect(more.notes.join()).match(/1 row without output tokens left out \(--drop-failed\)/)
   })
 
   it('are known where the first requests failed', async () => {
