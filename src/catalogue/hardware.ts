@@ -92,11 +92,20 @@ const cataloguePaths = (): string[] =>
     .sort()
     .map((id) => `${folder}${id}.yaml`)
 
-/** The nearest names, or those within a longer one, such as a driver's `NVIDIA A100-SXM4-80GB`. */
+/**
+ * The nearest names, or those within a longer one, such as a driver's `NVIDIA A100-SXM4-80GB`, or around a shorter one,
+ * such as `3090`. How many cards, as in `4xH100`, is a flag of its own.
+ */
 const meantCards = (name: string, known: readonly string[]): string[] => {
+  const [, count, card] = /^(\d+)\s*[x×*]\s*(.+)$/i.exec(name) ?? []
+  const one = known.find((own) => card !== undefined && plain(own) === plain(card))
+  if (one !== undefined) return [`--hardware ${one} --npu ${count}`]
   const near = closest(name, known, 3)
   if (near.length > 0) return near
-  const within = known.filter((card) => plain(name).includes(plain(card)))
+  const within = known.filter(
+    (own) =>
+      plain(name).includes(plain(own)) || (name.length > 2 && plain(own).includes(plain(name))),
+  )
   return within.sort((a, b) => b.length - a.length).slice(0, 3)
 }
 

@@ -7,6 +7,7 @@ import type {GrowingInts} from './growing.js'
 import {Rows} from './growing-rows.js'
 import {NeedsWholeTrace} from './parts.js'
 import {selectRows, sortedOrder} from './select.js'
+import {idTwice} from './spot.js'
 import type {TimeParts} from './time-parts.js'
 import type {Labels, Trace} from './trace.js'
 
@@ -133,13 +134,7 @@ export class TraceBuilder {
 
   #addId(id: string, row: number): void {
     const before = this.#rows.ids.get(id)
-    if (before !== undefined) {
-      throw new Problem(
-        'TRACE_DUPLICATE_ID',
-        `${this.#place(row)}: request_id "${id}" is already used at ${this.#place(before)}; every request needs its own.`,
-        {suggestions: ['rename one of them', 'leave the request_id column out']},
-      )
-    }
+    if (before !== undefined) throw idTwice(id, this.#place(row), this.#place(before))
     this.#rows.ids.set(id, row)
   }
 

@@ -47,8 +47,12 @@ function tokensOf(text: string, cell: Cell, least: number): number {
 
 /** Semicolons come from places where decimals have a comma: then all of the file has, and is changed at once. */
 function checkPoint(text: string, cell: Cell): void {
-  if (cell.delimiter !== ';' || !/^\d*,\d+$/.test(text)) return
+  if (cell.delimiter !== ';' || !/^(\d*|\d{1,3}(\.\d{3})+),\d+$/.test(text)) return
   const file = cell.where().replace(/:\d+:\d+$/, '')
+  if (text.includes('.'))
+    refuse(cell, text, 'decimals have a point, and thousands nothing between them, in all rows', [
+      `tr -d '.' < ${file} | tr ',' '.' > points.csv (where points are nothing but thousands)`,
+    ])
   refuse(cell, text, 'decimals have a point, in all rows', [
     `tr ',' '.' < ${file} > points.csv (where commas are nothing but decimals)`,
     'where the comma means thousands, leave it out',

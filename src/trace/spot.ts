@@ -43,6 +43,20 @@ export function refuse(
   throw new Problem('TRACE_BAD_VALUE', message, {suggestions})
 }
 
+/** TRACE_DUPLICATE_ID: two places have one id. */
+export const idTwice = (id: string, place: string, before: string): Problem =>
+  new Problem(
+    'TRACE_DUPLICATE_ID',
+    `${place}: request_id "${id}" is already used at ${before}; every request needs its own.`,
+    {
+      suggestions: [
+        'rename one of them',
+        "leave the request_id column out; of JSON lines the key id: jq -c 'del(.id)' FILE",
+        'chunks of one stream have one id, and are one request: keep the last of them',
+      ],
+    },
+  )
+
 const numberOf = (value: unknown): number => {
   if (typeof value === 'number') return value
   return typeof value === 'string' && isNumber(value) ? Number(value) : Number.NaN

@@ -251,6 +251,14 @@ source: my own bench
     expect(none.suggestions).to.deep.equal([])
   })
 
+  it('names the flag of how many cards, and the cards of a number', async () => {
+    const tries = async (name: string) => (await problemOf(() => loadHardware(name))).suggestions
+    for (const name of ['4xRTX3090', '4 x rtx 3090', '4×RTX3090', '4*RTX-3090'])
+      expect(await tries(name), name).to.deep.equal(['--hardware RTX3090 --npu 4'])
+    expect(await tries('3090')).to.include('RTX3090')
+    expect(await tries('2xabacus')).to.deep.equal([])
+  })
+
   it('knows names and aliases without case, spaces, dashes and underscores', async () => {
     const pairs: readonly (readonly [string, string])[] = [
       ['rtx 3090', 'RTX3090'],

@@ -46,6 +46,12 @@ const wrong: readonly [string, string | Uint8Array, RegExp, RegExp][] = [
     /points\.csv/,
   ],
   [
+    'decimal commas behind thousands',
+    `${head.replaceAll(',', ';')}1.000,5;100;10\n`,
+    /:2:1: arrived_at is "1\.000,5": decimals have a point, and thousands nothing between them, in all rows/,
+    /tr -d '\.' < \S+ \| tr ',' '\.' > points\.csv/,
+  ],
+  [
     'an open quote',
     `${noted}1,1,1,"oops\n2,1,1,x\n3,1,1,x\n`,
     /:3:7: the quote that opens here is not closed/,

@@ -67,7 +67,12 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
       /:1: the key "created" is in the line twice/,
       '{"created":null,"choices":[{"id":1}],"created" : 1,"usage":{"prompt_tokens":1,"completion_tokens":1}}',
     ],
-    ['one id twice', /request_id "a" is already used at/, line(1, {id: 'a'}), line(2, {id: 'a'})],
+    [
+      'one id twice',
+      /request_id "a" is already used at.* jq -c 'del\(\.id\)'/,
+      line(1, {id: 'a'}),
+      line(2, {id: 'a'}),
+    ],
   ]
   for (const [what, message, ...lines] of wrong)
     it(`refuse ${what}`, async () => expect(await says(lines)).match(message))
