@@ -144,7 +144,10 @@ describe('llmsim simulate, on a screen', () => {
     const ended = new Promise((resolve) => {
       child.on('exit', (code, signal) => resolve({code, signal}))
     })
-    setTimeout(() => child.kill('SIGINT'), 1200)
+    // In the midst of the run, however fast the machine is: the first rows are there, most are to come.
+    while (!existsSync(join(folder, 'half/requests.csv')) && child.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    child.kill('SIGINT')
     // A shell reports a program that SIGINT ended as 130.
     expect(await ended).to.deep.be.oneOf([
       {code: 130, signal: null},
