@@ -11,19 +11,25 @@ export type Slo = {readonly [metric in SloMetric]?: number}
 const isMetric = (name: string): name is SloMetric =>
   (sloMetrics as readonly string[]).includes(name)
 
+const examples = ['--slo ttft=500ms,tpot=50ms', '--slo e2e=10s']
+
 /** Reads `ttft=500ms,tpot=50ms,e2e=10s`. Throws FLAG_BAD_VALUE naming the part that is wrong. */
 export function parseSlo(text: string): Slo {
   const slo: {[metric in SloMetric]?: number} = {}
   for (const part of text.split(',')) {
     const [name = '', value, ...more] = part.split('=').map((word) => word.trim())
-    const reject = (rule: string): Problem =>
-      new Problem('FLAG_BAD_VALUE', `--slo: "${part.trim()}" ${rule}.`, {
-        suggestions: ['--slo ttft=500ms,tpot=50ms', '--slo e2e=10s'],
-      })
+    const reject = (rule: string, suggestions: readonly string[] = examples): Problem =>
+      new Problem('FLAG_BAD_VALUE', `--slo: "${part.trim()}" ${rule}.`, {suggestions})
     if (value === undefined || more.length > 0) throw reject('is not METRIC=DURATION')
     const metric = name.toLowerCase()
     if (!isMetric(metric)) {
-      throw reject(`does not name a metric; there are ${sloMetrics.join(', ')}`)
+      const bare = sloMetrics.find((own) => metric.includes(own)) ?? 'ttft'
+      throw /p\d/.test(metric)
+        ? reject(
+            'names a percentile; a bound is one for every request, and the share that meets it is printed',
+            [`--slo ${bare}=${value} (the p99 keeps it where 99 % or more meet it)`],
+          )
+        : reject(`does not name a metric; there are ${sloMetrics.join(', ')}`)
     }
     if (slo[metric] !== undefined) throw reject(`bounds ${metric} a second time`)
     const ns = parseDuration(value)

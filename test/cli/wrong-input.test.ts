@@ -644,6 +644,12 @@ const ofOutput: readonly Wrong[] = [
     says: /--slo: "ttft=500" needs a time such as 500ms/,
   },
   {
+    with: '--hardware H100 --slo p99-e2e=10s',
+    code: 'FLAG_BAD_VALUE',
+    says: /--slo: "p99-e2e=10s" names a percentile/,
+    tries: /^--slo e2e=10s \(the p99 keeps it where 99 %/,
+  },
+  {
     with: '--hardware H100 --slo speed=1s',
     code: 'FLAG_BAD_VALUE',
     says: /--slo: "speed=1s" does not name a metric; there are ttft/,

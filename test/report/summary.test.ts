@@ -22,6 +22,8 @@ describe('--slo and --warmup', () => {
     ['', '""'],
     ['ttft', '"ttft"'],
     ['ttft=500', '"ttft=500" needs a time such as 500ms'],
+    ['ttft_p99=1s', '"ttft_p99=1s" names a percentile; a bound is one for every request'],
+    ['p99=1s', '"p99=1s" names a percentile'],
     ['ttft=500ms,ttp=3ms', '"ttp=3ms" does not name a metric'],
     ['ttft=500ms,tpot=fast', '"tpot=fast"'],
     ['ttft=0ms', '"ttft=0ms" must be more than zero'],
