@@ -132,6 +132,26 @@ describe("lines of OpenAI's answers, as gateways log them", () => {
     expect(more.notes.join()).match(/1 row without output tokens left out \(--drop-failed\)/)
   })
 
+  it('of which a cache had a part are computed whole, with a note', async () => {
+    const answer = (cached: unknown, api = 'prompt_tokens'): string =>
+      line(1, {
+        usage: {
+          [api]: 10,
+          [api === 'prompt_tokens' ? 'completion_tokens' : 'output_tokens']: 5,
+          [`${api}_details`]: cached,
+        },
+      })
+    const {notes, prefix} = await read([
+      answer({cached_tokens: 4}),
+      answer({cached_tokens: 99}, 'input_tokens'),
+      ...[null, {}, {cached_tokens: null}].map((none) => answer(none)),
+    ])
+    expect(prefix).equal(undefined)
+    expect(notes.join()).match(/28 % of the prompt tokens came from a cache \(cached_tokens\)/)
+    const none = await read([answer({cached_tokens: 0}), line(2)])
+    expect(none.notes.join()).not.match(/cache/)
+  })
+
   it('are known where the first requests failed', async () => {
     const failed = ['status', 'error', 'exception', 'model'].map((key, i) =>
       JSON.stringify({[i % 2 === 0 ? 'created' : 'startTime']: 1_700_000_000.5 + i, [key]: 'x'}),

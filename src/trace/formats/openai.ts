@@ -55,6 +55,9 @@ class Answers {
   /** Unit of the first time, and where it stands: all must have the same. */
   #unit: {readonly name: string; readonly line: number} | undefined
   #areWhole = true
+  /** Prompt tokens of all, and those of them that a cache had. */
+  #prompts = 0
+  #cached = 0
 
   constructor(context: ReadContext) {
     this.#context = context
@@ -83,9 +86,12 @@ class Answers {
       return
     }
     const {model, id} = row.object
+    const input = tokens(counts, inputs, 1)
+    this.#prompts += input
+    this.#cached += Math.min(input, cachedOf(counts.object))
     this.#answers.push({
       at: this.#timeOf(row),
-      input: tokens(counts, inputs, 1),
+      input,
       output,
       model: model == null ? undefined : nameOf(model, row.spot('model')),
       id: id == null ? undefined : nameOf(id, row.spot('id')),
@@ -153,8 +159,13 @@ class Answers {
   }
 
   #end(): void {
-    const {builder} = this.#context
+    const {builder, file} = this.#context
     if (this.#areWhole) this.#spread()
+    const share = Math.round((100 * this.#cached) / this.#prompts)
+    if (share >= 1)
+      builder.note(
+        `${file}: ${share} % of the prompt tokens came from a cache (cached_tokens), but no line says which prefix they share, so every prompt is computed whole here: TTFT and load come out high.`,
+      )
     const draft = emptyDraft()
     for (const {at, line, ...rest} of this.#answers) {
       clearDraft(draft)
@@ -187,6 +198,14 @@ class Answers {
       `${file}: its times are whole seconds: ${shared} of ${this.#answers.length} requests share theirs with others and were spread evenly over it, in the order of the file, so bursts within a second are not there.`,
     )
   }
+}
+
+/** Prompt tokens that a cache had, as both APIs and vLLM say; 0 where nobody does. */
+function cachedOf(counts: JsonObject): number {
+  const details = counts.prompt_tokens_details ?? counts.input_tokens_details
+  if (typeof details !== 'object' || details === null) return 0
+  const cached = (details as JsonObject).cached_tokens
+  return typeof cached === 'number' && cached > 0 ? cached : 0
 }
 
 /** The first of `names` that the row has. */
