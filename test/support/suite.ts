@@ -27,7 +27,9 @@ const run = (files: readonly string[], jobs: number): Promise<reporters.Base> =>
       }
       override epilogue(): void {}
     }
-    const mocha = new Mocha({timeout: options.timeout, reporter: PartReporter, jobs})
+    // Beside others a test has a part of the machine.
+    const timeout = 3 * options.timeout
+    const mocha = new Mocha({timeout, reporter: PartReporter, jobs})
     // Even one at a time in another process: one that dies is a failure of its file, and the others go on.
     mocha.parallelMode(true)
     for (const file of files) mocha.addFile(file)
