@@ -52,6 +52,13 @@ describe('npm test', () => {
       expect(code).equal(1)
     })
 
+  it('fails when nobody handles what a promise was rejected with', async () => {
+    const {code, last} = await runOn({
+      'a.test.js': `it('is rejected', (done) => {Promise.reject(new Error('unseen')); setTimeout(done, 20)})\n`,
+    })
+    expect({code, last}).deep.equal({code: 1, last: '0 passed, 1 failed'})
+  })
+
   it('fails without tests', async () => {
     const {code, last} = await runOn({'not-a-test.js': passing})
     expect({code, last}).deep.equal({code: 1, last: '0 passed, 0 failed'})

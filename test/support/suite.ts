@@ -29,7 +29,12 @@ const run = (files: readonly string[], jobs: number): Promise<reporters.Base> =>
     }
     // Beside others a test has a part of the machine.
     const timeout = 3 * options.timeout
-    const mocha = new Mocha({timeout, reporter: PartReporter, jobs})
+    const mocha = new Mocha({
+      timeout,
+      reporter: PartReporter,
+      jobs,
+      require: [join(root, options.require)],
+    })
     // Even one at a time in another process: one that dies is a failure of its file, and the others go on.
     mocha.parallelMode(true)
     for (const file of files) mocha.addFile(file)
