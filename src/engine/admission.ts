@@ -16,35 +16,34 @@ export class Admission {
   pulledAt: Ns = 0
   readonly #parts: EngineParts
   /** With drafts, blocks by groups, or tiers below, even the plainest request takes the general way. */
-  readonly #isGeneral: boolean
+  readonly isGeneral: boolean
 
   constructor(parts: EngineParts) {
     this.#parts = parts
     const {config, below} = parts
     const isPlain = config.speculation === undefined && config.kvGroups === undefined
-    this.#isGeneral = !isPlain || below !== undefined
+    this.isGeneral = !isPlain || below !== undefined
   }
 
   /** Phase B: admits from the head of the queue while it fits. */
   admit(batch: Batch, budget: number, now: Ns): void {
     let left = budget
     for (;;) {
-      const whole = this.admitWhole(batch, left, now)
-      const n = whole > 0 ? whole : this.headFits(left)
+      left -= this.admitWhole(batch, left, now)
+      const n = this.headFits(left)
       if (n === 0) return
-      left -= whole > 0 ? whole : this.#admitAny(n, batch, now)
+      left -= this.#admitAny(n, batch, now)
     }
   }
 
-  /** Admits who waits, as long as they are as most are. Returns whether they all were: nobody waits any more. */
-  admitsAll(batch: Batch, budget: number, now: Ns): boolean {
+  /** Admits from the head of the queue as long as requests are as most are. Returns how many tokens they compute. */
+  admitWhole(batch: Batch, budget: number, now: Ns): number {
     let left = budget
-    while (this.#parts.queue.size > 0) {
-      const tokens = this.admitWhole(batch, left, now)
-      if (tokens === 0) return false
+    for (;;) {
+      const tokens = this.#admitHeadWhole(batch, left, now)
+      if (tokens === 0) return budget - left
       left -= tokens
     }
-    return true
   }
 
   /**
@@ -52,9 +51,9 @@ export class Admission {
    * prompt fits into this step: the most common request, in the fewest steps. Returns its tokens; 0: it goes the general
    * way (`admit`), or is held back.
    */
-  admitWhole(batch: Batch, left: number, now: Ns): number {
+  #admitHeadWhole(batch: Batch, left: number, now: Ns): number {
     const {requests, queue, blocks, pool, seats, totals, config} = this.#parts
-    if (this.#isGeneral || queue.size === 0 || seats.list.size >= config.maxNumSeqs) return 0
+    if (this.isGeneral || queue.size === 0 || seats.list.size >= config.maxNumSeqs) return 0
     const slot = queue.head()
     const tokens = requests.input[slot]!
     const needed = blocks.count(tokens)

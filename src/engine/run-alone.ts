@@ -44,11 +44,9 @@ export class RunAlone {
   readonly #hasSums: boolean
 
   constructor(parts: EngineParts, any: AnyStep) {
-    const {config, seats, below} = parts
     this.#parts = parts
     this.#any = any
-    const isPlain = config.speculation === undefined && config.kvGroups === undefined
-    this.#hasSums = isPlain && !seats.lanes.isPipeline && below === undefined
+    this.#hasSums = !any.admission.isGeneral && !parts.seats.lanes.isPipeline
   }
 
   /**
@@ -165,7 +163,8 @@ export class RunAlone {
       if (need > 0) pool.take(need)
       // At least 0: whoever was admitted had a token of budget beside all who ran.
       const left = config.maxNumBatchedTokens - size
-      if (queue.size > 0 && !admission.admitsAll(batch, left, now)) return 'queue'
+      if (queue.size > 0) admission.admitWhole(batch, left, now)
+      if (queue.size > 0) return 'queue'
       admission.heldBack = 'nobody'
       const {shape} = batch
       const used = pool.total - pool.free

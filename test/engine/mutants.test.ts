@@ -626,8 +626,8 @@ const aloneFaults: Readonly<Record<string, Mutant>> = {
   },
   'alone: nobody is admitted': {
     file: alone,
-    from: 'if (queue.size > 0 &&',
-    to: 'if (queue.size < 0 &&',
+    from: "return 'queue'",
+    to: 'void 0',
   },
   'alone: those behind one who is not as most are wait': {
     file: alone,

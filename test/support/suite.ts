@@ -28,7 +28,7 @@ const run = (files: readonly string[], jobs: number): Promise<reporters.Base> =>
       override epilogue(): void {}
     }
     // Beside others a test has a part of the machine.
-    const timeout = 3 * options.timeout
+    const timeout = (jobs > 1 ? 3 : 1) * options.timeout
     const mocha = new Mocha({
       timeout,
       reporter: PartReporter,
